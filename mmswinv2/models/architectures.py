@@ -1,0 +1,83 @@
+"""The sizes of Swin V2 (paper, section 3.6) and 'nano', for tests and demos."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """Numbers that make up a size; one entry per stage in the tuples.
+
+    Attributes:
+        embed_dims (int): Channels at stage 0; they double at every stage.
+        depths (tuple[int, ...]): Blocks.
+        num_heads (tuple[int, ...]): Attention heads.
+        extra_norm_every_n_blocks (int): Blocks of a stage between the extra LayerNorms
+            on the main branch; 0 for none.
+    """
+
+    embed_dims: int
+    depths: tuple[int, ...]
+    num_heads: tuple[int, ...]
+    extra_norm_every_n_blocks: int = 0
+
+
+ARCHITECTURES = {
+    "nano": Architecture(32, (2, 2, 4, 2), (1, 2, 4, 8)),
+    "tiny": Architecture(96, (2, 2, 6, 2), (3, 6, 12, 24)),
+    "small": Architecture(96, (2, 2, 18, 2), (3, 6, 12, 24)),
+    "base": Architecture(128, (2, 2, 18, 2), (4, 8, 16, 32)),
+    "large": Architecture(192, (2, 2, 18, 2), (6, 12, 24, 48)),
+    # The paper does not state the heads of H and G; 32 channels each, as in T to L.
+    "huge": Architecture(352, (2, 2, 18, 2), (11, 22, 44, 88), 6),
+    "giant": Architecture(512, (2, 2, 42, 4), (16, 32, 64, 128), 6),
+}
+
+
+def resolve_architecture(
+    arch: str | None,
+    embed_dims: int | None,
+    depths: tuple[int, ...] | None,
+    num_heads: tuple[int, ...] | None,
+    extra_norm_every_n_blocks: int | None,
+) -> Architecture:
+    """Numbers of ``arch``, each replaced by the explicit one where given.
+
+    Raises:
+        ValueError: If ``arch`` is unknown, a number is missing, or they do not fit.
+    """
+    if arch is not None and arch not in ARCHITECTURES:
+        raise ValueError(
+            f"arch={arch!r} is unknown; choose one of {', '.join(ARCHITECTURES)}, or "
+            "give embed_dims, depths and num_heads"
+        )
+    base = ARCHITECTURES.get(arch)
+    if base is None and None in (embed_dims, depths, num_heads):
+        raise ValueError(
+            f"embed_dims={embed_dims}, depths={depths}, num_heads={num_heads}: give all "
+            f"three, or an arch, one of {', '.join(ARCHITECTURES)}"
+        )
+
+    def pick(explicit, name: str):
+        return getattr(base, name) if explicit is None else explicit
+
+    every = extra_norm_every_n_blocks
+    chosen = Architecture(
+        embed_dims=pick(embed_dims, "embed_dims"),
+        depths=tuple(pick(depths, "depths")),
+        num_heads=tuple(pick(num_heads, "num_heads")),
+        extra_norm_every_n_blocks=pick(
+            0 if every is None and base is None else every, "extra_norm_every_n_blocks"
+        ),
+    )
+    if len(chosen.depths) != len(chosen.num_heads):
+        raise ValueError(
+            f"depths={chosen.depths} and num_heads={chosen.num_heads} must have one "
+            "entry per stage each"
+        )
+    for stage, heads in enumerate(chosen.num_heads):
+        if (chosen.embed_dims * 2**stage) % heads:
+            raise ValueError(
+                f"num_heads[{stage}]={heads} does not divide the "
+                f"{chosen.embed_dims * 2**stage} channels of stage {stage}"
+            )
+    return chosen

@@ -1,0 +1,84 @@
+"""Scaled cosine window attention: projections around the one operator."""
+# B batch, H W map in tokens, C channels, n heads
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from mmswinv2.ops.window_attention import check_implementation, window_attention
+
+from .position_bias import LogCPB
+
+MAX_LOG_SCALE = math.log(100)  # temperature of at least 0.01, Swin V2 section 3.2
+
+
+class WindowAttention(nn.Module):
+    """Multi-head scaled cosine attention in windows (Swin V2, section 3.2).
+
+    Queries and values have a bias, keys have none, as in the official weights.
+
+    Args:
+        embed_dims (int): Number of channels C.
+        num_heads (int): Number of heads; divides ``embed_dims``.
+        qkv_bias (bool): Whether queries and values have a bias. Defaults to True.
+        attn_drop_rate (float): Dropout of attention weights. Defaults to 0.
+        proj_drop_rate (float): Dropout of the output. Defaults to 0.
+        implementation (str): See :func:`window_attention`. Defaults to 'auto'.
+    """
+
+    def __init__(
+        self,
+        embed_dims: int,
+        *,
+        num_heads: int,
+        qkv_bias: bool = True,
+        attn_drop_rate: float = 0.0,
+        proj_drop_rate: float = 0.0,
+        implementation: str = "auto",
+    ) -> None:
+        super().__init__()
+        check_implementation(implementation)
+        self.implementation = implementation
+        self.attn_drop_rate = attn_drop_rate
+        self.logit_scale = nn.Parameter(torch.full((num_heads, 1, 1), math.log(10)))
+        self.cpb_mlp = LogCPB(num_heads)
+        self.qkv = nn.Linear(embed_dims, embed_dims * 3, bias=False)
+        self.q_bias = nn.Parameter(torch.zeros(embed_dims)) if qkv_bias else None
+        self.v_bias = nn.Parameter(torch.zeros(embed_dims)) if qkv_bias else None
+        self.proj = nn.Linear(embed_dims, embed_dims)
+        self.proj_drop = nn.Dropout(proj_drop_rate)
+
+    def forward(
+        self,
+        x: Tensor,
+        table: Tensor,
+        *,
+        window: tuple[int, int],
+        shift: tuple[int, int],
+    ) -> Tensor:
+        """Attend within windows.
+
+        Args:
+            x (Tensor): Tokens ``(B, H, W, C)``.
+            table (Tensor): Position bias from ``self.cpb_mlp``.
+            window (tuple[int, int]): Window in tokens.
+            shift (tuple[int, int]): Shift in tokens.
+
+        Returns:
+            Tensor: ``(B, H, W, C)``.
+        """
+        bias = None
+        if self.q_bias is not None:
+            bias = torch.cat((self.q_bias, torch.zeros_like(self.q_bias), self.v_bias))
+        out = window_attention(
+            F.linear(x, self.qkv.weight, bias),
+            table,
+            self.logit_scale.float().flatten().clamp(max=MAX_LOG_SCALE).exp(),
+            window=window,
+            shift=shift,
+            dropout=self.attn_drop_rate if self.training else 0.0,
+            implementation=self.implementation,
+        )
+        return self.proj_drop(self.proj(out))

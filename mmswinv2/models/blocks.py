@@ -1,0 +1,191 @@
+"""Patch embedding, res-post-norm block, patch merging and stage."""
+# B batch, H W map in tokens, C channels
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+from .attention import WindowAttention
+from .window_fit import Window, fit_axis
+
+PATCH_SIZE = 4  # px per token at stage 0
+
+
+class PatchEmbed(nn.Module):
+    """Embed patches of 4 x 4 px, then LayerNorm; pads pixels bottom and right."""
+
+    def __init__(self, in_channels: int, embed_dims: int, *, norm: bool = True) -> None:
+        super().__init__()
+        self.proj = nn.Conv2d(in_channels, embed_dims, PATCH_SIZE, PATCH_SIZE)
+        self.norm = nn.LayerNorm(embed_dims) if norm else nn.Identity()
+
+    def forward(self, image: Tensor) -> Tensor:
+        """``(B, 3, height, width)`` in px -> ``(B, H, W, C)``."""
+        pad_h, pad_w = (-size % PATCH_SIZE for size in image.shape[2:])
+        if pad_h or pad_w:
+            image = F.pad(image, (0, pad_w, 0, pad_h))
+        return self.norm(self.proj(image).permute(0, 2, 3, 1))
+
+
+class PatchMerging(nn.Module):
+    """Join 2 x 2 tokens, ``(B, H, W, C)`` -> ``(B, ceil(H/2), ceil(W/2), 2C)``.
+
+    V2 normalises after the reduction, V1 before. Odd maps are zero padded.
+    """
+
+    def __init__(self, embed_dims: int) -> None:
+        super().__init__()
+        self.reduction = nn.Linear(4 * embed_dims, 2 * embed_dims, bias=False)
+        self.norm = nn.LayerNorm(2 * embed_dims)
+
+    def forward(self, x: Tensor) -> Tensor:
+        H, W = x.shape[1:3]
+        if H % 2 or W % 2:
+            x = F.pad(x, (0, 0, 0, W % 2, 0, H % 2))
+        x = x.unflatten(2, (-1, 2)).unflatten(1, (-1, 2))  # (B, H/2, 2, W/2, 2, C)
+        # Order of the official weights: top-left, bottom-left, top-right, bottom-right.
+        x = x.permute(0, 1, 3, 4, 2, 5).flatten(3)
+        return self.norm(self.reduction(x))
+
+
+class Mlp(nn.Module):
+    """Two linear layers with exact GELU between."""
+
+    def __init__(self, embed_dims: int, hidden_dims: int, drop_rate: float) -> None:
+        super().__init__()
+        self.fc1 = nn.Linear(embed_dims, hidden_dims)
+        self.act = nn.GELU()
+        self.fc2 = nn.Linear(hidden_dims, embed_dims)
+        self.drop = nn.Dropout(drop_rate)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.drop(self.fc2(self.drop(self.act(self.fc1(x)))))
+
+
+class DropPath(nn.Module):
+    """Stochastic depth: drop the whole branch of a sample, rescale the others."""
+
+    def __init__(self, rate: float) -> None:
+        super().__init__()
+        self.rate = rate
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self.training or self.rate == 0:
+            return x
+        keep = x.new_empty(x.shape[0], *(1,) * (x.dim() - 1)).bernoulli_(1 - self.rate)
+        return x * keep.div_(1 - self.rate)
+
+    def extra_repr(self) -> str:
+        return f"rate={self.rate:.3f}"
+
+
+class SwinBlock(nn.Module):
+    """Res-post-norm block (Swin V2, section 3.2): LayerNorm on each branch's output.
+
+    Args:
+        embed_dims (int): Number of channels C.
+        num_heads (int): Number of heads.
+        shifted (bool): Whether windows are shifted by half their size.
+        mlp_ratio (float): Hidden channels of the MLP over C.
+        drop_rate (float): Dropout of projection and MLP.
+        drop_path_rate (float): Stochastic depth.
+        extra_norm (bool): LayerNorm on the main branch after this block, as Swin V2-H
+            and -G have it every 6 blocks (section 3.6).
+        **attention (Any): Passed to :class:`WindowAttention`.
+    """
+
+    def __init__(
+        self,
+        embed_dims: int,
+        *,
+        num_heads: int,
+        shifted: bool,
+        mlp_ratio: float,
+        drop_rate: float,
+        drop_path_rate: float,
+        extra_norm: bool,
+        **attention,
+    ) -> None:
+        super().__init__()
+        self.shifted = shifted
+        self.attn = WindowAttention(
+            embed_dims, num_heads=num_heads, proj_drop_rate=drop_rate, **attention
+        )
+        self.norm1 = nn.LayerNorm(embed_dims)
+        self.mlp = Mlp(embed_dims, int(embed_dims * mlp_ratio), drop_rate)
+        self.norm2 = nn.LayerNorm(embed_dims)
+        self.drop_path = DropPath(drop_path_rate)
+        self.norm3 = nn.LayerNorm(embed_dims) if extra_norm else nn.Identity()
+
+    def forward(
+        self, x: Tensor, table: Tensor, window: Window, shift: Window
+    ) -> Tensor:
+        """``(B, H, W, C)`` -> the same; see :meth:`WindowAttention.forward`."""
+        attended = self.attn(x, table, window=window, shift=shift)
+        x = x + self.drop_path(self.norm1(attended))
+        x = x + self.drop_path(self.norm2(self.mlp(x)))
+        return self.norm3(x)
+
+
+class SwinStage(nn.Module):
+    """Blocks of one resolution, with plain and shifted windows in turn.
+
+    Args:
+        embed_dims (int): Number of channels C.
+        drop_path_rates (list[float]): Stochastic depth of every block.
+        downsample (bool): Whether the stage ends with patch merging.
+        window (tuple[int, int]): Window in tokens.
+        pretrained_window (tuple[int, int]): Normaliser of the position bias, in tokens.
+        window_fit (str): See :func:`fit_axis`.
+        with_cp (bool): Recompute blocks in the backward pass to save memory.
+        extra_norm_every_n_blocks (int): 0 for none.
+        **block (Any): Passed to :class:`SwinBlock`.
+    """
+
+    def __init__(
+        self,
+        embed_dims: int,
+        *,
+        drop_path_rates: list[float],
+        downsample: bool,
+        window: Window,
+        pretrained_window: Window,
+        window_fit: str,
+        with_cp: bool,
+        extra_norm_every_n_blocks: int,
+        **block,
+    ) -> None:
+        super().__init__()
+        self.window = window
+        self.pretrained_window = pretrained_window
+        self.window_fit = window_fit
+        self.with_cp = with_cp
+        every = extra_norm_every_n_blocks
+        self.blocks = nn.ModuleList(
+            SwinBlock(
+                embed_dims,
+                shifted=i % 2 == 1,
+                drop_path_rate=rate,
+                extra_norm=every > 0 and (i + 1) % every == 0,
+                **block,
+            )
+            for i, rate in enumerate(drop_path_rates)
+        )
+        self.downsample = PatchMerging(embed_dims) if downsample else None
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``(B, H, W, C)`` -> the same, before patch merging."""
+        for block in self.blocks:
+            (h, shift_h), (w, shift_w) = (
+                fit_axis(size, window, shifted=block.shifted, fit=self.window_fit)
+                for size, window in zip(x.shape[1:3], self.window)
+            )
+            # Outside the recomputed part: the table does not depend on x.
+            table = block.attn.cpb_mlp((h, w), self.pretrained_window)
+            args = (x, table, (h, w), (shift_h, shift_w))
+            if self.with_cp and torch.is_grad_enabled():
+                x = checkpoint(block, *args, use_reentrant=False)
+            else:
+                x = block(*args)
+        return x

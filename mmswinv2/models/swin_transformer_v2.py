@@ -1,0 +1,373 @@
+"""Swin Transformer V2 as a backbone for dense prediction."""
+# B batch, H W map in tokens, C channels
+
+import logging
+import re
+from collections.abc import Sequence
+
+import torch
+from mmengine.logging import print_log
+from mmengine.model import BaseModule
+from torch import Tensor, nn
+
+from mmswinv2.checkpoints import AdaptedWeights, adapt_state_dict
+from mmswinv2.checkpoints.adapt import WINDOW_RECORD
+from mmswinv2.registry import MODELS
+
+from .architectures import resolve_architecture
+from .blocks import PatchEmbed, SwinBlock, SwinStage
+from .window_fit import WINDOW_FITS, Window, parse_windows
+
+
+@MODELS.register_module()
+class SwinTransformerV2(BaseModule):
+    """`Swin Transformer V2 <https://arxiv.org/abs/2111.09883>`_ backbone.
+
+    Takes images of any height and width. Weights load from published files, from
+    checkpoints of this package and from detectors; the window that they were
+    pre-trained with is read from them and the position bias is carried to
+    ``window_size``.
+
+    Args:
+        arch (str, optional): 'nano', 'tiny', 'small', 'base', 'large', 'huge' or
+            'giant'. Explicit numbers win over it. Defaults to None.
+        in_channels (int): Channels of the image. Defaults to 3.
+        embed_dims (int, optional): Channels at stage 0. Defaults to that of ``arch``.
+        depths (Sequence[int], optional): Blocks per stage. Likewise.
+        num_heads (Sequence[int], optional): Heads per stage. Likewise.
+        window_size (int | Sequence): Attention window in tokens: an int, (h, w), or one
+            of these per stage. One token is 4, 8, 16, 32 px at stages 0 to 3. Defaults
+            to 8.
+        pretrained_window_size (int | Sequence | str): Window whose offsets are the unit
+            of the position bias (the normaliser), as ``window_size``. 'auto' takes it
+            from the checkpoint, and the window itself where there is none. Defaults to
+            'auto'.
+        mlp_ratio (float): Hidden channels of an MLP over its channels. Defaults to 4.
+        qkv_bias (bool): Whether queries and values have a bias. Defaults to True.
+        drop_rate (float): Dropout of projections and MLPs. Defaults to 0.
+        attn_drop_rate (float): Dropout of attention weights. Defaults to 0.
+        drop_path_rate (float): Stochastic depth of the last block; it grows linearly
+            from 0 at the first. Defaults to 0.1.
+        patch_norm (bool): LayerNorm after patch embedding. Defaults to True.
+        out_indices (Sequence[int]): Stages whose maps are returned. Defaults to
+            (0, 1, 2, 3).
+        frozen_stages (int): As in mmdet's ``SwinTransformer``: -1 freezes nothing, 0
+            the patch embedding, k also the first k stages and their output norms.
+            Defaults to -1.
+        with_cp (bool | Sequence[bool]): Recompute blocks in the backward pass to save
+            memory; one per stage or for all. Defaults to False.
+        window_fit (str): 'shrink', 'pad' or 'divide', see :func:`fit_axis`. Defaults to
+            'shrink', the official rule.
+        attention (str): 'auto', 'reference' or 'sdpa'. Defaults to 'auto'.
+        extra_norm_every_n_blocks (int, optional): LayerNorm on the main branch after
+            every n blocks of a stage, 6 in H and G (paper, section 3.6). Defaults to
+            that of ``arch``, else 0.
+        init_cfg (dict, optional): Defaults to None: linear layers as in the official
+            code, norms of residual branches zero, so that every block starts as the
+            identity.
+
+    Raises:
+        ValueError: If an argument is out of range or unknown.
+
+    Examples:
+        >>> backbone = SwinTransformerV2('nano', window_size=8)
+        >>> [tuple(x.shape) for x in backbone(torch.rand(1, 3, 100, 64))]
+        [(1, 32, 25, 16), (1, 64, 13, 8), (1, 128, 7, 4), (1, 256, 4, 2)]
+    """
+
+    def __init__(
+        self,
+        arch: str | None = None,
+        *,
+        in_channels: int = 3,
+        embed_dims: int | None = None,
+        depths: Sequence[int] | None = None,
+        num_heads: Sequence[int] | None = None,
+        window_size: int | Sequence = 8,
+        pretrained_window_size: int | Sequence | str = "auto",
+        mlp_ratio: float = 4.0,
+        qkv_bias: bool = True,
+        drop_rate: float = 0.0,
+        attn_drop_rate: float = 0.0,
+        drop_path_rate: float = 0.1,
+        patch_norm: bool = True,
+        out_indices: Sequence[int] = (0, 1, 2, 3),
+        frozen_stages: int = -1,
+        with_cp: bool | Sequence[bool] = False,
+        window_fit: str = "shrink",
+        attention: str = "auto",
+        extra_norm_every_n_blocks: int | None = None,
+        init_cfg: dict | None = None,
+    ) -> None:
+        super().__init__(init_cfg=init_cfg)
+        sizes = resolve_architecture(
+            arch, embed_dims, depths, num_heads, extra_norm_every_n_blocks
+        )
+        self.embed_dims, self.depths = sizes.embed_dims, sizes.depths
+        num_stages = len(self.depths)
+        self.out_indices = tuple(out_indices)
+        self.frozen_stages = frozen_stages
+        _check_stages(self.out_indices, frozen_stages, num_stages)
+        if window_fit not in WINDOW_FITS:
+            raise ValueError(
+                f"window_fit={window_fit!r} is unknown; choose one of "
+                f"{', '.join(map(repr, WINDOW_FITS))}"
+            )
+        if isinstance(with_cp, bool):
+            with_cp = (with_cp,) * num_stages
+        if len(with_cp) != num_stages:
+            raise ValueError(
+                f"with_cp={with_cp!r}: expected a bool or {num_stages}, one per stage"
+            )
+        windows = parse_windows(window_size, num_stages)
+        self.adopt_pretrained_window = pretrained_window_size == "auto"
+        pretrained = windows
+        if not self.adopt_pretrained_window:
+            pretrained = parse_windows(
+                pretrained_window_size, num_stages, name="pretrained_window_size"
+            )
+
+        self.patch_embed = PatchEmbed(in_channels, self.embed_dims, norm=patch_norm)
+        self.pos_drop = nn.Dropout(drop_rate)
+        rates = torch.linspace(0, drop_path_rate, sum(self.depths)).split(self.depths)
+        self.layers = nn.ModuleList(
+            SwinStage(
+                self.embed_dims * 2**i,
+                drop_path_rates=rates[i].tolist(),
+                downsample=i + 1 < num_stages,
+                window=windows[i],
+                pretrained_window=pretrained[i],
+                window_fit=window_fit,
+                with_cp=with_cp[i],
+                extra_norm_every_n_blocks=sizes.extra_norm_every_n_blocks,
+                num_heads=sizes.num_heads[i],
+                mlp_ratio=mlp_ratio,
+                drop_rate=drop_rate,
+                qkv_bias=qkv_bias,
+                attn_drop_rate=attn_drop_rate,
+                implementation=attention,
+            )
+            for i in range(num_stages)
+        )
+        for i in self.out_indices:
+            self.add_module(f"norm{i}", nn.LayerNorm(self.embed_dims * 2**i))
+        # What a later run needs to know of this one, kept in checkpoints.
+        self.register_buffer(WINDOW_RECORD, self._window_record())
+        self.loaded: AdaptedWeights | None = None
+        self._reset_parameters()
+        self._freeze_stages()
+
+    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
+        """Feature maps of an image.
+
+        Args:
+            x (Tensor): Images ``(B, 3, height, width)``, any size from 1 px up.
+
+        Returns:
+            tuple[Tensor]: ``(B, C_i, H_i, W_i)`` for every stage i of ``out_indices``,
+            in channels-last memory; ``H_i`` is the height over 4, 8, 16 or 32, rounded
+            up.
+        """
+        x = self.pos_drop(self.patch_embed(x))
+        maps = []
+        for i, stage in enumerate(self.layers):
+            x = stage(x)
+            if i in self.out_indices:
+                maps.append(self.get_submodule(f"norm{i}")(x).permute(0, 3, 1, 2))
+            if stage.downsample is not None:
+                x = stage.downsample(x)
+        return tuple(maps)
+
+    # Windows
+
+    @property
+    def window_size(self) -> tuple[Window, ...]:
+        """Configured window (h, w) of every stage, in tokens."""
+        return tuple(stage.window for stage in self.layers)
+
+    @property
+    def pretrained_window_size(self) -> tuple[Window, ...]:
+        """Normaliser (h, w) of the position bias of every stage, in tokens."""
+        return tuple(stage.pretrained_window for stage in self.layers)
+
+    def set_window_size(self, window_size: int | Sequence) -> None:
+        """Change the windows of this model; weights and normaliser stay.
+
+        Args:
+            window_size (int | Sequence): As in the constructor.
+        """
+        windows = parse_windows(window_size, len(self.layers))
+        for stage, window in zip(self.layers, windows):
+            stage.window = window
+        self.get_buffer(WINDOW_RECORD).copy_(self._window_record())
+
+    def _window_record(self) -> Tensor:
+        """``(stages, 2, 2)``: window and pre-training window, each (h, w)."""
+        pairs = zip(self.window_size, self.pretrained_window_size)
+        return torch.tensor([*pairs])
+
+    # Weights
+
+    def init_weights(self) -> None:
+        """Initialise as the official code does, or as ``init_cfg`` says."""
+        if not self.is_init and not self._loads_checkpoint():
+            self._reset_parameters()
+        super().init_weights()
+
+    def _loads_checkpoint(self) -> bool:
+        return isinstance(self.init_cfg, dict) and self.init_cfg["type"] == "Pretrained"
+
+    def _reset_parameters(self) -> None:
+        for module in self.modules():
+            if isinstance(module, nn.Linear):
+                nn.init.trunc_normal_(module.weight, std=0.02)
+                if module.bias is not None:
+                    nn.init.zeros_(module.bias)
+        # Every block starts as the identity; training from scratch needs it.
+        for module in self.modules():
+            if isinstance(module, SwinBlock):
+                for norm in (module.norm1, module.norm2):
+                    nn.init.zeros_(norm.weight)
+                    nn.init.zeros_(norm.bias)
+
+    def _load_from_state_dict(
+        self, state_dict: dict, prefix: str, local_metadata, strict, *lists
+    ) -> None:
+        """Adapt names and windows of ``state_dict``, in place, before it is loaded.
+
+        Every way of loading comes through here: ``init_cfg``, ``load_from``, resuming,
+        the inferencers and ``load_state_dict``, nested in a detector or not.
+        """
+        own = self.state_dict()
+        given = {k: v for k, v in state_dict.items() if k.startswith(prefix)}
+        adapted = adapt_state_dict(
+            {k[len(prefix) :]: v for k, v in given.items()},
+            own,
+            optional=[k for k in own if re.match(rf"norm\d\.|{WINDOW_RECORD}$", k)],
+        )
+        self._adopt_windows(adapted)
+        weights = adapted.weights | {k: own[k] for k in adapted.absent}
+        weights[WINDOW_RECORD] = self._window_record()
+        for name in given:
+            del state_dict[name]
+        state_dict.update({prefix + k: v for k, v in weights.items()})
+        super()._load_from_state_dict(
+            state_dict, prefix, local_metadata, strict, *lists
+        )
+        self.loaded = adapted
+        print_log(self._report(prefix.rstrip(".") or "the backbone"), logger="current")
+
+    def _adopt_windows(self, adapted: AdaptedWeights) -> None:
+        if adapted.windows is None:
+            if self.adopt_pretrained_window:
+                raise ValueError(
+                    "the checkpoint does not tell at which window it was pre-trained; "
+                    "write pretrained_window_size=8 for one that was trained at window "
+                    "8, or one per stage, such as [16, 16, 16, 8] for window 16 at "
+                    "256 px"
+                )
+            return
+        pretrained = tuple(pretrained for _, pretrained in adapted.windows)
+        if self.adopt_pretrained_window:
+            for stage, window in zip(self.layers, pretrained):
+                stage.pretrained_window = window
+        elif pretrained != self.pretrained_window_size:
+            print_log(
+                f"pretrained_window_size={_per_stage(self.pretrained_window_size)} in "
+                f"the config, but the checkpoint has {_per_stage(pretrained)}: its "
+                "position bias is stretched. Use 'auto' unless that is wanted",
+                logger="current",
+                level=logging.WARNING,
+            )
+
+    def _report(self, where: str) -> str:
+        loaded = self.loaded
+        before = [window for window, _ in loaded.windows or ()] or self.window_size
+        windows = ", ".join(
+            f"{_per_stage([old])} -> {_per_stage([new])}"
+            for old, new in zip(before, self.window_size)
+        )
+        absent = sorted({name.rsplit(".", 1)[0] for name in loaded.absent})
+        return (
+            f"Loaded {loaded.layout} Swin V2 weights into {where}: "
+            f"{loaded.expected - len(loaded.missing)} of {loaded.expected} tensors\n"
+            f"  not in it: {', '.join(loaded.missing + absent) or 'nothing'}; "
+            f"ignored: {', '.join(loaded.ignored) or 'nothing'}\n"
+            f"  window per stage: {windows}; "
+            f"normaliser {_per_stage(self.pretrained_window_size)}"
+        )
+
+    # Training
+
+    def _freeze_stages(self) -> None:
+        frozen: list[nn.Module] = []
+        if self.frozen_stages >= 0:
+            frozen += [self.patch_embed, self.pos_drop]
+        for i in range(self.frozen_stages):
+            frozen.append(self.layers[i])
+            if i in self.out_indices:
+                frozen.append(self.get_submodule(f"norm{i}"))
+        for module in frozen:
+            module.eval().requires_grad_(False)
+
+    def train(self, mode: bool = True) -> "SwinTransformerV2":
+        """Set the mode; frozen stages stay in eval mode."""
+        super().train(mode)
+        self._freeze_stages()
+        return self
+
+    def get_layer_depth(self, param_name: str, prefix: str = "") -> tuple[int, int]:
+        """Layer id of a parameter for layer-wise learning rate decay.
+
+        Ids as in the official fine-tuning: patch embedding 0, then one per block; a
+        patch merging has the id of the block before it; output norms are last.
+
+        Args:
+            param_name (str): Name of a parameter.
+            prefix (str): Prefix of the backbone in ``param_name``. Defaults to ''.
+
+        Returns:
+            tuple[int, int]: (layer id, number of ids). The usual learning rate scale is
+            ``decay ** (number - 1 - id)``.
+        """
+        num_ids = sum(self.depths) + 2
+        if not param_name.startswith(prefix):
+            return num_ids - 1, num_ids
+        name = param_name[len(prefix) :]
+        if name.startswith("patch_embed."):
+            return 0, num_ids
+        if match := re.match(r"layers\.(\d+)\.(?:blocks\.(\d+)|downsample)\.", name):
+            stage = int(match[1])
+            block = self.depths[stage] - 1 if match[2] is None else int(match[2])
+            return sum(self.depths[:stage]) + block + 1, num_ids
+        return num_ids - 1, num_ids
+
+    def no_weight_decay(self) -> set[str]:
+        """Names of parameters without weight decay, as in the official training.
+
+        Returns:
+            set[str]: Biases, norms, ``logit_scale`` and the meta networks ``cpb_mlp``.
+        """
+        return {
+            name
+            for name, parameter in self.named_parameters()
+            if parameter.dim() == 1 or "cpb_mlp" in name or "logit_scale" in name
+        }
+
+
+def _check_stages(
+    out_indices: tuple[int, ...], frozen_stages: int, num_stages: int
+) -> None:
+    if not out_indices or not set(out_indices) <= set(range(num_stages)):
+        raise ValueError(
+            f"out_indices={out_indices}: expected stages from 0 to {num_stages - 1}"
+        )
+    if not -1 <= frozen_stages <= num_stages:
+        raise ValueError(
+            f"frozen_stages={frozen_stages}: expected -1 (none) to {num_stages} (all)"
+        )
+
+
+def _per_stage(windows: Sequence[Window]) -> str:
+    """Windows in short: '16, 16, 16, 8'; rectangles as '16x8'."""
+    return ", ".join(str(h) if h == w else f"{h}x{w}" for h, w in windows)

@@ -1,0 +1,82 @@
+"""How a window is fitted to a feature map, and how users write windows."""
+
+from collections.abc import Sequence
+
+WINDOW_FITS = ("shrink", "pad", "divide")
+Window = tuple[int, int]
+
+
+def fit_axis(size: int, window: int, *, shifted: bool, fit: str) -> tuple[int, int]:
+    """Window and shift really used along one axis.
+
+    Args:
+        size (int): Length of the map in tokens.
+        window (int): Configured window in tokens.
+        shifted (bool): Whether the block shifts its windows.
+        fit (str): 'shrink': an axis no longer than its window is one window (the
+            official rule, per axis). 'pad': keep the window. 'divide': as 'shrink', and
+            a longer axis takes, of the windows from half the configured one up to it,
+            that with the fewest padded tokens, the largest of equals.
+
+    Returns:
+        tuple[int, int]: (window, shift). A single window never shifts: there is no
+        neighbour to connect to.
+    """
+    if fit != "pad" and size <= window:
+        return size, 0
+    if fit == "divide":
+        candidates = range(window, (window + 1) // 2 - 1, -1)
+        window = min(candidates, key=lambda w: -size % w)
+    return window, window // 2 if shifted and size > window else 0
+
+
+def parse_windows(
+    value: int | Sequence, num_stages: int, *, name: str = "window_size"
+) -> tuple[Window, ...]:
+    """Bring a configured window to one (height, width) per stage.
+
+    Args:
+        value (int | Sequence): An int, (height, width), or one of these per stage. Two
+            numbers are (height, width) except where there are two stages.
+        num_stages (int): Number of stages.
+        name (str): Argument that an error names. Defaults to 'window_size'.
+
+    Returns:
+        tuple[tuple[int, int], ...]: (height, width) in tokens of every stage.
+
+    Raises:
+        ValueError: If ``value`` is none of these or not positive.
+    """
+
+    def fail() -> ValueError:
+        return ValueError(
+            f"{name}={value!r}: expected a positive int, a (height, width) pair, or "
+            f"{num_stages} of these, one per stage (tokens; one token is 4, 8, 16, 32 "
+            "px at stages 0 to 3)"
+        )
+
+    def one(entry: object) -> Window:
+        pair = (entry, entry) if is_int(entry) else entry
+        if not is_list(pair) or len(pair) != 2 or not all(map(is_int, pair)):
+            raise fail()
+        if min(pair) < 1:
+            raise fail()
+        return int(pair[0]), int(pair[1])
+
+    if is_int(value):
+        return (one(value),) * num_stages
+    if not is_list(value):
+        raise fail()
+    if len(value) == num_stages:
+        return tuple(one(entry) for entry in value)
+    if len(value) == 2:
+        return (one(value),) * num_stages
+    raise fail()
+
+
+def is_int(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def is_list(value: object) -> bool:
+    return isinstance(value, Sequence) and not isinstance(value, str)

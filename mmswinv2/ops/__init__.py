@@ -1,0 +1,1 @@
+"""Tensor operators: they know tensors only, no modules and no configs."""

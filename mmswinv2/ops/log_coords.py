@@ -1,0 +1,75 @@
+"""Log-spaced coordinates of relative offsets (Swin V2, section 3.3, equation 4)."""
+# h w window size in tokens
+
+import math
+
+import torch
+from torch import Tensor
+
+# Not in the paper's equation 4 but in the official code: raw offsets are brought to
+# [-8, 8] by the pre-training window, and the logarithm is divided by log2(8).
+COORDS_RANGE = 8
+
+
+def log_spaced_coords(
+    window: tuple[int, int],
+    pretrained_window: tuple[int, int],
+    device: torch.device | str | None = None,
+) -> Tensor:
+    """Log-spaced coordinates of all relative offsets in a window.
+
+    The pre-training window keeps the unit of the coordinates: an offset of five tokens
+    has the same coordinate whatever ``window`` is.
+
+    Args:
+        window (tuple[int, int]): Window height and width in tokens.
+        pretrained_window (tuple[int, int]): Window that the meta network was trained
+            with, in tokens.
+        device (torch.device, optional): Where the coordinates are made.
+
+    Returns:
+        Tensor: ``(2 * h - 1, 2 * w - 1, 2)``, fp32, the last dimension (vertical,
+        horizontal).
+    """
+    axes = []
+    for size, pretrained in zip(window, pretrained_window):
+        offset = torch.arange(1 - size, size, dtype=torch.float32, device=device)
+        # A window of one token knows the offset 0 only; it divides by 1, not by 0.
+        offset = offset * COORDS_RANGE / max(pretrained - 1, 1)
+        log = torch.log2(offset.abs() + 1) / math.log2(COORDS_RANGE)
+        axes.append(offset.sign() * log)
+    return torch.stack(torch.meshgrid(*axes, indexing="ij"), dim=-1)
+
+
+def windows_of_coords(coords: Tensor) -> tuple[tuple[int, int], tuple[int, int]]:
+    """Inverse of :func:`log_spaced_coords`: window and pre-training window.
+
+    Args:
+        coords (Tensor): ``(2 * h - 1, 2 * w - 1, 2)``; a leading dimension of 1, as
+            official checkpoints have it, is ignored.
+
+    Returns:
+        tuple: ((h, w), (pretrained_h, pretrained_w)) in tokens.
+
+    Raises:
+        ValueError: If these are not log-spaced coordinates of any whole windows.
+    """
+    coords = coords.squeeze(0).float().cpu()
+    window = tuple((length + 1) // 2 for length in coords.shape[:2])
+    pretrained = []
+    for axis, size in enumerate(window):
+        largest = coords[..., axis].max().item()
+        if size == 1 or not largest > 0:  # no offset to read the unit from
+            pretrained.append(size)
+        else:
+            unit = COORDS_RANGE**largest - 1
+            pretrained.append(round(COORDS_RANGE * (size - 1) / unit) + 1)
+    found = (window, tuple(pretrained))
+    expected = log_spaced_coords(*found)
+    if 1 not in window and not torch.allclose(coords, expected, atol=1e-3):
+        raise ValueError(
+            "the checkpoint's relative_coords_table holds no log-spaced coordinates "
+            f"(closest: window {window}, pre-trained at {found[1]}); it may belong to "
+            "a model with linear coordinates, which this backbone is not"
+        )
+    return found

@@ -1,0 +1,17 @@
+"""Registries of this package, children of mmengine's roots.
+
+A type written ``mmswinv2.SwinTransformerV2`` or
+``mmswinv2.WindowResolutionTransferHook`` resolves under any default scope, with no
+import statement: mmengine imports this file and then the ``locations``.
+"""
+
+from mmengine.registry import HOOKS as MMENGINE_HOOKS
+from mmengine.registry import MODELS as MMENGINE_MODELS
+from mmengine.registry import Registry
+
+MODELS = Registry(
+    "model", parent=MMENGINE_MODELS, scope="mmswinv2", locations=["mmswinv2.models"]
+)
+HOOKS = Registry(
+    "hook", parent=MMENGINE_HOOKS, scope="mmswinv2", locations=["mmswinv2.engine"]
+)
