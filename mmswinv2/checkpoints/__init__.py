@@ -3,7 +3,7 @@
 Knows files and state dicts, no modules.
 """
 
-from .adapt import AdaptedWeights, adapt_state_dict
+from .adapt import LoadReport, adapt_state_dict
 from .files import read_checkpoint
 
-__all__ = ["AdaptedWeights", "adapt_state_dict", "read_checkpoint"]
+__all__ = ["LoadReport", "adapt_state_dict", "read_checkpoint"]

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Collection
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from torch import Tensor
 
@@ -21,11 +21,10 @@ _NOT_BACKBONE = re.compile(r"(head|norm\d)\.")
 
 
 @dataclass
-class AdaptedWeights:
-    """Weights under the backbone's own names, and how they got there.
+class LoadReport:
+    """What a checkpoint had for the backbone.
 
     Attributes:
-        weights (dict[str, Tensor]): Tensors that the backbone has, by its names.
         layout (str): Layout they came in.
         windows (list | None): (window, pre-training window) of every stage as the
             checkpoint has them, or None where it does not tell.
@@ -35,18 +34,17 @@ class AdaptedWeights:
         ignored (list[str]): Tensors that the backbone has no use for.
     """
 
-    weights: Weights
     layout: str
     windows: list[tuple[Window, Window]] | None
     expected: int
-    absent: list[str] = field(default_factory=list)
-    missing: list[str] = field(default_factory=list)
-    ignored: list[str] = field(default_factory=list)
+    absent: list[str]
+    missing: list[str]
+    ignored: list[str]
 
 
 def adapt_state_dict(
     state_dict: dict, own: dict[str, Tensor], optional: Collection[str]
-) -> AdaptedWeights:
+) -> tuple[Weights, LoadReport]:
     """Find the backbone's weights in a state dict of any known layout.
 
     Args:
@@ -56,7 +54,8 @@ def adapt_state_dict(
         optional (Collection[str]): Names in ``own`` that published weights lack.
 
     Returns:
-        AdaptedWeights: Weights and report.
+        tuple[dict[str, Tensor], LoadReport]: Tensors by the backbone's names, and what
+        was found.
 
     Raises:
         RuntimeError: If the weights belong to another architecture or fewer than 95 %
@@ -89,8 +88,7 @@ def adapt_state_dict(
             f"The checkpoint has {architecture(found)}, the model "
             f"{architecture(own)}; choose the arch of the checkpoint"
         )
-    return AdaptedWeights(
-        weights=weights,
+    report = LoadReport(
         layout=layout.name,
         windows=windows,
         expected=len(required),
@@ -98,6 +96,7 @@ def adapt_state_dict(
         missing=missing,
         ignored=[k for k in found if k not in own],
     )
+    return weights, report
 
 
 def _unwrap(state_dict: dict) -> Weights:

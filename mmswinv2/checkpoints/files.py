@@ -72,8 +72,8 @@ def read_checkpoint(path: str | os.PathLike, map_location: str | None = "cpu") -
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If the file is no checkpoint, is damaged, needs code to be loaded, or
-            could not be downloaded.
+        ValueError: If the file is no checkpoint, is damaged or needs code to be loaded,
+            or could not be downloaded.
     """
     name = os.fspath(path)
     file = _download(name) if re.match("https?://", name) else Path(name).expanduser()

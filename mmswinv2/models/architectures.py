@@ -53,8 +53,8 @@ def resolve_architecture(
     base = ARCHITECTURES.get(arch)
     if base is None and None in (embed_dims, depths, num_heads):
         raise ValueError(
-            f"embed_dims={embed_dims}, depths={depths}, num_heads={num_heads}: give all "
-            f"three, or an arch, one of {', '.join(ARCHITECTURES)}"
+            f"embed_dims={embed_dims}, depths={depths}, num_heads={num_heads}: give "
+            f"all three, or an arch, one of {', '.join(ARCHITECTURES)}"
         )
 
     def pick(explicit, name: str):

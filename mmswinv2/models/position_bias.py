@@ -35,21 +35,22 @@ class LogCPB(nn.Sequential):
     ) -> Tensor:
         """Bias table ``(n, 2 * h - 1, 2 * w - 1)``, fp32; its centre is offset 0."""
         if self.training:
-            return self._table(window, pretrained_window)
+            return self.table(window, pretrained_window)
         versions = tuple(
             0 if p.is_inference() else p._version for p in self.parameters()
         )
         key = (window, pretrained_window, versions)
         if self._cache is None or self._cache[0] != key:
-            table = self._table(window, pretrained_window)
+            table = self.table(window, pretrained_window)
             if table.requires_grad:
                 return table
             self._cache = (key, table)
         return self._cache[1]
 
-    def _table(
+    def table(
         self, window: tuple[int, int], pretrained_window: tuple[int, int]
     ) -> Tensor:
+        """As :meth:`forward`, always computed."""
         hidden, _, out = self
         coords = log_spaced_coords(window, pretrained_window, hidden.weight.device)
         with torch.autocast(coords.device.type, enabled=False):

@@ -10,7 +10,7 @@ from mmengine.logging import print_log
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
-from mmswinv2.checkpoints import AdaptedWeights, adapt_state_dict
+from mmswinv2.checkpoints import LoadReport, adapt_state_dict
 from mmswinv2.checkpoints.adapt import WINDOW_RECORD
 from mmswinv2.registry import MODELS
 
@@ -153,7 +153,7 @@ class SwinTransformerV2(BaseModule):
             self.add_module(f"norm{i}", nn.LayerNorm(self.embed_dims * 2**i))
         # What a later run needs to know of this one, kept in checkpoints.
         self.register_buffer(WINDOW_RECORD, self._window_record())
-        self.loaded: AdaptedWeights | None = None
+        self.loaded: LoadReport | None = None
         self._reset_parameters()
         self._freeze_stages()
 
@@ -240,13 +240,13 @@ class SwinTransformerV2(BaseModule):
         """
         own = self.state_dict()
         given = {k: v for k, v in state_dict.items() if k.startswith(prefix)}
-        adapted = adapt_state_dict(
+        weights, report = adapt_state_dict(
             {k[len(prefix) :]: v for k, v in given.items()},
             own,
             optional=[k for k in own if re.match(rf"norm\d\.|{WINDOW_RECORD}$", k)],
         )
-        self._adopt_windows(adapted)
-        weights = adapted.weights | {k: own[k] for k in adapted.absent}
+        self._adopt_windows(report)
+        weights |= {k: own[k] for k in report.absent}
         weights[WINDOW_RECORD] = self._window_record()
         for name in given:
             del state_dict[name]
@@ -254,11 +254,11 @@ class SwinTransformerV2(BaseModule):
         super()._load_from_state_dict(
             state_dict, prefix, local_metadata, strict, *lists
         )
-        self.loaded = adapted
+        self.loaded = report
         print_log(self._report(prefix.rstrip(".") or "the backbone"), logger="current")
 
-    def _adopt_windows(self, adapted: AdaptedWeights) -> None:
-        if adapted.windows is None:
+    def _adopt_windows(self, report: LoadReport) -> None:
+        if report.windows is None:
             if self.adopt_pretrained_window:
                 raise ValueError(
                     "the checkpoint does not tell at which window it was pre-trained; "
@@ -267,7 +267,7 @@ class SwinTransformerV2(BaseModule):
                     "256 px"
                 )
             return
-        pretrained = tuple(pretrained for _, pretrained in adapted.windows)
+        pretrained = tuple(pretrained for _, pretrained in report.windows)
         if self.adopt_pretrained_window:
             for stage, window in zip(self.layers, pretrained):
                 stage.pretrained_window = window

@@ -43,10 +43,8 @@ def reference_window_attention(
     exact = torch.promote_types(qkv.dtype, torch.float32)
 
     windows = partition(pad_and_shift(qkv, window, shift), window)  # (B, Y, X, N, 3C)
-    windows = windows.unflatten(-1, (3, n, -1)).transpose(
-        -4, -2
-    )  # (B, Y, X, n, 3, N, d)
-    q, k, v = windows.to(exact).unbind(-3)
+    windows = windows.to(exact).unflatten(-1, (3, n, -1)).transpose(-4, -2)
+    q, k, v = windows.unbind(-3)  # (B, Y, X, n, N, d) each
 
     logits = scale.to(exact)[:, None, None] * unit_length(q) @ unit_length(k).mT
     index = relative_position_index(window, table.device)

@@ -1,0 +1,158 @@
+"""Names of the configs in this repository, and inferencers built from them."""
+
+from __future__ import annotations
+
+import difflib
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from mmengine.config import Config
+from mmengine.registry import DATASETS, init_default_scope
+from torch import nn
+
+from mmswinv2.checkpoints import read_checkpoint
+
+if TYPE_CHECKING:
+    from mmdet.apis import DetInferencer
+    from mmseg.apis import MMSegInferencer
+
+CONFIG_DIR = Path(__file__).resolve().parents[1] / "configs"
+
+
+def list_models() -> list[str]:
+    """Names of all configs under ``configs/``, sorted.
+
+    Returns:
+        list[str]: File names without ``.py``, each of which
+        :func:`build_inferencer` takes as a model.
+    """
+    return sorted(_config_files())
+
+
+def build_inferencer(
+    model: str | Path | Config,
+    weights: str | Path | None = None,
+    device: str | None = None,
+) -> DetInferencer | MMSegInferencer:
+    """Builds the inferencer of the framework that the config belongs to.
+
+    Class names and colours come from the checkpoint, and from the config's dataset
+    where the checkpoint has none.
+
+    Args:
+        model (str | Path | Config): A config, its file, or one of
+            :func:`list_models`.
+        weights (str | Path, optional): A trained checkpoint, file or URL. Defaults
+            to the config's ``load_from``.
+        device (str, optional): Such as 'cpu' or 'cuda:0'. Defaults to the first
+            accelerator, and to the CPU where there is none.
+
+    Returns:
+        DetInferencer | MMSegInferencer: Ready to be called with an image.
+
+    Raises:
+        FileNotFoundError: The config or the checkpoint does not exist.
+        ValueError: No such config name, no weights, an unreadable checkpoint, or a
+            device that is not there.
+        RuntimeError: The checkpoint belongs to another model.
+
+    Examples:
+        >>> inferencer = build_inferencer(
+        ...     "mask-rcnn_swinv2-t-p4-w8_fpn_1x_coco", "epoch_12.pth")
+        >>> inferencer("photo.jpg", out_dir="out")
+    """
+    cfg = model if isinstance(model, Config) else Config.fromfile(find_config(model))
+    weights = weights or cfg.get("load_from")
+    if weights is None:
+        raise ValueError("no weights given, and the config names none in load_from")
+    if device is not None:
+        _check_device(device)
+    scope = cfg.default_scope
+    if scope == "mmdet":
+        from mmdet.apis import DetInferencer as Inferencer
+    elif scope == "mmseg":
+        from mmseg.apis import MMSegInferencer as Inferencer
+    else:
+        raise ValueError(f"default_scope is {scope!r}, expected 'mmdet' or 'mmseg'")
+
+    cfg.visualizer.vis_backends = None  # draws into files of the caller's choice
+    with warnings.catch_warnings():
+        # The weights come next; until then the hosts assume their own class names.
+        warnings.simplefilter("ignore")
+        inferencer = Inferencer(cfg, device=device, scope=scope)
+    inferencer.show_progress = False
+    saved_meta = load_trained_weights(inferencer.model, weights)
+    meta = _dataset_meta(cfg) | saved_meta
+    inferencer.model.dataset_meta = inferencer.visualizer.dataset_meta = meta
+    return inferencer
+
+
+def find_config(model: str | Path) -> str:
+    """Path of a config given as a file or as one of :func:`list_models`."""
+    if Path(model).is_file():
+        return str(model)
+    files = _config_files()
+    if str(model) in files:
+        return str(files[str(model)])
+    close = difflib.get_close_matches(Path(model).stem, files, n=3, cutoff=0.5)
+    hint = f"; close to it: {', '.join(close)}" if close else ""
+    raise FileNotFoundError(
+        f"no config {str(model)!r}: neither a file nor a name under {CONFIG_DIR}{hint}"
+    )
+
+
+def load_trained_weights(model: nn.Module, weights: str | Path) -> dict:
+    """Loads a trained checkpoint, all of it: backbone, neck and heads.
+
+    Args:
+        model (nn.Module): A detector or segmentor.
+        weights (str | Path): The checkpoint, file or URL.
+
+    Returns:
+        dict: What the checkpoint says of its dataset: ``classes`` and ``palette``,
+        as far as it has them.
+
+    Raises:
+        FileNotFoundError, ValueError: The file is missing or unreadable.
+        RuntimeError: It lacks tensors of the model or has them in other shapes.
+    """
+    checkpoint = read_checkpoint(weights)
+    name = type(model).__name__
+    try:
+        missing, _ = model.load_state_dict(
+            checkpoint.get("state_dict", checkpoint), strict=False
+        )
+    except RuntimeError as error:
+        lines = str(error).splitlines()
+        shown = "\n".join(lines[:4] + ["\t..."] * (len(lines) > 4))
+        raise RuntimeError(f"{weights} does not fit this {name}: {shown}") from error
+    missing = [key for key in missing if not key.endswith("num_batches_tracked")]
+    if missing:
+        raise RuntimeError(
+            f"{weights} does not fit this {name}: {len(missing)} of its "
+            f"{len(model.state_dict())} tensors are not in the file, such as "
+            f"{', '.join(missing[:3])}; give weights trained with this config"
+        )
+    meta = checkpoint.get("meta", {}).get("dataset_meta", {})
+    return {key.lower(): value for key, value in meta.items() if value is not None}
+
+
+def _config_files() -> dict[str, Path]:
+    files = CONFIG_DIR.glob("[!_]*/*.py")
+    return {path.stem: path for path in files if not path.stem.startswith("_")}
+
+
+def _dataset_meta(cfg: Config) -> dict:
+    init_default_scope(cfg.default_scope)
+    # lazy_init: class names and colours need no data
+    dataset = DATASETS.build(cfg.test_dataloader.dataset | dict(lazy_init=True))
+    return dict(dataset.metainfo)
+
+
+def _check_device(device: str) -> None:
+    try:
+        torch.zeros(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise ValueError(f"device {device!r} is not usable here: {error}") from error

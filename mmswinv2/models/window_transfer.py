@@ -1,0 +1,66 @@
+"""What a change of window did to the position bias of a loaded backbone."""
+# h w window size, n heads
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from .swin_transformer_v2 import SwinTransformerV2
+from .window_fit import Window
+
+
+@dataclass
+class StageTransfer:
+    """Position bias of a stage before and after the change of window.
+
+    Attributes:
+        before (tuple[int, int]): Window (h, w) that the weights came with, in tokens.
+        after (tuple[int, int]): Configured window.
+        normaliser (tuple[int, int]): Window that is the unit of the coordinates.
+        bias_before (Tensor): Bias of the last block, ``(n, 2h - 1, 2w - 1)`` of before.
+        bias_after (Tensor): Likewise, of after.
+        max_change (float): Largest change of the bias of any block at the offsets that
+            both windows have; 0 where the normaliser is that of the weights.
+    """
+
+    before: Window
+    after: Window
+    normaliser: Window
+    bias_before: Tensor
+    bias_after: Tensor
+    max_change: float
+
+
+@torch.no_grad()
+def stage_transfers(backbone: SwinTransformerV2) -> list[StageTransfer]:
+    """Compare the bias of every stage with that at the checkpoint's own windows.
+
+    Args:
+        backbone (SwinTransformerV2): A backbone; without a checkpoint that knew its
+            windows, before equals after.
+
+    Returns:
+        list[StageTransfer]: One per stage.
+    """
+    now = list(zip(backbone.window_size, backbone.pretrained_window_size))
+    loaded = backbone.loaded.windows if backbone.loaded else None
+    transfers = []
+    for stage, old, new in zip(backbone.layers, loaded or now, now):
+        change = 0.0
+        for block in stage.blocks:
+            before, after = (
+                block.attn.cpb_mlp.table(*windows) for windows in (old, new)
+            )
+            shared_before, shared_after = _shared(before, after), _shared(after, before)
+            change = max(change, (shared_after - shared_before).abs().max().item())
+        transfers.append(StageTransfer(old[0], *new, before, after, change))
+    return transfers
+
+
+def _shared(bias: Tensor, other: Tensor) -> Tensor:
+    """The middle of a bias table: the offsets that another table has as well."""
+    for axis in (1, 2):
+        surplus = max(bias.shape[axis] - other.shape[axis], 0)
+        bias = bias.narrow(axis, surplus // 2, bias.shape[axis] - surplus)
+    return bias
