@@ -1,0 +1,42 @@
+# Everything from a fresh clone; each target makes the environment if it is missing.
+
+STACK ?= onedl
+TORCH ?=
+PYTHON ?= python3
+VENV ?= $(if $(filter openmmlab,$(STACK)),.venv-openmmlab,.venv)
+PYTEST_ARGS ?=
+
+# One thread per process: two tests run side by side.
+TEST_ENV := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1
+
+.DEFAULT_GOAL := help
+.PHONY: help quickstart test install lint clean
+
+help:
+	@echo 'make quickstart  fine-tune and compare detectors and segmenters on mini data'
+	@echo 'make test        run the tests; PYTEST_ARGS="-k name -x" selects'
+	@echo 'make install     make the environment only'
+	@echo 'make lint        check style and format'
+	@echo 'make clean       remove the environments and caches; keeps data and work_dirs'
+	@echo
+	@echo 'STACK=onedl|openmmlab  which mmengine, mmcv, mmdet and mmseg (now $(STACK))'
+	@echo 'TORCH=2.11.0           another version of torch'
+	@echo 'PYTHON=python3.12      another Python, 3.10 to 3.13 (now $(PYTHON))'
+	@echo 'VENV=folder            another environment (now $(VENV))'
+
+install:
+	@$(PYTHON) tools/install.py --stack '$(STACK)' --torch '$(TORCH)' --venv '$(VENV)'
+
+quickstart: install
+	@$(VENV)/bin/python tools/quickstart.py
+
+test: install
+	@$(TEST_ENV) $(VENV)/bin/python -m pytest -n 2 $(PYTEST_ARGS)
+
+lint: install
+	$(VENV)/bin/python -m ruff check .
+	$(VENV)/bin/python -m ruff format --check .
+
+clean:
+	rm -rf .venv .venv-openmmlab *.egg-info build dist .pytest_cache .ruff_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,206 @@
+#!/usr/bin/env python3
+"""Install mmswinv2 and one of its two stacks into a virtual environment.
+
+Needs only the standard library. A second run finds the stamp of the first and
+returns at once. mmcv's operators are compiled once per mmcv, torch, Python and CUDA
+version, and kept in the user's cache folder.
+
+pip works with the user's own settings: to take torch from another index (one with
+CPU builds, say), set PIP_INDEX_URL, PIP_EXTRA_INDEX_URL or PIP_FIND_LINKS.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import re
+import sys
+import time
+from pathlib import Path
+
+from installation.checks import (
+    InstallError,
+    check_compiler,
+    check_disk,
+    check_python,
+    has_gpu,
+    python_version,
+)
+from installation.environment import Venv, duration, say
+from installation.mmcv_wheel import (
+    build_wheel,
+    find_wheel,
+    probe_torch,
+    wheel_key,
+    wheels_folder,
+)
+
+ROOT = Path(__file__).resolve().parent.parent
+VENVS = {"onedl": ".venv", "openmmlab": ".venv-openmmlab"}
+DEFAULT_TORCH = "2.13.0"
+DISK_GB, DISK_GB_CUDA = 5, 20  # at the peak of an installation
+BUILD_TOOLS = ["setuptools<81", "wheel", "ninja", "numpy", "packaging", "psutil"]
+DESKTOP_OPENCV = ["opencv-python", "opencv-contrib-python"]
+
+# Fails where mmcv's operators do not fit torch or a host cannot be imported.
+CHECK = """
+import torch
+from mmcv.ops import nms, roi_align
+nms(torch.tensor([[0., 0., 4., 4.]]), torch.ones(1), 0.5)
+roi_align(torch.ones(1, 1, 8, 8), torch.tensor([[0., 0., 0., 4., 4.]]), 2)
+import mmdet.apis, mmseg.apis, mmswinv2.models
+"""
+
+
+def parse_torch(text: str) -> str:
+    """Return the version of torch that is asked for, '' where none is.
+
+    Args:
+        text (str): '', '2.11.0', '2.11.0+cpu' or 'torch==2.11.0'.
+
+    Raises:
+        InstallError: If it is none of these.
+    """
+    version = text.strip().removeprefix("torch==")
+    if version and not re.fullmatch(r"\d+(\.\w+)+(\+[\w.]+)?", version):
+        raise InstallError(f"TORCH={text}: expected a version, such as TORCH=2.11.0.")
+    return version
+
+
+def read_pins(stack: str) -> list[str]:
+    """Return a stack's packages, each at the version that its file names."""
+    text = (ROOT / "requirements" / f"{stack}.txt").read_text()
+    return re.findall(r"^[\w-]+==[\w.]+", text.replace(">=", "=="), re.MULTILINE)
+
+
+def fingerprint(stack: str) -> str:
+    """Return a hash of all that decides what an installation holds."""
+    files = [ROOT / f"requirements/{name}.txt" for name in ("runtime", stack, "tests")]
+    files += [ROOT / "setup.py", ROOT / "pyproject.toml", ROOT / "tools/install.py"]
+    files += sorted((ROOT / "tools/installation").glob("*.py"))
+    parts = [str(ROOT), stack, python_version(), *(file.read_text() for file in files)]
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()
+
+
+def is_fresh(venv: Venv, stack: str, torch: str) -> bool:
+    """Return whether the environment holds what is asked for, and is whole."""
+    stamp = venv.read_stamp()
+    return (
+        stamp.get("fingerprint") == fingerprint(stack)
+        and stamp["torch"] == venv.version("torch")
+        and torch in ("", stamp["torch"], stamp["torch"].partition("+")[0])
+    )
+
+
+def install(venv: Venv, stack: str, torch: str) -> None:
+    """Install step by step; each step leaves alone what is there already.
+
+    Args:
+        venv (Venv): Where to install.
+        stack (str): 'onedl' or 'openmmlab'.
+        torch (str): Version of torch, '' for what is there or the default.
+    """
+    pins = read_pins(stack)
+    mmcv = next(pin for pin in pins if re.match(r"(onedl-)?mmcv==", pin))
+    gpu = has_gpu()
+    say(f"Installing mmswinv2 with the stack '{stack}' into {venv.path}")
+    say("[1/6] Checking compiler, disk and network")
+    if not venv.version("torch"):
+        check_disk(venv.path, DISK_GB_CUDA if gpu else DISK_GB)
+    if not any(wheels_folder().glob(f"{mmcv.replace('==', '-')}_*/*.whl")):
+        check_compiler()
+    venv.create()
+    old_stamp = venv.read_stamp()
+    venv.stamp.unlink(missing_ok=True)
+    venv.check_network()
+
+    say("[2/6] Installing pip and build tools")
+    venv.pip("install", "--upgrade", "pip", *BUILD_TOOLS)
+
+    if torch or not venv.version("torch"):
+        say(f"[3/6] Installing torch {torch or DEFAULT_TORCH}")
+        if not gpu:
+            say("      No NVIDIA GPU: a CPU build (see --help) is a smaller download.")
+        venv.pip("install", f"torch=={torch or DEFAULT_TORCH}")
+    else:
+        say(f"[3/6] Keeping torch {venv.version('torch')}")
+
+    probed = probe_torch(venv)
+    key = wheel_key(mmcv, probed)
+    wheel = find_wheel(key)
+    if old_stamp.get("mmcv") == key and venv.version(mmcv.partition("==")[0]):
+        say(f"[4/6] Keeping {mmcv}")
+    else:
+        if wheel is None:
+            say(f"[4/6] Compiling {mmcv}: 8 to 11 minutes on two cores, and only once")
+            wheel = build_wheel(venv, mmcv, probed)
+        say(f"[4/6] Installing {wheel}")
+        venv.pip("install", "--force-reinstall", "--no-deps", str(wheel))
+
+    say("[5/6] Installing the stack, mmswinv2 and its tests' requirements")
+    constraints = venv.path / "install-constraints.txt"
+    lines = [f"torch=={probed.version}", BUILD_TOOLS[0], *pins]
+    constraints.write_text("\n".join(lines))
+    options = ["install", "--no-build-isolation", "--constraint", str(constraints)]
+    venv.pip(*options, "--editable", f"{ROOT}[{stack},tests]")
+    use_headless_opencv(venv)
+
+    say("[6/6] Checking mmcv's operators, mmdet, mmseg and mmswinv2")
+    try:
+        venv.run("-c", CHECK)
+    except InstallError as error:
+        raise InstallError(
+            f"{error}\nIf mmcv is what fails, remove {wheels_folder() / key} and run "
+            "it again to have it compiled anew."
+        ) from error
+    venv.write_stamp(fingerprint=fingerprint(stack), torch=probed.version, mmcv=key)
+
+
+def use_headless_opencv(venv: Venv) -> None:
+    """Replace the OpenCV that mmcv and others require by the one without libGL."""
+    version = next(filter(None, map(venv.version, DESKTOP_OPENCV)), None)
+    if version:
+        venv.pip("uninstall", "--yes", *DESKTOP_OPENCV)
+        options = ["--force-reinstall", "--no-deps"]
+        venv.pip("install", *options, f"opencv-python-headless=={version}")
+
+
+def main() -> int:
+    """Run the command line; return its exit code."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--stack", default="onedl", help="onedl (default) or openmmlab")
+    parser.add_argument(
+        "--torch",
+        default="",
+        help=f"version of torch, such as 2.11.0 (default: the one in the environment, "
+        f"or {DEFAULT_TORCH})",
+    )
+    parser.add_argument("--venv", help=f"environment (default: {VENVS})")
+    args = parser.parse_args()
+    start = time.monotonic()
+    try:
+        check_python()
+        if args.stack not in VENVS:
+            raise InstallError(
+                f"STACK={args.stack}: expected one of {', '.join(VENVS)}."
+            )
+        torch = parse_torch(args.torch)
+        venv = Venv(Path(args.venv or ROOT / VENVS[args.stack]).resolve())
+        if is_fresh(venv, args.stack, torch):
+            say(f"{venv.path} is up to date.")
+            return 0
+        install(venv, args.stack, torch)
+    except (InstallError, OSError) as error:
+        print(f"Installation failed: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("Interrupted; the same command carries on from here.", file=sys.stderr)
+        return 130
+    say(f"Installed in {duration(time.monotonic() - start)}.")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

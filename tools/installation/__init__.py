@@ -1,0 +1,1 @@
+"""The steps of tools/install.py; standard library only."""
