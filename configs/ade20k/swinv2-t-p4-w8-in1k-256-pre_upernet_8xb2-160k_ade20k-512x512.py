@@ -4,7 +4,7 @@ _base_ = [
 ]
 
 # ImageNet-1K, 256 px, window 8 (official)
-checkpoint = 'https://github.com/SwinTransformer/storage/releases/download/v2.0.0/swinv2_tiny_patch4_window8_256.pth'  # noqa: E501
+checkpoint = 'https://github.com/SwinTransformer/storage/releases/download/v2.0.0/swinv2_tiny_patch4_window8_256.pth'
 model = dict(
     data_preprocessor=dict(size=(512, 512)),  # px, the training crop
     backbone=dict(init_cfg=dict(type='Pretrained', checkpoint=checkpoint)))

@@ -6,7 +6,12 @@ param_scheduler = [
     # 1000 iterations as in MMDetection's Swin V1 configs; the paper states no warm-up
     dict(type='LinearLR', start_factor=1e-3, by_epoch=False, begin=0, end=1000),
     dict(
-        type='MultiStepLR', by_epoch=True, begin=0, end=12, milestones=[8, 11], gamma=0.1)
+        type='MultiStepLR',
+        by_epoch=True,
+        begin=0,
+        end=12,
+        milestones=[8, 11],
+        gamma=0.1)
 ]
 
 train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=12, val_interval=1)

@@ -1,0 +1,171 @@
+"""What train.py and test.py share: arguments, the config, and errors as one message.
+
+Until the first iteration an error is bad input: it ends with one message and exit code
+1, and MMSWINV2_TRACEBACK=1 shows the traceback too.
+"""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import inspect
+import os
+import re
+import sys
+from pathlib import Path
+from types import TracebackType
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # works uninstalled
+
+from mmengine.config import Config, DictAction
+from mmengine.hooks import Hook
+from mmengine.registry import RUNNERS
+from mmengine.runner import Runner
+
+from mmswinv2.apis import find_config
+
+# Keys that mmengine takes from a config beside the Runner's own arguments.
+OTHER_KEYS = {"runner_type", "strategy", "compile", "activation_checkpointing"}
+
+
+class Preparation(Hook):
+    """Turns an error into one message, until the training or test loop starts.
+
+    Used as a context around everything, and registered as a hook so that it knows
+    when the loop starts: from then on an error is no bad input, and its traceback
+    is shown.
+    """
+
+    def __init__(self) -> None:
+        self.over = os.environ.get("MMSWINV2_TRACEBACK") == "1"
+
+    def before_train(self, runner: Runner) -> None:
+        """The training loop starts."""
+        self.over = True
+
+    def before_test(self, runner: Runner) -> None:
+        """The test loop starts."""
+        self.over = True
+
+    def __enter__(self) -> Preparation:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if isinstance(error, Exception) and not self.over:
+            if is_first_process():
+                print(f"error: {explain(error)}", file=sys.stderr)
+            raise SystemExit(1)
+
+
+def explain(error: Exception) -> str:
+    """The message of an error, without the trail of registries it came through."""
+    message = str(error.args[0]) if isinstance(error, KeyError) else str(error)
+    message = re.sub(r"(class|function) `\w+` in \S+: ", "", message)
+    if type(error) in (ValueError, RuntimeError, FileNotFoundError) and message:
+        return message
+    return f"{type(error).__name__}: {message} (MMSWINV2_TRACEBACK=1 shows where)"
+
+
+def is_first_process() -> bool:
+    """Whether this is rank 0, before any process group exists."""
+    rank = os.environ.get("RANK", os.environ.get("SLURM_PROCID", "0"))
+    return int(os.environ.get("OMPI_COMM_WORLD_RANK", rank)) == 0
+
+
+class Options(DictAction):
+    """``--cfg-options KEY=VALUE ...``, with a message for what is not like that."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: list[str],
+        option_string: str | None = None,
+    ) -> None:
+        """Adds the options of one ``--cfg-options``."""
+        for value in values:
+            if "=" not in value:
+                raise ValueError(
+                    f"--cfg-options takes KEY=VALUE, such as "
+                    f"train_dataloader.batch_size=4, but got {value!r}"
+                )
+        super().__call__(parser, namespace, values, option_string)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The arguments that training and testing have in common."""
+    parser.add_argument("--work-dir", help="defaults to work_dirs/<name of the config>")
+    parser.add_argument(
+        "--cfg-options",
+        nargs="+",
+        action=Options,
+        default={},
+        metavar="KEY=VALUE",
+        help="change the config, as in data_root=DIR or model.backbone.window_size=8; "
+        'lists as key="[a,b]"',
+    )
+    parser.add_argument(
+        "--launcher",
+        choices=["none", "pytorch", "slurm", "mpi"],
+        default="none",
+        help="how the processes of a distributed run were started",
+    )
+    # torchrun sets LOCAL_RANK; torch.distributed.launch passes this instead
+    parser.add_argument("--local-rank", "--local_rank", type=int, default=0)
+
+
+def load_config(args: argparse.Namespace) -> Config:
+    """The config of a run: its file, ``--cfg-options``, launcher and work dir.
+
+    ``data_root=DIR`` among the options moves every path that starts with the
+    config's ``data_root``.
+    """
+    os.environ.setdefault("LOCAL_RANK", str(args.local_rank))
+    path = find_config(args.config)
+    cfg = Config.fromfile(path)
+    options = dict(args.cfg_options)
+    known = {*cfg, *inspect.signature(Runner).parameters, *OTHER_KEYS}
+    for key in options:
+        if (first := key.split(".")[0]) not in known:
+            close = difflib.get_close_matches(first, known, n=1)
+            hint = f"; did you mean {close[0]!r}?" if close else ""
+            raise ValueError(f"--cfg-options {key}: {path} has no {first!r}{hint}")
+    if "data_root" in options:
+        cfg = _move_data(cfg, str(options.pop("data_root")))
+    try:
+        cfg.merge_from_dict(options)
+    except (KeyError, TypeError, AssertionError) as error:
+        message = error.args[0] if error.args else "these do not fit the config"
+        raise ValueError(f"--cfg-options: {message}") from error
+    cfg.launcher = args.launcher
+    default = cfg.get("work_dir") or os.path.join("work_dirs", Path(path).stem)
+    cfg.work_dir = args.work_dir or default
+    return cfg
+
+
+def _move_data(cfg: Config, root: str) -> Config:
+    old = cfg.data_root.rstrip("/")
+
+    def move(node: object) -> object:
+        if isinstance(node, str):
+            inside = node == old or node.startswith(f"{old}/")
+            return root.rstrip("/") + node[len(old) :] if inside else node
+        if isinstance(node, dict):
+            return type(node)({key: move(value) for key, value in node.items()})
+        if isinstance(node, (list, tuple)):
+            return type(node)(move(value) for value in node)
+        return node
+
+    return Config(move(cfg.to_dict()), filename=cfg.filename)
+
+
+def build_runner(cfg: Config, preparation: Preparation) -> Runner:
+    """The runner of a config; ends ``preparation`` when its loop starts."""
+    runner = RUNNERS.build(cfg) if "runner_type" in cfg else Runner.from_cfg(cfg)
+    runner.register_hook(preparation, "LOWEST")
+    return runner

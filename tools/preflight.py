@@ -1,0 +1,157 @@
+"""Finds bad input before a run writes its first file."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+from mmengine.config import Config
+from mmengine.registry import DATASETS, MODELS, init_default_scope
+from mmengine.runner import find_latest_checkpoint
+from mmengine.runner import load_state_dict as load_matching
+from torch import nn
+
+from mmswinv2.apis import load_trained_weights
+from mmswinv2.checkpoints import read_checkpoint
+
+LARGE_FILE = 100 * 2**20  # bytes; parsing such a JSON file takes seconds
+
+
+def check_device(cfg: Config, *, amp: bool = False) -> None:
+    """Raises where a run asks for a GPU and there is none."""
+    if torch.cuda.is_available():
+        return
+    if amp:
+        raise ValueError(
+            "mixed precision (--amp) needs a GPU, and torch sees none; leave it out, "
+            "or check nvidia-smi and that torch is a CUDA build"
+        )
+    if cfg.launcher != "none":
+        raise ValueError(
+            f"--launcher {cfg.launcher} needs a GPU for each process, and torch sees "
+            "none; without GPUs, start one process with --launcher none"
+        )
+
+
+def check_data(cfg: Config, split: str) -> None:
+    """Raises where the data of a split ('train', 'val', 'test') are not there."""
+    if cfg.get(f"{split}_dataloader") is None:
+        return
+    init_default_scope(cfg.default_scope)
+    key = f"{split}_dataloader.dataset"
+    for dataset in _datasets(cfg[f"{split}_dataloader"].dataset):
+        root = dataset.get("data_root") or ""
+        if "://" in root or dataset.get("backend_args"):
+            continue  # not on this machine
+        prefixes = dataset.get("data_prefix", {})
+        parts = {f"data_prefix.{name}": part for name, part in prefixes.items()}
+        if dataset.get("ann_file"):
+            parts["ann_file"] = dataset.ann_file
+        for name, part in parts.items():
+            path = os.path.join(root, part)
+            if not os.path.exists(path):
+                raise FileNotFoundError(
+                    f"{path} does not exist ({key}.{name}). Expected in the data root "
+                    f"{root!r}: {', '.join(parts.values())}. Data that lie elsewhere: "
+                    f"--cfg-options data_root=DIR"
+                )
+            if os.path.isdir(path) and not any(os.scandir(path)):
+                raise FileNotFoundError(f"{path} is empty ({key}.{name})")
+        with DATASETS.switch_scope_and_registry(cfg.default_scope) as registry:
+            kind = registry.get(dataset.type)
+        if hasattr(kind, "COCOAPI"):
+            classes = kind.METAINFO["classes"]
+            classes = dataset.get("metainfo", {}).get("classes", classes)
+            _check_coco_file(os.path.join(root, dataset.ann_file), classes)
+    for metric in as_list(cfg.get(f"{split}_evaluator")):
+        file = metric.get("ann_file")
+        if file and "://" not in file and not os.path.exists(file):
+            key = f"{split}_evaluator.ann_file"
+            raise FileNotFoundError(f"{file} does not exist ({key})")
+
+
+def as_list(evaluators: dict | list | None) -> list[dict]:
+    """The metrics of a config's evaluator, which is one metric or a list."""
+    return evaluators if isinstance(evaluators, list) else [evaluators or {}]
+
+
+def _datasets(dataset: dict) -> Iterator[dict]:
+    """The datasets inside wrappers such as RepeatDataset and ConcatDataset."""
+    if "datasets" in dataset:
+        for inner in dataset["datasets"]:
+            yield from _datasets(inner)
+    elif "dataset" in dataset:
+        yield from _datasets(dataset["dataset"])
+    else:
+        yield dataset
+
+
+def _check_coco_file(path: str, classes: tuple[str, ...]) -> None:
+    """Raises where a file is no COCO annotation file or knows none of the classes."""
+    if os.path.getsize(path) > LARGE_FILE:
+        return
+    try:
+        content = json.loads(Path(path).read_bytes())
+    except ValueError as error:  # bad JSON or bad UTF-8
+        raise ValueError(f"{path} is no JSON file: {error}") from error
+    wanted = ["images", "annotations", "categories"]
+    found = [key for key in wanted if isinstance(content, dict) and key in content]
+    if found != wanted:
+        raise ValueError(
+            f"{path} is no COCO annotation file: expected an object with the lists "
+            f"{', '.join(wanted)}, found {', '.join(found) or 'none of them'}"
+        )
+    names = [category["name"] for category in content["categories"]]
+    if not set(names) & set(classes):
+        raise ValueError(
+            f"{path} has the categories {names[:3]}, of which the dataset knows none; "
+            f"it has the classes {list(classes)[:3]}; set metainfo.classes"
+        )
+
+
+def check_model(cfg: Config, *, trained: str | None = None) -> None:
+    """Builds the model on the CPU and loads its weights, to see whether they fit.
+
+    Args:
+        cfg (Config): The config of the run.
+        trained (str, optional): A checkpoint that must fit in full. Without it, the
+            pre-trained weights of the config and its ``load_from`` are tried.
+    """
+    init_default_scope(cfg.default_scope)
+    with _quiet():
+        model: nn.Module = MODELS.build(cfg.model)
+        if trained is not None:
+            load_trained_weights(model, trained)
+            return
+        model.init_weights()
+        if cfg.get("load_from"):
+            weights = read_checkpoint(cfg.load_from)
+            load_matching(model, weights.get("state_dict", weights))
+
+
+def resume_file(cfg: Config) -> str | None:
+    """The checkpoint that a run goes on from, checked, or None at a fresh start."""
+    path = cfg.get("load_from") or find_latest_checkpoint(cfg.work_dir)
+    if path is None:
+        return None
+    checkpoint = read_checkpoint(path)
+    if not {"optimizer", "message_hub", "meta"} <= checkpoint.keys():
+        raise ValueError(
+            f"{path} holds weights but no state of a training run, so --resume cannot "
+            "go on from it; start from its weights with --cfg-options load_from=FILE"
+        )
+    return path
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    logging.disable(logging.WARNING)
+    try:
+        yield
+    finally:
+        logging.disable(logging.NOTSET)

@@ -1,0 +1,64 @@
+"""Runs the tools inside the installed MMDetection and MMSegmentation.
+
+Examples:
+    >>> python tools/run.py                            # lists them
+    >>> python tools/run.py det get_flops CONFIG       # runs one, with its arguments
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import runpy
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # works uninstalled
+
+PACKAGES = {"det": "mmdet", "seg": "mmseg"}
+
+
+def find_tools(task: str) -> dict[str, Path]:
+    """The scripts in the folders that a framework's wheel brings along, by name."""
+    spec = importlib.util.find_spec(PACKAGES[task])
+    if spec is None or spec.origin is None:
+        return {}
+    folder = Path(spec.origin).parent / ".mim" / "tools"
+    tools: dict[str, Path] = {}
+    for pattern in ("*/*.py", "*/*/*.py"):  # of equal names, the one less deep
+        for path in sorted(folder.glob(pattern)):
+            tools.setdefault(path.stem, path)
+    return tools
+
+
+def describe_tools() -> str:
+    """How to call this script, and the names of all tools by folder."""
+    lines = [__doc__.strip()]
+    for task, package in PACKAGES.items():
+        tools = find_tools(task)
+        lines.append(f"\n{task} ({package}):" + " none found" * (not tools))
+        for folder in dict.fromkeys(path.parent.name for path in tools.values()):
+            names = [n for n, path in tools.items() if path.parent.name == folder]
+            lines.append(f"  {folder}: {', '.join(names)}")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """Lists the tools or runs one."""
+    if len(sys.argv) == 1 or sys.argv[1] in ("-h", "--help"):
+        print(describe_tools())
+        return
+    task, name = sys.argv[1], sys.argv[2] if len(sys.argv) > 2 else ""
+    script = find_tools(task).get(name) if task in PACKAGES else None
+    if script is None:
+        wanted = f"{task} {name}".strip()
+        sys.exit(f"error: no tool {wanted!r}; python tools/run.py lists them")
+
+    import mmswinv2.models  # noqa: F401  registers the backbone
+
+    sys.argv = [str(script), *sys.argv[3:]]
+    sys.path.insert(0, str(script.parent))  # as if it had been started by itself
+    runpy.run_path(str(script), run_name="__main__")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,108 @@
+"""Evaluates a trained detector or segmentor.
+
+Examples:
+    >>> python tools/test.py CONFIG CHECKPOINT --tta --show-dir DIR --out FILE
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+
+import launch  # first: puts the package on the path
+import preflight
+from mmengine.config import Config, ConfigDict
+from mmengine.dist import master_only
+
+
+def parse_args() -> argparse.Namespace:
+    """Reads the command line."""
+    parser = argparse.ArgumentParser(description="Evaluate a detector or a segmentor.")
+    parser.add_argument("config", help="a config file, or the name of one in configs/")
+    parser.add_argument("checkpoint", help="trained weights, a file or a URL")
+    parser.add_argument(
+        "--tta", action="store_true", help="test-time augmentation: scales and flips"
+    )
+    parser.add_argument("--show-dir", metavar="DIR", help="draw the predictions there")
+    parser.add_argument(
+        "--out",
+        help="keep the predictions: a .pkl file (detection), or a folder of label maps "
+        "(segmentation)",
+    )
+    launch.add_arguments(parser)
+    return parser.parse_args()
+
+
+def apply_flags(cfg: Config, args: argparse.Namespace) -> None:
+    """Writes what the command line asks for into the config."""
+    cfg.load_from = args.checkpoint
+    if args.tta:
+        use_tta(cfg)
+    if args.show_dir:
+        show_dir = os.path.abspath(args.show_dir)
+        cfg.default_hooks.visualization.draw = True
+        if cfg.default_scope == "mmdet":
+            cfg.default_hooks.visualization.test_out_dir = show_dir
+        else:
+            cfg.visualizer.save_dir = show_dir
+    if args.out:
+        keep_predictions(cfg, args.out)
+
+
+def use_tta(cfg: Config) -> None:
+    """Wraps the model and replaces the pipeline by the config's TTA.
+
+    DetTTAModel merges boxes but no masks, so a mask branch is left out.
+    """
+    if not {"tta_model", "tta_pipeline"} <= cfg.keys():
+        raise ValueError("--tta needs tta_model and tta_pipeline in the config")
+    roi_head = cfg.model.get("roi_head", {})
+    if roi_head.pop("mask_head", None):
+        roi_head.pop("mask_roi_extractor", None)
+        for metric in preflight.as_list(cfg.test_evaluator):
+            if "segm" in metric.get("metric", []):
+                metric.metric = "bbox"
+        print("--tta merges boxes, not masks: the mask branch is left out", flush=True)
+    cfg.model = ConfigDict(**cfg.tta_model, module=cfg.model)
+    dataset = cfg.test_dataloader.dataset
+    while "dataset" in dataset:
+        dataset = dataset.dataset
+    dataset.pipeline = cfg.tta_pipeline
+
+
+def keep_predictions(cfg: Config, out: str) -> None:
+    """Lets the evaluators write predictions as well."""
+    if cfg.default_scope == "mmseg":
+        for metric in preflight.as_list(cfg.test_evaluator):
+            metric.output_dir = out
+        return
+    if not out.endswith((".pkl", ".pickle")):
+        raise ValueError(f"--out takes a .pkl file for detection, but got {out!r}")
+    os.makedirs(os.path.dirname(os.path.abspath(out)), exist_ok=True)
+    dump = dict(type="DumpDetResults", out_file_path=out)
+    cfg.test_evaluator = [*preflight.as_list(cfg.test_evaluator), dump]
+
+
+@master_only
+def print_metrics(metrics: dict[str, float]) -> None:
+    """One table, after all the logs."""
+    rows = {name.split("/")[-1]: value for name, value in metrics.items()}
+    width = max(map(len, rows), default=0)
+    print("\n".join(["", *(f"{name:<{width}}  {v:g}" for name, v in rows.items())]))
+
+
+def main() -> None:
+    """Evaluates, after everything was looked at that can be wrong."""
+    with launch.Preparation() as preparation:
+        args = parse_args()
+        cfg = launch.load_config(args)
+        if launch.is_first_process():
+            preflight.check_device(cfg)
+            preflight.check_data(cfg, "test")
+            preflight.check_model(cfg, trained=args.checkpoint)
+        apply_flags(cfg, args)
+        print_metrics(launch.build_runner(cfg, preparation).test())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,73 @@
+"""Trains a detector or a segmentor.
+
+Examples:
+    >>> python tools/train.py configs/coco/mask-rcnn_swinv2-t-p4-w8_fpn_1x_coco.py
+"""
+
+from __future__ import annotations
+
+import argparse
+
+import launch  # first: puts the package on the path
+import preflight
+from mmengine.config import Config
+
+
+def parse_args() -> argparse.Namespace:
+    """Reads the command line."""
+    parser = argparse.ArgumentParser(description="Train a detector or a segmentor.")
+    parser.add_argument("config", help="a config file, or the name of one in configs/")
+    parser.add_argument("--amp", action="store_true", help="mixed precision, on a GPU")
+    parser.add_argument(
+        "--auto-scale-lr",
+        action="store_true",
+        help="scale the learning rate to the batch size really used",
+    )
+    parser.add_argument(
+        "--resume",
+        nargs="?",
+        const="auto",
+        metavar="CHECKPOINT",
+        help="go on from a checkpoint, or from the latest one in the work dir",
+    )
+    launch.add_arguments(parser)
+    return parser.parse_args()
+
+
+def apply_flags(cfg: Config, args: argparse.Namespace) -> None:
+    """Writes what the command line asks for into the config."""
+    if args.amp:
+        kind = cfg.optim_wrapper.get("type", "OptimWrapper")
+        if kind not in ("OptimWrapper", "AmpOptimWrapper"):
+            raise ValueError(f"--amp replaces OptimWrapper, but the config has {kind}")
+        cfg.optim_wrapper.type = "AmpOptimWrapper"
+        cfg.optim_wrapper.setdefault("loss_scale", "dynamic")
+    if args.auto_scale_lr:
+        if "base_batch_size" not in cfg.get("auto_scale_lr", {}):
+            raise ValueError(
+                "--auto-scale-lr needs auto_scale_lr.base_batch_size in the config"
+            )
+        cfg.auto_scale_lr.enable = True
+    if args.resume:
+        cfg.resume = True
+        cfg.load_from = None if args.resume == "auto" else args.resume
+
+
+def main() -> None:
+    """Trains, after everything was looked at that can be wrong."""
+    with launch.Preparation() as preparation:
+        args = parse_args()
+        cfg = launch.load_config(args)
+        apply_flags(cfg, args)
+        if launch.is_first_process():
+            amp = cfg.optim_wrapper.get("type") == "AmpOptimWrapper"
+            preflight.check_device(cfg, amp=amp)
+            preflight.check_data(cfg, "train")
+            preflight.check_data(cfg, "val")
+            trained = preflight.resume_file(cfg) if cfg.get("resume") else None
+            preflight.check_model(cfg, trained=trained)
+        launch.build_runner(cfg, preparation).train()
+
+
+if __name__ == "__main__":
+    main()
