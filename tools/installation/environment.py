@@ -127,7 +127,7 @@ def run_logged(
         )
         try:
             while (code := wait(process)) is None:
-                counts = re.findall(r"^\[(\d+/\d+)\]", read_from(log, offset), re.M)
+                counts = re.findall(r"^ *\[(\d+/\d+)\]", read_from(log, offset), re.M)
                 files = f", {counts[-1]} files compiled" if counts else ""
                 say(f"      ... {duration(time.monotonic() - start)}{files}")
         finally:
