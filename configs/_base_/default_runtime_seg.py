@@ -23,6 +23,7 @@ env_cfg = dict(
     dist_cfg=dict(backend='nccl'))
 visualizer = dict(
     type='SegLocalVisualizer',
+    alpha=0.5,  # the photo stays visible under the classes
     vis_backends=[dict(type='LocalVisBackend')],
     name='visualizer')
 log_processor = dict(type='LogProcessor', window_size=50, by_epoch=False)
