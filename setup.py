@@ -18,7 +18,7 @@ def read_requirements(name: str) -> list[str]:
 def read_version() -> str:
     """Return ``__version__`` without importing the package."""
     source = (ROOT / "mmswinv2" / "__init__.py").read_text()
-    return re.search(r"^__version__ = '(.+)'$", source, re.MULTILINE)[1]
+    return re.search(r'^__version__ = "(.+)"$', source, re.MULTILINE)[1]
 
 
 setup(
