@@ -84,9 +84,10 @@ def adapt_state_dict(
         raise RuntimeError(
             f"the weights do not fit: {len(required) - len(missing)} of "
             f"{len(required)} tensors match, {len(reshaped)} have another shape, "
-            f"{len(foreign)} have no place{_examples(own, found, reshaped, foreign)}. "
-            f"The checkpoint has {architecture(found)}, the model "
-            f"{architecture(own)}; choose the arch of the checkpoint"
+            f"{len(foreign)} have no place"
+            + _first_misfit(own, found, reshaped, foreign, missing)
+            + f". The checkpoint has {architecture(found)}, the model "
+            f"{architecture(own)}; choose the checkpoint's arch, or another checkpoint"
         )
     report = LoadReport(
         layout=layout.name,
@@ -122,11 +123,15 @@ def _read_windows(weights: Weights) -> list[tuple[Window, Window]] | None:
         windows.append(windows_of_coords(weights[table]))
 
 
-def _examples(
-    own: Weights, found: Weights, reshaped: list[str], foreign: list[str]
+def _first_misfit(
+    own: Weights,
+    found: Weights,
+    reshaped: list[str],
+    foreign: list[str],
+    missing: list[str],
 ) -> str:
     if reshaped:
         name = reshaped[0]
         given, expected = tuple(found[name].shape), tuple(own[name].shape)
         return f" (first: {name} is {given}, expected {expected})"
-    return f" (first: {foreign[0]})" if foreign else ""
+    return f" (no place: {foreign[0]})" if foreign else f" (missing: {missing[0]})"

@@ -65,7 +65,7 @@ _OTHERS = (
     (r"embeddings\.patch_embeddings", "a Hugging Face model"),
     (r"^features\.0\.0\.", "a torchvision model"),
     (r"\bw_msa\b", "mmpretrain's Swin"),
-    (r"\bblocks\.\d+\.attn\.qkv|\bpos_embed$", "a plain ViT"),
+    (r"^blocks\.\d+\.attn\.qkv|^layers\.\d+\.attn\.attn|^pos_embed$", "a plain ViT"),
     (r"\blayer1\.0\.conv1\.", "a ResNet"),
 )
 

@@ -1,6 +1,7 @@
 """The sizes of Swin V2 (paper, section 3.6) and 'nano', for tests and demos."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True)
@@ -36,8 +37,8 @@ ARCHITECTURES = {
 def resolve_architecture(
     arch: str | None,
     embed_dims: int | None,
-    depths: tuple[int, ...] | None,
-    num_heads: tuple[int, ...] | None,
+    depths: Sequence[int] | None,
+    num_heads: Sequence[int] | None,
     extra_norm_every_n_blocks: int | None,
 ) -> Architecture:
     """Numbers of ``arch``, each replaced by the explicit one where given.
@@ -57,18 +58,14 @@ def resolve_architecture(
             f"all three, or an arch, one of {', '.join(ARCHITECTURES)}"
         )
 
-    def pick(explicit, name: str):
-        return getattr(base, name) if explicit is None else explicit
-
-    every = extra_norm_every_n_blocks
-    chosen = Architecture(
-        embed_dims=pick(embed_dims, "embed_dims"),
-        depths=tuple(pick(depths, "depths")),
-        num_heads=tuple(pick(num_heads, "num_heads")),
-        extra_norm_every_n_blocks=pick(
-            0 if every is None and base is None else every, "extra_norm_every_n_blocks"
-        ),
-    )
+    explicit = {
+        "embed_dims": embed_dims,
+        "depths": None if depths is None else tuple(depths),
+        "num_heads": None if num_heads is None else tuple(num_heads),
+        "extra_norm_every_n_blocks": extra_norm_every_n_blocks,
+    }
+    given = {name: value for name, value in explicit.items() if value is not None}
+    chosen = replace(base, **given) if base else Architecture(**given)
     if len(chosen.depths) != len(chosen.num_heads):
         raise ValueError(
             f"depths={chosen.depths} and num_heads={chosen.num_heads} must have one "

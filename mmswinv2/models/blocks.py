@@ -40,6 +40,7 @@ class PatchMerging(nn.Module):
         self.norm = nn.LayerNorm(2 * embed_dims)
 
     def forward(self, x: Tensor) -> Tensor:
+        """See the class."""
         H, W = x.shape[1:3]
         if H % 2 or W % 2:
             x = F.pad(x, (0, 0, 0, W % 2, 0, H % 2))
@@ -60,6 +61,7 @@ class Mlp(nn.Module):
         self.drop = nn.Dropout(drop_rate)
 
     def forward(self, x: Tensor) -> Tensor:
+        """``(..., C)`` -> ``(..., C)``."""
         return self.drop(self.fc2(self.drop(self.act(self.fc1(x)))))
 
 
@@ -71,12 +73,14 @@ class DropPath(nn.Module):
         self.rate = rate
 
     def forward(self, x: Tensor) -> Tensor:
+        """``(B, ...)`` -> ``(B, ...)``."""
         if not self.training or self.rate == 0:
             return x
         keep = x.new_empty(x.shape[0], *(1,) * (x.dim() - 1)).bernoulli_(1 - self.rate)
         return x * keep.div_(1 - self.rate)
 
     def extra_repr(self) -> str:
+        """Show the rate in a printed model."""
         return f"rate={self.rate:.3f}"
 
 
@@ -105,7 +109,7 @@ class SwinBlock(nn.Module):
         drop_rate: float,
         drop_path_rate: float,
         extra_norm: bool,
-        **attention,
+        **attention: object,
     ) -> None:
         super().__init__()
         self.shifted = shifted
@@ -154,7 +158,7 @@ class SwinStage(nn.Module):
         window_fit: str,
         with_cp: bool,
         extra_norm_every_n_blocks: int,
-        **block,
+        **block: object,
     ) -> None:
         super().__init__()
         self.window = window

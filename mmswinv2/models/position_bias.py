@@ -59,9 +59,10 @@ class LogCPB(nn.Sequential):
             return BIAS_RANGE * x.sigmoid().permute(2, 0, 1)
 
     def train(self, mode: bool = True) -> "LogCPB":
+        """Set the mode and forget the kept bias."""
         self._cache = None  # EMA swaps weights unseen by their version counters
         return super().train(mode)
 
-    def _apply(self, *args, **kwargs) -> "LogCPB":
+    def _apply(self, *args: object, **kwargs: object) -> "LogCPB":
         self._cache = None
         return super()._apply(*args, **kwargs)

@@ -129,11 +129,12 @@ class SwinTransformerV2(BaseModule):
 
         self.patch_embed = PatchEmbed(in_channels, self.embed_dims, norm=patch_norm)
         self.pos_drop = nn.Dropout(drop_rate)
-        rates = torch.linspace(0, drop_path_rate, sum(self.depths)).split(self.depths)
+        num_blocks = sum(self.depths)
+        rates = [drop_path_rate * i / max(num_blocks - 1, 1) for i in range(num_blocks)]
         self.layers = nn.ModuleList(
             SwinStage(
                 self.embed_dims * 2**i,
-                drop_path_rates=rates[i].tolist(),
+                drop_path_rates=rates[sum(self.depths[:i]) :][: self.depths[i]],
                 downsample=i + 1 < num_stages,
                 window=windows[i],
                 pretrained_window=pretrained[i],
@@ -231,7 +232,12 @@ class SwinTransformerV2(BaseModule):
                     nn.init.zeros_(norm.bias)
 
     def _load_from_state_dict(
-        self, state_dict: dict, prefix: str, local_metadata, strict, *lists
+        self,
+        state_dict: dict,
+        prefix: str,
+        local_metadata: dict,
+        strict: bool,
+        *lists: list,
     ) -> None:
         """Adapt names and windows of ``state_dict``, in place, before it is loaded.
 

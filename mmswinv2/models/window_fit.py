@@ -75,8 +75,10 @@ def parse_windows(
 
 
 def is_int(value: object) -> bool:
+    """Whether a value is an integer; True and False are none."""
     return isinstance(value, int) and not isinstance(value, bool)
 
 
 def is_list(value: object) -> bool:
+    """Whether a value is a list, a tuple or the like, but no string."""
     return isinstance(value, Sequence) and not isinstance(value, str)

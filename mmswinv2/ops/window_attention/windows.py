@@ -14,8 +14,8 @@ from torch import Tensor
 # Cosine logits span [-100, 116], so a mask must lie below -216; this value is exact
 # enough in fp16 and keeps a fully masked row (a padded query) finite.
 MASK_VALUE = -1e4
-# Under this length a query or key is not stretched to length 1. The backward pass then
-# scales by at most 2e4, which fp16 can hold (the usual 1e-12 overflows to inf).
+# A query or key shorter than this has no direction: it is not stretched to length 1 and
+# gets no gradient, which would be 1 / length and overflow fp16 (usual epsilon: 1e-12).
 NORM_EPS = 5e-5
 
 PADDING, PLAIN, WRAPPED = -1, 0, 1
@@ -24,7 +24,9 @@ PADDING, PLAIN, WRAPPED = -1, 0, 1
 def unit_length(x: Tensor) -> Tensor:
     """Normalise the last dimension to length 1 in at least fp32."""
     x = x.to(torch.promote_types(x.dtype, torch.float32))
-    return x * x.square().sum(-1, keepdim=True).clamp_min(NORM_EPS**2).rsqrt()
+    square = x.square().sum(-1, keepdim=True)
+    x = torch.where(square > NORM_EPS**2, x, x.detach())
+    return x * square.clamp_min(NORM_EPS**2).rsqrt()
 
 
 def pad_and_shift(x: Tensor, window: tuple[int, int], shift: tuple[int, int]) -> Tensor:

@@ -1,0 +1,64 @@
+"""Fixtures of all tests."""
+
+import logging
+from collections.abc import Callable, Iterator
+
+import pytest
+import torch
+from mmengine.logging import MMLogger
+from torch import nn
+
+
+def _declare_torchvision_ops() -> None:
+    """Let torchvision be imported beside a CPU build of torch.
+
+    torchvision's wheel links against CUDA. Beside a CPU-only torch its operators cannot
+    be loaded and its import fails, though its models need none of them.
+    """
+    try:
+        import torchvision  # noqa: F401
+    except RuntimeError:
+        library = torch.library.Library("torchvision", "DEF")
+        for name in ("nms", "qnms"):
+            library.define(f"{name}(Tensor boxes, Tensor scores, float iou) -> Tensor")
+        _declare_torchvision_ops.library = library  # alive as long as the process
+
+
+_declare_torchvision_ops()
+
+
+@pytest.fixture
+def trained_like() -> Callable[[nn.Module], nn.Module]:
+    """Give a model weights as training leaves them, in eval mode.
+
+    Norms of residual branches start at zero, and so would hide every difference.
+    """
+
+    def randomise(model: nn.Module, seed: int = 0) -> nn.Module:
+        generator = torch.Generator().manual_seed(seed)
+        for name, parameter in model.named_parameters():
+            normal = torch.randn(parameter.shape, generator=generator)
+            if "logit_scale" in name:
+                value = 3 + 0.5 * normal
+            elif "cpb_mlp" in name:
+                value = 0.2 * normal
+            elif parameter.dim() == 1:
+                value = ("norm" in name and name.endswith("weight")) + 0.1 * normal
+            else:
+                value = normal * parameter[0].numel() ** -0.5
+            parameter.data.copy_(value)
+        return model.eval()
+
+    return randomise
+
+
+@pytest.fixture
+def logs() -> Iterator[list[str]]:
+    """Messages that mmengine's current logger writes during a test."""
+    messages: list[str] = []
+    handler = logging.Handler()
+    handler.emit = lambda record: messages.append(record.getMessage())
+    logger = MMLogger.get_current_instance()
+    logger.addHandler(handler)
+    yield messages
+    logger.removeHandler(handler)

@@ -1,0 +1,165 @@
+import itertools
+import math
+
+import pytest
+import torch
+
+from mmswinv2.ops.window_attention import IMPLEMENTATIONS, window_attention
+from mmswinv2.ops.window_attention.reference import relative_position_index
+from mmswinv2.ops.window_attention.sdpa import expand_table
+
+HEADS, DIMS = 2, 4
+# (map, window, shift): even, padded, wrapped with much padding, rectangular, one window
+CASES = [
+    ((8, 8), (4, 4), (2, 2)),
+    ((9, 9), (8, 8), (4, 4)),
+    ((7, 10), (4, 4), (2, 2)),
+    ((6, 13), (3, 5), (1, 2)),
+    ((5, 9), (5, 4), (0, 2)),
+    ((3, 3), (8, 8), (0, 0)),
+    ((1, 6), (1, 4), (0, 2)),
+]
+
+
+def make_inputs(size, window, dtype=torch.float64, batch=2, seed=0):
+    torch.manual_seed(seed)
+    qkv = torch.randn(batch, *size, 3 * HEADS * DIMS, dtype=dtype)
+    table = 16 * torch.rand(HEADS, 2 * window[0] - 1, 2 * window[1] - 1)
+    scale = torch.tensor([5.0, 80.0])
+    return qkv, table, scale
+
+
+def brute_force(qkv, table, scale, window, shift):
+    """Every pair of tokens by itself, in the coordinates of the unpadded map.
+
+    Two tokens see each other if shifting puts them into one window without carrying
+    only one of them around the edge.
+    """
+    batch, height, width = qkv.shape[:3]
+    padded = [
+        math.ceil(n / w) * w for n, w in zip((height, width), window, strict=True)
+    ]
+    q, k, v = qkv.unflatten(-1, (3, HEADS, DIMS)).unbind(3)
+
+    def place(y, x):
+        return tuple(
+            (((t - s) % p) // w, t < s)
+            for t, s, p, w in zip((y, x), shift, padded, window, strict=True)
+        )
+
+    tokens = list(itertools.product(range(height), range(width)))
+    out = torch.empty(batch, height, width, HEADS, DIMS, dtype=qkv.dtype)
+    for b, (y, x), head in itertools.product(range(batch), tokens, range(HEADS)):
+        seen = [t for t in tokens if place(*t) == place(y, x)]
+        logits = []
+        for ky, kx in seen:
+            cosine = torch.cosine_similarity(
+                q[b, y, x, head], k[b, ky, kx, head], dim=0
+            )
+            bias = table[head, y - ky + window[0] - 1, x - kx + window[1] - 1]
+            logits.append(scale[head].double() * cosine + bias.double())
+        weights = torch.stack(logits).softmax(0)
+        values = torch.stack([v[b, ky, kx, head] for ky, kx in seen])
+        out[b, y, x, head] = weights @ values
+    return out.flatten(-2)
+
+
+@pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
+@pytest.mark.parametrize(("size", "window", "shift"), CASES)
+def test_equals_attention_over_every_pair_of_real_tokens(
+    size, window, shift, implementation
+):
+    """Padding is never attended to: the brute force does not even know it."""
+    qkv, table, scale = make_inputs(size, window, batch=1)
+    expected = brute_force(qkv, table, scale, window, shift)
+    out = window_attention(
+        qkv, table, scale, window=window, shift=shift, implementation=implementation
+    )
+    torch.testing.assert_close(out, expected, rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize(("size", "window", "shift"), CASES)
+def test_sdpa_has_the_gradients_of_the_reference(size, window, shift):
+    grads = []
+    for implementation in ("reference", "sdpa"):
+        inputs = [x.requires_grad_() for x in make_inputs(size, window)]
+        out = window_attention(
+            *inputs, window=window, shift=shift, implementation=implementation
+        )
+        out.backward(torch.cos(torch.arange(out.numel()).view_as(out).double()))
+        grads.append([x.grad for x in inputs])
+    for expected, grad in zip(*grads, strict=True):
+        torch.testing.assert_close(grad, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_reference_passes_gradcheck():
+    qkv, table, scale = make_inputs((3, 5), (2, 4), batch=1)
+    inputs = [x.double().requires_grad_() for x in (qkv, table, scale / 10)]
+    assert torch.autograd.gradcheck(
+        lambda *x: window_attention(
+            *x, window=(2, 4), shift=(1, 2), implementation="reference"
+        ),
+        inputs,
+    )
+
+
+@pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
+@pytest.mark.parametrize(
+    ("dtype", "tolerance"), [("float16", 3e-3), ("bfloat16", 3e-2)]
+)
+def test_low_precision_is_close_to_fp64_and_its_gradients_are_finite(
+    implementation, dtype, tolerance
+):
+    """With padding and a zero token: the case in which others give NaN."""
+    window, shift = (8, 8), (4, 4)
+    qkv, table, scale = make_inputs((13, 11), window)
+    qkv[:, 2, 3] = 0
+    scale = scale.clamp(max=20)
+    exact = window_attention(
+        qkv, table, scale, window=window, shift=shift, implementation="reference"
+    )
+    inputs = [
+        qkv.to(getattr(torch, dtype)).requires_grad_(),
+        table.requires_grad_(),
+        scale,
+    ]
+    out = window_attention(
+        *inputs, window=window, shift=shift, implementation=implementation
+    )
+    assert out.dtype == inputs[0].dtype
+    assert (out - exact).norm() < tolerance * exact.norm()
+    out.backward(torch.ones_like(out))
+    assert inputs[0].grad.isfinite().all() and inputs[1].grad.isfinite().all()
+
+
+@pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
+def test_autocast_does_not_lower_the_precision(implementation):
+    inputs = make_inputs((9, 9), (4, 4), torch.float32)
+    kwargs = dict(window=(4, 4), shift=(2, 2), implementation=implementation)
+    with torch.autocast("cpu", torch.bfloat16):
+        out = window_attention(*inputs, **kwargs)
+    assert torch.equal(out, window_attention(*inputs, **kwargs))
+
+
+@pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
+def test_dropout_drops_attention_weights(implementation):
+    qkv, table, scale = make_inputs((8, 8), (4, 4), torch.float32)
+    kwargs = dict(window=(4, 4), implementation=implementation)
+    plain = window_attention(qkv, table, scale, **kwargs)
+    dropped = window_attention(qkv, table, scale, dropout=0.5, **kwargs)
+    assert not torch.allclose(plain, dropped)
+
+
+def test_expanded_table_is_the_table_at_every_relative_position():
+    table = torch.randn(3, 2 * 4 - 1, 2 * 5 - 1)
+    index = relative_position_index((4, 5), table.device)
+    assert torch.equal(expand_table(table), table.flatten(1)[:, index])
+
+
+def test_an_unknown_implementation_is_named_with_the_known_ones():
+    with pytest.raises(
+        ValueError, match=r"'flash' is unknown.*'auto', 'reference', 'sdpa'"
+    ):
+        window_attention(
+            *make_inputs((4, 4), (4, 4)), window=(4, 4), implementation="flash"
+        )
