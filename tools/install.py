@@ -34,22 +34,13 @@ from installation.mmcv_wheel import (
     wheel_key,
     wheels_folder,
 )
+from installation.repairs import mend_torchvision, use_headless_opencv
 
 ROOT = Path(__file__).resolve().parent.parent
 VENVS = {"onedl": ".venv", "openmmlab": ".venv-openmmlab"}
 DEFAULT_TORCH = "2.13.0"
 DISK_GB, DISK_GB_CUDA = 5, 20  # at the peak of an installation
 BUILD_TOOLS = ["setuptools<81", "wheel", "ninja", "numpy", "packaging", "psutil"]
-DESKTOP_OPENCV = ["opencv-python", "opencv-contrib-python"]
-
-# Fails where mmcv's operators do not fit torch or a host cannot be imported.
-CHECK = """
-import torch
-from mmcv.ops import nms, roi_align
-nms(torch.tensor([[0., 0., 4., 4.]]), torch.ones(1), 0.5)
-roi_align(torch.ones(1, 1, 8, 8), torch.tensor([[0., 0., 0., 4., 4.]]), 2)
-import mmdet.apis, mmseg.apis, mmswinv2.models
-"""
 
 
 def parse_torch(text: str) -> str:
@@ -144,25 +135,17 @@ def install(venv: Venv, stack: str, torch: str) -> None:
     options = ["install", "--no-build-isolation", "--constraint", str(constraints)]
     venv.pip(*options, "--editable", f"{ROOT}[{stack},tests]")
     use_headless_opencv(venv)
+    mend_torchvision(venv)
 
     say("[6/6] Checking mmcv's operators, mmdet, mmseg and mmswinv2")
     try:
-        venv.run("-c", CHECK)
+        venv.run(str(ROOT / "tools/installation/verify.py"))
     except InstallError as error:
         raise InstallError(
             f"{error}\nIf mmcv is what fails, remove {wheels_folder() / key} and run "
             "it again to have it compiled anew."
         ) from error
     venv.write_stamp(fingerprint=fingerprint(stack), torch=probed.version, mmcv=key)
-
-
-def use_headless_opencv(venv: Venv) -> None:
-    """Replace the OpenCV that mmcv and others require by the one without libGL."""
-    version = next(filter(None, map(venv.version, DESKTOP_OPENCV)), None)
-    if version:
-        venv.pip("uninstall", "--yes", *DESKTOP_OPENCV)
-        options = ["--force-reinstall", "--no-deps"]
-        venv.pip("install", *options, f"opencv-python-headless=={version}")
 
 
 def main() -> int:
