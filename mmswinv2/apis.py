@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import difflib
 import warnings
 from pathlib import Path
@@ -9,10 +10,11 @@ from typing import TYPE_CHECKING
 
 import torch
 from mmengine.config import Config
-from mmengine.registry import DATASETS, init_default_scope
+from mmengine.registry import DATASETS
 from torch import nn
 
 from mmswinv2.checkpoints import read_checkpoint
+from mmswinv2.checkpoints.layouts import describe
 
 if TYPE_CHECKING:
     from mmdet.apis import DetInferencer
@@ -63,7 +65,8 @@ def build_inferencer(
         ...     "mask-rcnn_swinv2-t-p4-w8_fpn_1x_coco", "epoch_12.pth")
         >>> inferencer("photo.jpg", out_dir="out")
     """
-    cfg = model if isinstance(model, Config) else Config.fromfile(find_config(model))
+    is_config = isinstance(model, Config)
+    cfg = copy.deepcopy(model) if is_config else Config.fromfile(find_config(model))
     weights = weights or cfg.get("load_from")
     if weights is None:
         raise ValueError("no weights given, and the config names none in load_from")
@@ -84,7 +87,7 @@ def build_inferencer(
         inferencer = Inferencer(cfg, device=device, scope=scope)
     inferencer.show_progress = False
     saved_meta = load_trained_weights(inferencer.model, weights)
-    meta = _dataset_meta(cfg) | saved_meta
+    meta = _dataset_meta(cfg) | saved_meta  # where both have it, the saved one
     inferencer.model.dataset_meta = inferencer.visualizer.dataset_meta = meta
     return inferencer
 
@@ -118,12 +121,10 @@ def load_trained_weights(model: nn.Module, weights: str | Path) -> dict:
         FileNotFoundError, ValueError: The file is missing or unreadable.
         RuntimeError: It lacks tensors of the model or has them in other shapes.
     """
-    checkpoint = read_checkpoint(weights)
+    state, meta = read_weights(model, weights)
     name = type(model).__name__
     try:
-        missing, _ = model.load_state_dict(
-            checkpoint.get("state_dict", checkpoint), strict=False
-        )
+        missing, _ = model.load_state_dict(state, strict=False)
     except RuntimeError as error:
         lines = str(error).splitlines()
         shown = "\n".join(lines[:4] + ["\t..."] * (len(lines) > 4))
@@ -135,8 +136,32 @@ def load_trained_weights(model: nn.Module, weights: str | Path) -> dict:
             f"{len(model.state_dict())} tensors are not in the file, such as "
             f"{', '.join(missing[:3])}; give weights trained with this config"
         )
-    meta = checkpoint.get("meta", {}).get("dataset_meta", {})
-    return {key.lower(): value for key, value in meta.items() if value is not None}
+    dataset_meta = meta.get("dataset_meta", {}).items()
+    return {key.lower(): value for key, value in dataset_meta if value is not None}
+
+
+def read_weights(model: nn.Module, weights: str | Path) -> tuple[dict, dict]:
+    """Reads a checkpoint that has at least some tensors of a model.
+
+    Args:
+        model (nn.Module): A detector or segmentor; it is not changed.
+        weights (str | Path): The checkpoint, file or URL.
+
+    Returns:
+        tuple[dict, dict]: Its state dict and its ``meta``.
+
+    Raises:
+        FileNotFoundError, ValueError: The file is missing or unreadable.
+        RuntimeError: None of its tensors is one of the model's.
+    """
+    checkpoint = read_checkpoint(weights)
+    state = checkpoint.get("state_dict", checkpoint.get("model", checkpoint))
+    if not state.keys() & model.state_dict().keys():
+        raise RuntimeError(
+            f"{weights} has no weights for a {type(model).__name__} with a "
+            f"{type(getattr(model, 'backbone', model)).__name__}: {describe(state)}"
+        )
+    return state, checkpoint.get("meta", {})
 
 
 def _config_files() -> dict[str, Path]:
@@ -145,9 +170,8 @@ def _config_files() -> dict[str, Path]:
 
 
 def _dataset_meta(cfg: Config) -> dict:
-    init_default_scope(cfg.default_scope)
     # lazy_init: class names and colours need no data
-    dataset = DATASETS.build(cfg.test_dataloader.dataset | dict(lazy_init=True))
+    dataset = DATASETS.build(dict(cfg.test_dataloader.dataset, lazy_init=True))
     return dict(dataset.metainfo)
 
 

@@ -127,7 +127,11 @@ def load_config(args: argparse.Namespace) -> Config:
     """
     os.environ.setdefault("LOCAL_RANK", str(args.local_rank))
     path = find_config(args.config)
-    cfg = Config.fromfile(path)
+    try:
+        cfg = Config.fromfile(path)
+    except Exception as error:  # whatever the code in it raises
+        reason = f"{type(error).__name__}: {error}"
+        raise ValueError(f"{path} cannot be read as a config: {reason}") from error
     options = dict(args.cfg_options)
     known = {*cfg, *inspect.signature(Runner).parameters, *OTHER_KEYS}
     for key in options:

@@ -16,7 +16,7 @@ from mmengine.runner import find_latest_checkpoint
 from mmengine.runner import load_state_dict as load_matching
 from torch import nn
 
-from mmswinv2.apis import load_trained_weights
+from mmswinv2.apis import load_trained_weights, read_weights
 from mmswinv2.checkpoints import read_checkpoint
 
 LARGE_FILE = 100 * 2**20  # bytes; parsing such a JSON file takes seconds
@@ -130,8 +130,8 @@ def check_model(cfg: Config, *, trained: str | None = None) -> None:
             return
         model.init_weights()
         if cfg.get("load_from"):
-            weights = read_checkpoint(cfg.load_from)
-            load_matching(model, weights.get("state_dict", weights))
+            state, _ = read_weights(model, cfg.load_from)
+            load_matching(model, state)  # as the runner does: heads may differ
 
 
 def resume_file(cfg: Config) -> str | None:

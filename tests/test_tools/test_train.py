@@ -1,0 +1,97 @@
+"""tools/train.py does what its flags say."""
+
+import argparse
+from pathlib import Path
+
+import pytest
+import torch
+from mmengine.config import Config
+from tiny import DET, SEG, Tool, load_script
+
+SHORT = [
+    "train_cfg.max_iters=2",
+    "train_cfg.val_interval=2",
+    "train_dataloader.batch_size=2",
+    "default_hooks.checkpoint.interval=1",
+    "default_hooks.checkpoint.max_keep_ckpts=2",
+    "default_hooks.logger.interval=1",
+]
+
+
+def options(data: Path, task: str, *more: str) -> list[str]:
+    root = data / ("coco" if task == DET else "ade/ADEChallengeData2016")
+    return ["--cfg-options", f"data_root={root}", *SHORT, *more]
+
+
+def saved(path: Path | str) -> dict:
+    return torch.load(path, map_location="cpu", weights_only=False)
+
+
+def test_train_then_resume_the_latest(tool: Tool, data: Path) -> None:
+    """A run writes into work_dirs/<config>; --resume goes on where it stopped."""
+    tool("tools/train.py", DET, *options(data, DET))
+    folder = Path("work_dirs") / DET
+    assert saved(folder / "iter_2.pth")["meta"]["iter"] == 2
+    more = options(data, DET, "train_cfg.max_iters=3")
+    out = tool("tools/train.py", DET, "--resume", *more)
+    assert "resumed epoch: 0, iter: 2" in out
+    assert "Iter(train) [3/3]" in out and "Iter(train) [1/3]" not in out
+    assert saved(folder / "iter_3.pth")["meta"]["iter"] == 3
+
+
+def test_resume_a_named_checkpoint(tool: Tool, data: Path) -> None:
+    """--resume FILE takes that file, not the latest one, into any work dir."""
+    tool("tools/train.py", SEG, *options(data, SEG), "--work-dir", "first")
+    more = options(data, SEG, "train_cfg.max_iters=2")
+    args = ["--resume", "first/iter_1.pth", "--work-dir", "second", *more]
+    out = tool("tools/train.py", SEG, *args)
+    assert "resumed epoch: 0, iter: 1" in out
+    assert Path("second/iter_2.pth").is_file()
+
+
+def test_options_and_auto_scale_lr_take_effect(tool: Tool, data: Path) -> None:
+    """The learning rate is the one asked for, scaled to a batch of 2 instead of 16."""
+    more = options(data, SEG, "optim_wrapper.optimizer.lr=0.032", "param_scheduler=[]")
+    tool("tools/train.py", SEG, "--auto-scale-lr", "--work-dir", "run", *more)
+    groups = saved("run/iter_2.pth")["optimizer"]["param_groups"]
+    assert {group["lr"] for group in groups} == {0.032 / 8}
+    written = Config.fromfile(f"run/{SEG}.py")
+    assert written.val_dataloader.dataset.data_root.startswith(str(data))
+
+
+def test_amp_chooses_the_mixed_precision_wrapper() -> None:
+    """--amp changes the wrapper and keeps a loss scale that the config sets."""
+    train = load_script("tools/train.py")
+    args = argparse.Namespace(amp=True, auto_scale_lr=False, resume=None)
+    cfg = Config(dict(optim_wrapper=dict(type="OptimWrapper")))
+    train.apply_flags(cfg, args)
+    assert cfg.optim_wrapper == dict(type="AmpOptimWrapper", loss_scale="dynamic")
+    cfg = Config(dict(optim_wrapper=dict(type="OptimWrapper", loss_scale=512.0)))
+    train.apply_flags(cfg, args)
+    assert cfg.optim_wrapper.loss_scale == 512.0
+
+
+def test_errors_after_the_start_keep_their_traceback(tool: Tool, data: Path) -> None:
+    """What goes wrong inside the training loop is no bad input."""
+    broken = "train_dataloader.dataset.pipeline.0.imdecode_backend=none"
+    with pytest.raises(ValueError, match="backend: none is not supported"):
+        tool("tools/train.py", DET, *options(data, DET, broken))
+
+
+def test_data_root_moves_every_path(data: Path) -> None:
+    """Datasets and evaluators follow data_root, whether or not it ends in a slash."""
+    launch = load_script("tools/launch.py")
+    for root in (str(data / "coco"), f"{data / 'coco'}/"):
+        args = argparse.Namespace(
+            config=DET,
+            cfg_options={"data_root": root},
+            launcher="none",
+            local_rank=0,
+            work_dir=None,
+        )
+        cfg = launch.load_config(args)
+        assert Path(cfg.train_dataloader.dataset.data_root) == data / "coco"
+        assert Path(cfg.test_dataloader.dataset.data_root) == data / "coco"
+        annotations = data / "coco/annotations/instances_val2017.json"
+        assert Path(cfg.val_evaluator.ann_file) == annotations
+        assert Path(cfg.test_evaluator.ann_file) == annotations
