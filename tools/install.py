@@ -53,7 +53,7 @@ def parse_torch(text: str) -> str:
         InstallError: If it is none of these.
     """
     version = text.strip().removeprefix("torch==")
-    if version and not re.fullmatch(r"\d+(\.\w+)+(\+[\w.]+)?", version):
+    if version and not re.fullmatch(r"\d+\.\d+\.\d+[\w.]*(\+[\w.]+)?", version):
         raise InstallError(f"TORCH={text}: expected a version, such as TORCH=2.11.0.")
     return version
 

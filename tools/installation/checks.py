@@ -42,7 +42,7 @@ def check_python() -> None:
 
 def check_compiler() -> None:
     """Raise unless C++ extensions of Python can be compiled."""
-    if not shutil.which(os.environ.get("CXX", "c++")):
+    if not shutil.which(os.environ.get("CXX", "c++").split()[0]):
         raise InstallError(
             "no C++ compiler was found, and mmcv's operators must be compiled: run "
             "'sudo apt-get install build-essential'."
