@@ -1,0 +1,91 @@
+"""Names of configs and inferencers."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from mmengine.config import Config
+from tiny import DET, ROOT, SEG, build_model, fresh_globals, load_tiny
+
+from mmswinv2.apis import build_inferencer, find_config, list_models
+
+PHOTO = np.random.default_rng(0).integers(0, 255, (48, 64, 3), dtype=np.uint8)
+
+
+def save(cfg: Config, path: Path, **meta: object) -> str:
+    state = build_model(cfg).state_dict()
+    torch.save(dict(state_dict=state, meta=dict(dataset_meta=meta)), path)
+    return str(path)
+
+
+def test_list_models() -> None:
+    """Every config a user can name, and no base."""
+    models = list_models()
+    assert "mask-rcnn_swinv2-t-p4-w8_fpn_1x_coco" in models
+    assert SEG in models
+    files = {path.stem for path in ROOT.glob("configs/[!_]*/*.py")}
+    assert set(models) == files
+    assert models == sorted(models)
+
+
+@pytest.mark.parametrize("name", [DET, SEG])
+def test_find_config(name: str) -> None:
+    """A name and a path mean the same file."""
+    path = find_config(name)
+    assert Path(path).stem == name
+    assert find_config(path) == path
+    with pytest.raises(FileNotFoundError, match=f"close to it: {name}"):
+        find_config(name[:-2])
+
+
+def test_detector(tmp_path: Path) -> None:
+    """Class names are the config's where the checkpoint has none, else its own."""
+    cfg = load_tiny(DET)
+    with fresh_globals():
+        bare = build_inferencer(cfg, save(cfg, tmp_path / "bare.pth"), "cpu")
+        assert bare.visualizer.dataset_meta["classes"][:2] == ("person", "bicycle")
+        own = [f"thing {i}" for i in range(80)]
+        weights = save(cfg, tmp_path / "own.pth", classes=own)
+        inferencer = build_inferencer(cfg, weights, "cpu")
+        assert inferencer.visualizer.dataset_meta["classes"] == own
+        result = inferencer(PHOTO, return_datasamples=True)
+    found = result["predictions"][0].pred_instances
+    assert found.masks.shape == (len(found.bboxes), 48, 64)
+
+
+def test_segmentor(tmp_path: Path) -> None:
+    """ADE20K's names and colours, not Cityscapes', for weights without names."""
+    cfg = load_tiny(SEG)
+    with fresh_globals():
+        inferencer = build_inferencer(cfg, save(cfg, tmp_path / "bare.pth"), "cpu")
+        meta = inferencer.visualizer.dataset_meta
+        assert meta["classes"][:2] == ("wall", "building")
+        assert len(meta["palette"]) == 150
+        prediction = inferencer(PHOTO, return_datasamples=True)
+    assert prediction.pred_sem_seg.data.shape == (1, 48, 64)
+
+
+def test_weights_are_the_given_ones(tmp_path: Path) -> None:
+    """The model computes with the checkpoint, and load_from is the default."""
+    cfg = load_tiny(SEG)
+    weights = save(cfg, tmp_path / "weights.pth")
+    expected = torch.load(weights, weights_only=False)["state_dict"]
+    cfg.load_from = weights
+    with fresh_globals():
+        state = build_inferencer(cfg, device="cpu").model.state_dict()
+    assert all(torch.equal(state[name], tensor) for name, tensor in expected.items())
+
+
+def test_errors(tmp_path: Path) -> None:
+    """Bad input is refused with what to do."""
+    cfg = load_tiny(SEG)
+    with pytest.raises(ValueError, match="no weights given"):
+        build_inferencer(cfg)
+    with pytest.raises(FileNotFoundError, match=r"none\.pth"):
+        build_inferencer(cfg, tmp_path / "none.pth", "cpu")
+    with pytest.raises(ValueError, match="device 'gpu' is not usable"):
+        build_inferencer(cfg, tmp_path / "none.pth", "gpu")
+    cfg.default_scope = "mmpose"
+    with pytest.raises(ValueError, match="expected 'mmdet' or 'mmseg'"):
+        build_inferencer(cfg, tmp_path / "none.pth", "cpu")

@@ -1,0 +1,113 @@
+"""demo/image_demo.py draws photos, one line each."""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from mmdet.structures import DetDataSample
+from mmengine.structures import InstanceData
+from tiny import DET, SEG, Tool, load_script, load_tiny, save_weights
+
+DEMO = "demo/image_demo.py"
+
+
+@pytest.fixture(scope="module", params=[DET, SEG])
+def model(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> list[str]:
+    """Config and random weights of a detector and of a segmentor."""
+    folder = tmp_path_factory.mktemp("model")
+    cfg = load_tiny(request.param)
+    cfg.dump(folder / "config.py")
+    weights = save_weights(cfg, folder / "weights.pth")
+    return [str(folder / "config.py"), weights]
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    """Two photos of different sizes, and a file that is none."""
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    generator = np.random.default_rng(0)
+    for name, size in (("a.jpg", (48, 64)), ("b.png", (70, 40))):
+        pixels = generator.integers(0, 255, (*size, 3), dtype=np.uint8)
+        cv2.imwrite(str(folder / name), pixels)
+    (folder / "notes.txt").write_text("no photo")
+    return folder
+
+
+@pytest.fixture
+def tool(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tmp_path: Path
+) -> Tool:
+    """Runs the demo in a folder of its own."""
+    monkeypatch.chdir(tmp_path)
+    return Tool(monkeypatch, capfd)
+
+
+def test_folder(tool: Tool, photos: Path, model: list[str]) -> None:
+    """A line and a picture for each photo in a folder."""
+    args = ["--out-dir", "out/new", "--score-thr", "0"]
+    out = tool(DEMO, photos, *model, *args)
+    lines = [line for line in out.splitlines() if "-> out/" in line]
+    assert [line.split(": ")[0] for line in lines] == [
+        str(photos / "a.jpg"),
+        str(photos / "b.png"),
+    ]
+    assert lines[0].endswith("s) -> out/new/a.jpg")
+    assert cv2.imread("out/new/a.jpg").shape == (48, 64, 3)
+    assert cv2.imread("out/new/b.jpg").shape == (70, 40, 3)
+    drawn, photo = cv2.imread("out/new/a.jpg"), cv2.imread(str(photos / "a.jpg"))
+    assert np.abs(drawn.astype(int) - photo).mean() > 1
+
+
+def test_earlier_pictures_stay(tool: Tool, photos: Path, model: list[str]) -> None:
+    """A photo of the same name in another folder gets a picture of its own."""
+    other = photos.parent / "other"
+    other.mkdir()
+    (photos / "a.jpg").rename(other / "a.jpg")
+    Path("out").mkdir()
+    Path("out/a.jpg").write_text("kept")
+    assert "-> out/a_2.jpg" in tool(DEMO, other / "a.jpg", *model)
+    assert Path("out/a.jpg").read_text() == "kept"
+
+
+def test_unreadable_photos(tool: Tool, photos: Path, model: list[str]) -> None:
+    """Each gets one line, the others are drawn, and the exit code is 1."""
+    (photos / "broken.jpg").write_text("no photo")
+    (photos / "empty.png").touch()
+    code, out, err = tool.run(DEMO, f"{photos}/*", *model)
+    assert code == 1
+    for name in ("broken.jpg", "empty.png", "notes.txt"):
+        assert f"{photos / name}: cannot be read as an image\n" in err
+    assert "Traceback" not in err
+    assert out.count("-> out/") == 2
+
+
+def test_bad_arguments(tool: Tool, photos: Path, model: list[str]) -> None:
+    """One message for no photo, no config, no weights, no device."""
+    config, weights = model
+    assert "no image at 'nowhere'" in tool.fails(DEMO, "nowhere", *model)
+    empty = photos / "empty"
+    empty.mkdir()
+    assert "no image at" in tool.fails(DEMO, empty, *model)
+    assert "no config 'none.py'" in tool.fails(DEMO, photos, "none.py", weights)
+    assert "does not exist" in tool.fails(DEMO, photos, config, "none.pth")
+    assert "not usable" in tool.fails(DEMO, photos, *model, "--device", "tpu")
+    assert not Path("out").exists()
+
+
+def test_describe_detections() -> None:
+    """The most frequent classes above the score, and how many others."""
+    demo = load_script(DEMO)
+    found = InstanceData(
+        labels=torch.tensor([0] * 3 + [1] * 2 + [2, 3, 4, 5, 6]),
+        scores=torch.tensor([0.9] * 9 + [0.1]),
+    )
+    sample = DetDataSample(pred_instances=found)
+    names = ["person", "dog", "cat", "car", "bus", "cup", "kite"]
+    found = demo.describe(sample, names, 0.3)
+    assert found == "3 person, 2 dog, 1 cat, 1 car, 2 other"
+    assert demo.describe(sample, names, 0.95) == "nothing"

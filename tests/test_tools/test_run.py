@@ -1,0 +1,33 @@
+"""tools/run.py finds and starts the tools of the frameworks."""
+
+import pytest
+from tiny import DET, ROOT, Tool, load_script
+
+
+def test_lists_the_tools(tool: Tool) -> None:
+    """Without arguments it names the tools of both frameworks by folder."""
+    out = tool("tools/run.py")
+    assert "det (mmdet):" in out and "seg (mmseg):" in out
+    assert "get_flops" in out and "analysis_tools" in out
+
+
+def test_prefers_the_tool_for_images() -> None:
+    """Of two tools of one name, it is the one in analysis_tools."""
+    tools = load_script("tools/run.py").find_tools("det")
+    assert tools["browse_dataset"].parent.name == "analysis_tools"
+
+
+def test_runs_a_tool_with_its_arguments(tool: Tool) -> None:
+    """print_config of mmdet reads a config of ours and the options given."""
+    config = ROOT / "configs" / "mini" / f"{DET}.py"
+    change = "model.backbone.window_size=5"
+    out = tool("tools/run.py", "det", "print_config", config, "--cfg-options", change)
+    assert "mmswinv2.SwinTransformerV2" in out
+    assert "window_size=5" in out
+
+
+@pytest.mark.parametrize("args", [["det", "nothing"], ["dat", "get_flops"], ["seg"]])
+def test_unknown_tool(tool: Tool, args: list[str]) -> None:
+    """One message for what is not there."""
+    code, _, _ = tool.run("tools/run.py", *args)
+    assert code == f"error: no tool {' '.join(args)!r}; python tools/run.py lists them"

@@ -1,0 +1,85 @@
+"""tools/test.py evaluates, draws and keeps predictions."""
+
+import pickle
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from tiny import DET, SEG, Tool, load_tiny, save_weights
+
+
+@pytest.fixture(scope="module")
+def det(tmp_path_factory: pytest.TempPathFactory, data: Path) -> list[str]:
+    """Config, weights and data of a detector."""
+    folder = tmp_path_factory.mktemp("det")
+    return [*write(DET, folder), f"data_root={data / 'coco'}"]
+
+
+@pytest.fixture(scope="module")
+def seg(tmp_path_factory: pytest.TempPathFactory, data: Path) -> list[str]:
+    """Config, weights and data of a segmentor."""
+    folder = tmp_path_factory.mktemp("seg")
+    return [*write(SEG, folder), f"data_root={data / 'ade/ADEChallengeData2016'}"]
+
+
+def write(name: str, folder: Path) -> list[str]:
+    """A config and weights in a folder, as arguments that options can follow."""
+    cfg = load_tiny(name)
+    config = folder / "config.py"
+    cfg.dump(config)
+    weights = save_weights(cfg, folder / "weights.pth")
+    return [str(config), weights, "--cfg-options"]
+
+
+def table(out: str) -> dict[str, float]:
+    """The metrics in the last lines of the output."""
+    rows = out.strip().split("\n\n")[-1].splitlines()
+    return {name: float(value) for name, value in map(str.split, rows)}
+
+
+def test_detection(tool: Tool, det: list[str]) -> None:
+    """A table of box and mask AP, a picture per image, and all predictions."""
+    flags = ["--show-dir", "shown", "--out", "kept/predictions.pkl"]
+    metrics = table(tool("tools/test.py", *det, *flags))
+    assert {"bbox_mAP", "bbox_mAP_s", "segm_mAP", "segm_mAP_s"} <= metrics.keys()
+    pictures = sorted(path.name for path in Path("shown").iterdir())
+    assert len(pictures) == 2
+    assert cv2.imread(f"shown/{pictures[0]}").shape == (64, 128, 3)  # truth beside it
+    kept = pickle.loads(Path("kept/predictions.pkl").read_bytes())
+    assert len(kept) == 2
+    assert "masks" in kept[0]["pred_instances"]
+
+
+def test_detection_tta(tool: Tool, det: list[str]) -> None:
+    """Boxes of six views are merged; no masks are made or evaluated."""
+    out = tool("tools/test.py", *det, "--tta", "--out", "tta.pkl")
+    assert "the mask branch is left out" in out
+    assert all(name.startswith("bbox_mAP") for name in table(out))
+    kept = pickle.loads(Path("tta.pkl").read_bytes())
+    assert "masks" not in kept[0]["pred_instances"]
+    assert len(kept[0]["pred_instances"]["bboxes"]) > 0
+
+
+def test_segmentation(tool: Tool, seg: list[str]) -> None:
+    """A table, pictures, and label maps as ADE20K's: 1 to 150, named like images."""
+    flags = ["--show-dir", "shown", "--out", "labels"]
+    metrics = table(tool("tools/test.py", *seg, *flags))
+    assert metrics.keys() == {"aAcc", "mIoU", "mAcc"}
+    assert len(list(Path("shown").rglob("test_ADE_val_*.png"))) == 2
+    labels = cv2.imread("labels/ADE_val_00000001.png", cv2.IMREAD_UNCHANGED)
+    assert labels.shape == (64, 64)
+    assert labels.min() >= 1 and labels.max() <= 150
+
+
+def test_segmentation_tta(tool: Tool, seg: list[str]) -> None:
+    """The mean over views differs from the prediction of one view."""
+    tool("tools/test.py", *seg, "--out", "one")
+    metrics = table(tool("tools/test.py", *seg, "--out", "many", "--tta"))
+    assert metrics.keys() == {"aAcc", "mIoU", "mAcc"}
+    one, many = (
+        cv2.imread(f"{folder}/ADE_val_00000001.png", cv2.IMREAD_UNCHANGED)
+        for folder in ("one", "many")
+    )
+    assert one.shape == many.shape
+    assert np.any(one != many)
