@@ -64,6 +64,11 @@ def read_pins(stack: str) -> list[str]:
     return re.findall(r"^[\w-]+==[\w.]+", text.replace(">=", "=="), re.MULTILINE)
 
 
+def mmcv_pin(stack: str) -> str:
+    """Return the pin of a stack's mmcv, such as 'mmcv==2.1.0'."""
+    return next(pin for pin in read_pins(stack) if re.match(r"(\w+-)?mmcv==", pin))
+
+
 def fingerprint(stack: str) -> str:
     """Return a hash of all that decides what an installation holds."""
     files = [ROOT / f"requirements/{name}.txt" for name in ("runtime", stack, "tests")]
@@ -91,37 +96,28 @@ def install(venv: Venv, stack: str, torch: str) -> None:
         stack (str): 'onedl' or 'openmmlab'.
         torch (str): Version of torch, '' for what is there or the default.
     """
-    pins = read_pins(stack)
-    mmcv = next(pin for pin in pins if re.match(r"(onedl-)?mmcv==", pin))
-    gpu = has_gpu()
+    mmcv = mmcv_pin(stack)
     say(f"Installing mmswinv2 with the stack '{stack}' into {venv.path}")
     say("[1/6] Checking compiler, disk and network")
-    if not venv.version("torch"):
-        check_disk(venv.path, DISK_GB_CUDA if gpu else DISK_GB)
-    if not any(wheels_folder().glob(f"{mmcv.replace('==', '-')}_*/*.whl")):
-        check_compiler()
-    venv.create()
-    old_stamp = venv.read_stamp()
+    check_machine(venv, stack)
+    old_key = venv.read_stamp().get("mmcv")
     venv.stamp.unlink(missing_ok=True)
-    venv.check_network()
 
     say("[2/6] Installing pip and build tools")
     venv.pip("install", "--upgrade", "pip", *BUILD_TOOLS)
 
     if torch or not venv.version("torch"):
         say(f"[3/6] Installing torch {torch or DEFAULT_TORCH}")
-        if not gpu:
-            say("      No NVIDIA GPU: a CPU build (see --help) is a smaller download.")
         venv.pip("install", f"torch=={torch or DEFAULT_TORCH}")
     else:
         say(f"[3/6] Keeping torch {venv.version('torch')}")
 
     probed = probe_torch(venv)
     key = wheel_key(mmcv, probed)
-    wheel = find_wheel(key)
-    if old_stamp.get("mmcv") == key and venv.version(mmcv.partition("==")[0]):
+    if key == old_key and venv.version(mmcv.partition("==")[0]):
         say(f"[4/6] Keeping {mmcv}")
     else:
+        wheel = find_wheel(key)
         if wheel is None:
             say(f"[4/6] Compiling {mmcv}: 8 to 11 minutes on two cores, and only once")
             wheel = build_wheel(venv, mmcv, probed)
@@ -130,7 +126,7 @@ def install(venv: Venv, stack: str, torch: str) -> None:
 
     say("[5/6] Installing the stack, mmswinv2 and its tests' requirements")
     constraints = venv.path / "install-constraints.txt"
-    lines = [f"torch=={probed.version}", BUILD_TOOLS[0], *pins]
+    lines = [f"torch=={probed.version}", BUILD_TOOLS[0], *read_pins(stack)]
     constraints.write_text("\n".join(lines))
     options = ["install", "--no-build-isolation", "--constraint", str(constraints)]
     venv.pip(*options, "--editable", f"{ROOT}[{stack},tests]")
@@ -142,10 +138,34 @@ def install(venv: Venv, stack: str, torch: str) -> None:
         venv.run(str(ROOT / "tools/installation/verify.py"))
     except InstallError as error:
         raise InstallError(
-            f"{error}\nIf mmcv is what fails, remove {wheels_folder() / key} and run "
-            "it again to have it compiled anew."
+            f"{error} If mmcv is what fails, remove {wheels_folder() / key} to have it "
+            "compiled anew.",
+            output=error.output,
         ) from error
     venv.write_stamp(fingerprint=fingerprint(stack), torch=probed.version, mmcv=key)
+
+
+def check_machine(venv: Venv, stack: str) -> None:
+    """Check what the installation needs, and make the environment.
+
+    Raises:
+        InstallError: If something is missing, or the environment cannot be used.
+    """
+    for other in VENVS.keys() - {stack}:
+        if venv.version(mmcv_pin(other).partition("==")[0]):
+            raise InstallError(
+                f"{venv.path} holds the stack '{other}', which shares its import names "
+                f"with '{stack}': name another folder with VENV=..."
+            )
+    if not venv.version("torch"):
+        gpu = has_gpu()
+        check_disk(venv.path, DISK_GB_CUDA if gpu else DISK_GB)
+        if not gpu:
+            say("      No NVIDIA GPU: a CPU build of torch (see --help) is smaller.")
+    if not any(wheels_folder().glob(f"{mmcv_pin(stack).replace('==', '-')}_*/*.whl")):
+        check_compiler()
+    venv.create()
+    venv.check_network()
 
 
 def main() -> int:
@@ -176,6 +196,8 @@ def main() -> int:
             return 0
         install(venv, args.stack, torch)
     except (InstallError, OSError) as error:
+        if output := getattr(error, "output", ""):
+            print(output, file=sys.stderr)
         print(f"Installation failed: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:

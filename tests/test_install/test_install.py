@@ -117,6 +117,12 @@ def test_fresh_environment_returns_before_any_work(
     assert "up to date" in capsys.readouterr().out
 
 
+def test_environment_of_the_other_stack_is_refused(venv: StandInVenv) -> None:
+    venv.add("mmcv", "2.1.0")
+    with pytest.raises(InstallError, match="holds the stack 'openmmlab'.*VENV="):
+        install.check_machine(venv, "onedl")
+
+
 def test_unknown_stack_ends_with_one_sentence(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:

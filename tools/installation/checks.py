@@ -15,7 +15,16 @@ OLDEST_PYTHON, NEWEST_PYTHON = (3, 10), (3, 13)
 
 
 class InstallError(Exception):
-    """A failure, told in a sentence that says what to do."""
+    """A failure, told in a sentence that says what to do.
+
+    Args:
+        message (str): The sentence.
+        output (str): The end of a command's output, to be shown before it.
+    """
+
+    def __init__(self, message: str, output: str = "") -> None:
+        super().__init__(message)
+        self.output = output
 
 
 def python_version() -> str:

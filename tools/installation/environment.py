@@ -117,7 +117,7 @@ def run_logged(
     """Run a command, its output going to the end of a log, with signs of life.
 
     Raises:
-        InstallError: If the command fails; shows the end of its output.
+        InstallError: If the command fails; holds the end of its output.
     """
     start = time.monotonic()
     with log.open("ab") as out:
@@ -134,7 +134,7 @@ def run_logged(
             process.terminate()
             process.wait()
     if code:
-        raise InstallError(explain(command, log, read_from(log, offset)))
+        raise explain(command, log, read_from(log, offset))
 
 
 def wait(process: subprocess.Popen) -> int | None:
@@ -145,13 +145,14 @@ def wait(process: subprocess.Popen) -> int | None:
         return None
 
 
-def explain(command: list[str], log: Path, output: str) -> str:
-    """Return the end of a failed command's output and what to do about it."""
-    tail = output.splitlines()[-LOG_TAIL:]
+def explain(command: list[str], log: Path, output: str) -> InstallError:
+    """Return the error of a failed command: what it said and what to do about it."""
     advice = [text for said, text in ADVICE.items() if re.search(said, output)]
     advice.append("Mend what it names and run it again.")
-    name = " ".join(command[1:4])
-    return "\n".join([*tail, f"'{name}' failed (all output: {log}). {advice[0]}"])
+    return InstallError(
+        f"'{' '.join(command[1:4])}' failed (all output: {log}). {advice[0]}",
+        output="\n".join(output.splitlines()[-LOG_TAIL:]),
+    )
 
 
 def read_from(file: Path, offset: int) -> str:

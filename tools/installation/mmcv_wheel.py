@@ -58,8 +58,9 @@ def probe_torch(venv: Venv) -> Torch:
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:
         raise InstallError(
-            f"{done.stderr}the torch in {venv.path} cannot be imported: remove that "
-            "folder and run it again."
+            f"the torch in {venv.path} cannot be imported: remove that folder and run "
+            "it again.",
+            output=done.stderr,
         )
     return Torch(*json.loads(done.stdout.splitlines()[-1]))
 

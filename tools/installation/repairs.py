@@ -38,7 +38,7 @@ def mend_torchvision(venv: Venv) -> None:
     try:
         venv.run("-c", "import torchvision")
     except InstallError as error:
-        if "operator torchvision::" not in str(error):
+        if "operator torchvision::" not in error.output:
             raise
         say("      torchvision is built for CUDA, torch is not: declaring operators")
         with (venv.site_packages / "torchvision" / "extension.py").open("a") as file:
