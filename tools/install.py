@@ -180,7 +180,9 @@ def main() -> int:
         help=f"version of torch, such as 2.11.0 (default: the one in the environment, "
         f"or {DEFAULT_TORCH})",
     )
-    parser.add_argument("--venv", help=f"environment (default: {VENVS})")
+    parser.add_argument(
+        "--venv", help=f"environment (default: {' or '.join(VENVS.values())})"
+    )
     args = parser.parse_args()
     start = time.monotonic()
     try:

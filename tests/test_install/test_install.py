@@ -119,7 +119,7 @@ def test_fresh_environment_returns_before_any_work(
 
 def test_environment_of_the_other_stack_is_refused(venv: StandInVenv) -> None:
     venv.add("mmcv", "2.1.0")
-    with pytest.raises(InstallError, match="holds the stack 'openmmlab'.*VENV="):
+    with pytest.raises(InstallError, match=r"holds the stack 'openmmlab'.*VENV="):
         install.check_machine(venv, "onedl")
 
 
