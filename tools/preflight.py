@@ -12,7 +12,6 @@ from pathlib import Path
 import torch
 from mmengine.config import Config
 from mmengine.registry import DATASETS, MODELS, init_default_scope
-from mmengine.runner import find_latest_checkpoint
 from mmengine.runner import load_state_dict as load_matching
 from torch import nn
 
@@ -119,9 +118,13 @@ def check_model(cfg: Config, *, trained: str | None = None) -> None:
 
     Args:
         cfg (Config): The config of the run.
-        trained (str, optional): A checkpoint that must fit in full. Without it, the
-            pre-trained weights of the config and its ``load_from`` are tried.
+        trained (str, optional): A checkpoint to test, which must fit in full, as one
+            to resume from must. Without it, the pre-trained weights of the config
+            and its ``load_from`` are tried.
     """
+    if cfg.get("resume"):
+        trained = cfg.load_from
+        _check_training_state(trained)
     init_default_scope(cfg.default_scope)
     with _quiet():
         model: nn.Module = MODELS.build(cfg.model)
@@ -134,18 +137,12 @@ def check_model(cfg: Config, *, trained: str | None = None) -> None:
             load_matching(model, state)  # as the runner does: heads may differ
 
 
-def resume_file(cfg: Config) -> str | None:
-    """The checkpoint that a run goes on from, checked, or None at a fresh start."""
-    path = cfg.get("load_from") or find_latest_checkpoint(cfg.work_dir)
-    if path is None:
-        return None
-    checkpoint = read_checkpoint(path)
-    if not {"optimizer", "message_hub", "meta"} <= checkpoint.keys():
+def _check_training_state(path: str) -> None:
+    if not {"optimizer", "message_hub", "meta"} <= read_checkpoint(path).keys():
         raise ValueError(
             f"{path} holds weights but no state of a training run, so --resume cannot "
             "go on from it; start from its weights with --cfg-options load_from=FILE"
         )
-    return path
 
 
 @contextmanager

@@ -11,6 +11,7 @@ import argparse
 import launch  # first: puts the package on the path
 import preflight
 from mmengine.config import Config
+from mmengine.runner import find_latest_checkpoint
 
 
 def parse_args() -> argparse.Namespace:
@@ -28,7 +29,7 @@ def parse_args() -> argparse.Namespace:
         nargs="?",
         const="auto",
         metavar="CHECKPOINT",
-        help="go on from a checkpoint, or from the latest one in the work dir",
+        help="go on from a checkpoint, or from the latest in the work dir, if any",
     )
     launch.add_arguments(parser)
     return parser.parse_args()
@@ -48,9 +49,11 @@ def apply_flags(cfg: Config, args: argparse.Namespace) -> None:
                 "--auto-scale-lr needs auto_scale_lr.base_batch_size in the config"
             )
         cfg.auto_scale_lr.enable = True
-    if args.resume:
-        cfg.resume = True
-        cfg.load_from = None if args.resume == "auto" else args.resume
+    resume = args.resume or (cfg.get("resume") and (cfg.get("load_from") or "auto"))
+    if resume:
+        latest = find_latest_checkpoint(cfg.work_dir) if resume == "auto" else resume
+        cfg.resume = latest is not None  # at a first start, load_from stays
+        cfg.load_from = latest or cfg.get("load_from")
 
 
 def main() -> None:
@@ -64,8 +67,7 @@ def main() -> None:
             preflight.check_device(cfg, amp=amp)
             preflight.check_data(cfg, "train")
             preflight.check_data(cfg, "val")
-            trained = preflight.resume_file(cfg) if cfg.get("resume") else None
-            preflight.check_model(cfg, trained=trained)
+            preflight.check_model(cfg)
         launch.build_runner(cfg, preparation).train()
 
 

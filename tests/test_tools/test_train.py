@@ -49,6 +49,21 @@ def test_resume_a_named_checkpoint(tool: Tool, data: Path) -> None:
     assert Path("second/iter_2.pth").is_file()
 
 
+def test_resume_at_a_first_start(tmp_path: Path) -> None:
+    """Where there is nothing to go on from, load_from is not forgotten."""
+    train = load_script("tools/train.py")
+    args = argparse.Namespace(amp=False, auto_scale_lr=False, resume="auto")
+    cfg = Config(dict(work_dir=str(tmp_path), load_from="pretrained.pth"))
+    train.apply_flags(cfg, args)
+    assert (cfg.resume, cfg.load_from) == (False, "pretrained.pth")
+    (tmp_path / "last_checkpoint").write_text("iter_1.pth")
+    train.apply_flags(cfg, args)
+    assert (cfg.resume, cfg.load_from) == (True, "iter_1.pth")
+    args.resume = None  # the config says so instead
+    train.apply_flags(cfg, args)
+    assert (cfg.resume, cfg.load_from) == (True, "iter_1.pth")
+
+
 def test_options_and_auto_scale_lr_take_effect(tool: Tool, data: Path) -> None:
     """The learning rate is the one asked for, scaled to a batch of 2 instead of 16."""
     more = options(data, SEG, "optim_wrapper.optimizer.lr=0.032", "param_scheduler=[]")
