@@ -72,9 +72,10 @@ def explain(error: Exception) -> str:
 
 
 def is_first_process() -> bool:
-    """Whether this is rank 0, before any process group exists."""
-    rank = os.environ.get("RANK", os.environ.get("SLURM_PROCID", "0"))
-    return int(os.environ.get("OMPI_COMM_WORLD_RANK", rank)) == 0
+    """Whether this is the first process on its machine, before any group exists."""
+    names = ("LOCAL_RANK", "OMPI_COMM_WORLD_LOCAL_RANK", "SLURM_LOCALID")
+    ranks = [os.environ[name] for name in names if name in os.environ]
+    return not ranks or int(ranks[0]) == 0
 
 
 class Options(DictAction):

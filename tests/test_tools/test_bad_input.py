@@ -217,7 +217,7 @@ def test_only_the_first_process_prints(
     tool: Tool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Eight processes do not print the same message eight times."""
-    monkeypatch.setenv("RANK", "3")
+    monkeypatch.setenv("LOCAL_RANK", "3")
     code, _, err = tool.run(TRAIN, "nonsense")
     assert code == 1
     assert "error" not in err
