@@ -56,10 +56,7 @@ LAYOUTS = (
 
 # Files that people try, each by a name that no Swin V2 layout read here has.
 _OTHERS = (
-    (
-        r"relative_position_bias_table",
-        "Swin Transformer V1 (a table of position biases)",
-    ),
+    (r"relative_position_bias_table", "Swin Transformer V1 (a table of biases)"),
     (r"\brpe_mlp\b|^encoder\.mask_token", "SimMIM pre-training of Swin V2"),
     (r"^layers\.3\.downsample\.", "timm's Swin V2"),
     (r"embeddings\.patch_embeddings", "a Hugging Face model"),

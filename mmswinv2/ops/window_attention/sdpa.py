@@ -87,8 +87,11 @@ def _attend(x: Tensor, bias: Tensor, dropout: float) -> Tensor:
     """One group of windows, ``(3, B, Y, X, N, C)`` -> ``(B, Y, X, N, C)``."""
     q, k, v = x.flatten(1, 3).unflatten(-1, (bias.shape[0], -1)).transpose(2, 3)
     # cuDNN, first choice on Hopper, plans anew for every number of windows and cannot
-    # give the bias a gradient, so the choice is not left to the dispatcher.
-    backends = [SDPBackend.EFFICIENT_ATTENTION, SDPBackend.MATH]
+    # give the bias a gradient, so the choice is not left to the dispatcher. A gradient
+    # of the bias alone makes the efficient kernel read memory that it never wrote.
+    backends = [SDPBackend.MATH]
+    if x.requires_grad or not bias.requires_grad:
+        backends.append(SDPBackend.EFFICIENT_ATTENTION)
     with sdpa_kernel(backends) if x.is_cuda else nullcontext():
         out = F.scaled_dot_product_attention(
             q, k, v, attn_mask=bias[None], dropout_p=dropout, scale=1.0
