@@ -57,8 +57,7 @@ class Preparation(Hook):
         trace: TracebackType | None,
     ) -> None:
         if isinstance(error, Exception) and not self.over:
-            if is_first_process():
-                print(f"error: {explain(error)}", file=sys.stderr)
+            print(f"error: {explain(error)}", file=sys.stderr)
             raise SystemExit(1)
 
 

@@ -96,8 +96,8 @@ def main() -> None:
     with launch.Preparation() as preparation:
         args = parse_args()
         cfg = launch.load_config(args)
+        preflight.check_device(cfg)
         if launch.is_first_process():
-            preflight.check_device(cfg)
             preflight.check_data(cfg, "test")
             preflight.check_model(cfg, trained=args.checkpoint)
         apply_flags(cfg, args)

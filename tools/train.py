@@ -62,9 +62,9 @@ def main() -> None:
         args = parse_args()
         cfg = launch.load_config(args)
         apply_flags(cfg, args)
+        amp = cfg.optim_wrapper.get("type") == "AmpOptimWrapper"
+        preflight.check_device(cfg, amp=amp)
         if launch.is_first_process():
-            amp = cfg.optim_wrapper.get("type") == "AmpOptimWrapper"
-            preflight.check_device(cfg, amp=amp)
             preflight.check_data(cfg, "train")
             preflight.check_data(cfg, "val")
             preflight.check_model(cfg)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from tiny import DET, SEG, Tool, load_tiny, save_weights
+from tiny import DET, SEG, Tool, load_script, load_tiny, save_weights
 from torch import nn
 
 TRAIN, TEST = "tools/train.py", "tools/test.py"
@@ -213,14 +213,15 @@ def test_traceback_on_request(tool: Tool, monkeypatch: pytest.MonkeyPatch) -> No
         tool(TRAIN, "nonsense")
 
 
-def test_only_the_first_process_prints(
-    tool: Tool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Eight processes do not print the same message eight times."""
-    monkeypatch.setenv("LOCAL_RANK", "3")
-    code, _, err = tool.run(TRAIN, "nonsense")
-    assert code == 1
-    assert "error" not in err
+def test_first_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One process per machine looks at the data, whatever started it."""
+    launch = load_script("tools/launch.py")
+    monkeypatch.delenv("LOCAL_RANK", raising=False)
+    assert launch.is_first_process()
+    for name in ("SLURM_LOCALID", "OMPI_COMM_WORLD_LOCAL_RANK", "LOCAL_RANK"):
+        for rank in (3, 0):
+            monkeypatch.setenv(name, str(rank))
+            assert launch.is_first_process() == (rank == 0)
 
 
 def test_loading_needs_all_weights(tmp_path: Path) -> None:
