@@ -40,7 +40,8 @@ def apply_flags(cfg: Config, args: argparse.Namespace) -> None:
         use_tta(cfg)
     if args.show_dir:
         show_dir = os.path.abspath(args.show_dir)
-        cfg.default_hooks.visualization.draw = True
+        # MMSegmentation draws every 50th batch unless told otherwise
+        cfg.default_hooks.visualization.update(draw=True, interval=1)
         if cfg.default_scope == "mmdet":
             cfg.default_hooks.visualization.test_out_dir = show_dir
         else:
