@@ -17,17 +17,24 @@ def test_unsupported_python_is_told_what_to_use(
 ) -> None:
     python_is(3, minor)
     with pytest.raises(InstallError, match=rf"3\.{minor}, .*install one of these"):
-        checks.check_python()
+        checks.check_python(newest=(3, 13))
     programs("python3.12")
     with pytest.raises(InstallError, match=r"PYTHON=python3\.12"):
-        checks.check_python()
+        checks.check_python(newest=(3, 13))
+
+
+def test_each_stack_has_a_newest_python(python_is: Callable) -> None:
+    python_is(3, 13)
+    checks.check_python(newest=(3, 13))
+    with pytest.raises(InstallError, match=r"runs on Python 3\.10 to 3\.12"):
+        checks.check_python(newest=(3, 12))
 
 
 def test_missing_venv_module_names_its_package(monkeypatch: pytest.MonkeyPatch) -> None:
-    checks.check_python()
+    checks.check_python(newest=(3, 13))
     monkeypatch.setattr(checks, "find_spec", lambda name: None)
     with pytest.raises(InstallError, match="apt-get install python3-venv"):
-        checks.check_python()
+        checks.check_python(newest=(3, 13))
 
 
 def test_missing_compiler_names_its_package(programs: Callable) -> None:

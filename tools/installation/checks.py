@@ -11,7 +11,7 @@ import sysconfig
 from importlib.util import find_spec
 from pathlib import Path
 
-OLDEST_PYTHON, NEWEST_PYTHON = (3, 10), (3, 13)
+OLDEST_PYTHON = (3, 10)
 
 
 class InstallError(Exception):
@@ -32,14 +32,18 @@ def python_version() -> str:
     return "{}.{}".format(*sys.version_info)
 
 
-def check_python() -> None:
-    """Raise unless this Python is supported and can make environments."""
-    if not OLDEST_PYTHON <= sys.version_info[:2] <= NEWEST_PYTHON:
-        names = (f"python3.{minor}" for minor in (13, 12, 11, 10))
+def check_python(newest: tuple[int, int]) -> None:
+    """Raise unless this Python is supported and can make environments.
+
+    Args:
+        newest (tuple[int, int]): The newest Python that is supported.
+    """
+    if not OLDEST_PYTHON <= sys.version_info[:2] <= newest:
+        names = [f"python3.{n}" for n in range(newest[1], OLDEST_PYTHON[1] - 1, -1)]
         other = next(filter(shutil.which, names), None)
         raise InstallError(
-            f"this is Python {python_version()}, and mmswinv2 runs on Python 3.10 to "
-            "3.13: "
+            f"this is Python {python_version()}, and this stack runs on Python 3.10 to "
+            f"3.{newest[1]}: "
             + (f"run it with PYTHON={other}." if other else "install one of these.")
         )
     if not (find_spec("venv") and find_spec("ensurepip")):
