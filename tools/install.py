@@ -188,11 +188,11 @@ def main() -> int:
     args = parser.parse_args()
     start = time.monotonic()
     try:
-        check_python()
         if args.stack not in VENVS:
             raise InstallError(
                 f"STACK={args.stack}: expected one of {', '.join(VENVS)}."
             )
+        check_python(NEWEST_PYTHON[args.stack])
         torch = parse_torch(args.torch)
         venv = Venv(Path(args.venv or ROOT / VENVS[args.stack]).resolve())
         if is_fresh(venv, args.stack, torch):
