@@ -24,11 +24,13 @@ class Stuff:
     """A background class.
 
     Args:
+        name (str): Its name in ADE20K.
         ade_label (int): Its label in ADE20K, 1 to 150.
         colour (tuple[int, int, int]): Its mean colour (B, G, R).
         grain (tuple[int, int]): Size in px (height, width) of its texture.
     """
 
+    name: str
     ade_label: int
     colour: tuple[int, int, int]
     grain: tuple[int, int]
@@ -49,12 +51,12 @@ class Thing:
     small: bool = False
 
 
-SKY = Stuff(3, (205, 165, 120), (60, 90))
-WALL = Stuff(1, (170, 190, 200), (200, 9))
-MOUNTAIN = Stuff(17, (115, 105, 100), (14, 14))
-GRASS = Stuff(10, (65, 140, 75), (5, 3))
-WATER = Stuff(22, (150, 110, 50), (4, 40))
-FLOOR = Stuff(4, (75, 105, 140), (7, 60))
+SKY = Stuff("sky", 3, (205, 165, 120), (60, 90))
+WALL = Stuff("wall", 1, (170, 190, 200), (200, 9))
+MOUNTAIN = Stuff("mountain", 17, (115, 105, 100), (14, 14))
+GRASS = Stuff("grass", 10, (65, 140, 75), (5, 3))
+WATER = Stuff("water", 22, (150, 110, 50), (4, 40))
+FLOOR = Stuff("floor", 4, (75, 105, 140), (7, 60))
 STUFF = (WALL, SKY, FLOOR, GRASS, MOUNTAIN, WATER)
 
 BUS = Thing("bus", 81)
