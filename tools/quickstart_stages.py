@@ -1,0 +1,152 @@
+"""The stages of the quick start: what each runs, what it keeps, how far it is.
+
+A stage is one command of tools/train.py or tools/test.py with a folder of its own. It
+is kept when it finished with the same command, configs, data and earlier stages, and
+picked up from its last checkpoint when it was interrupted.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+RECORD = "stage.json"
+LOG = "log.txt"
+WEIGHTS = "{weights}"  # in a command: the checkpoint of the stage before
+POLL_SECONDS = 0.5
+ITERATION = re.compile(rb"Iter\((?:train|test)\) *\[ *(\d+)/(\d+)\]")
+
+
+class StageError(RuntimeError):
+    """A stage's command failed."""
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A command of the quick start.
+
+    Args:
+        title (str): What it does, for the progress bar.
+        folder (Path): Where it writes.
+        command (tuple[str, ...]): Arguments of Python, from the script on.
+        seconds (float): How long it takes on a core, for the progress bar.
+        data (Path): The manifest of the data.
+        after (Stage, optional): The training whose weights it starts from.
+    """
+
+    title: str
+    folder: Path
+    command: tuple[str, ...]
+    seconds: float
+    data: Path
+    after: Stage | None = None
+
+    def key(self) -> str:
+        """Fingerprint of all that decides the outcome but the code."""
+        parts = [self.after.key() if self.after else "", *self.command]
+        parts.append(self.data.read_text())
+        configs = [ROOT / "configs" / name for name in ("_base_", "mini")]
+        for path in sorted(p for c in configs for p in c.rglob("*.py")):
+            parts.append(path.read_text())
+        return hashlib.sha256("\0".join(parts).encode()).hexdigest()
+
+    def record(self) -> dict:
+        """What is known of an earlier run, or an empty dict if it was another."""
+        path = self.folder / RECORD
+        found = json.loads(path.read_text()) if path.is_file() else {}
+        return found if found.get("key") == self.key() else {}
+
+    def is_done(self) -> bool:
+        """Whether it finished before."""
+        return self.record().get("done", False)
+
+    def weights(self) -> Path:
+        """The last checkpoint of a training."""
+        return (
+            self.folder / (self.folder / "last_checkpoint").read_text().split("/")[-1]
+        )
+
+    def run(self, advance: Callable[[float], None], stop: threading.Event) -> None:
+        """Run the command, or what is left of it.
+
+        Args:
+            advance (Callable): Called with the share that is done, 0 to 1.
+            stop (threading.Event): Ends the command when set.
+
+        Raises:
+            StageError: If the command fails or is stopped.
+        """
+        record = self.record()
+        if record.get("done"):
+            advance(1.0)
+            return
+        if not record:
+            shutil.rmtree(self.folder, ignore_errors=True)
+            record = dict(key=self.key(), seconds=0.0, done=False)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        command = [sys.executable, *self.command, "--work-dir", str(self.folder)]
+        if self.after:
+            weights = str(self.after.weights())
+            command = [part.replace(WEIGHTS, weights) for part in command]
+        if (self.folder / "last_checkpoint").is_file():
+            command.append("--resume")
+        start, earlier = time.monotonic(), record["seconds"]
+        with (self.folder / LOG).open("ab") as log:
+            # One thread: two tasks run side by side, and more threads than cores
+            # wait for each other.
+            env = dict(os.environ, OMP_NUM_THREADS="1", MKL_NUM_THREADS="1")
+            child = subprocess.Popen(
+                command, stdout=log, stderr=subprocess.STDOUT, cwd=ROOT, env=env
+            )
+            try:
+                while child.poll() is None and not stop.wait(POLL_SECONDS):
+                    record["seconds"] = earlier + time.monotonic() - start
+                    self._write(record)
+                    advance(self._progress())
+            finally:
+                if child.poll() is None:
+                    child.terminate()
+                    child.wait()
+        if child.returncode:
+            raise StageError(
+                f"{self.title}: exit code {child.returncode}; see {log.name}"
+            )
+        record.update(done=True, seconds=earlier + time.monotonic() - start)
+        self._write(record)
+        advance(1.0)
+
+    def _write(self, record: dict) -> None:
+        draft = self.folder / f"{RECORD}.part"
+        draft.write_text(json.dumps(record))
+        draft.replace(self.folder / RECORD)
+
+    def _progress(self) -> float:
+        done, total = last_iteration(self.folder / LOG)
+        return done / total
+
+
+def last_iteration(log: Path, tail: int = 20000) -> tuple[int, int]:
+    """Read how far a run is from the end of its log.
+
+    Args:
+        log (Path): The log of tools/train.py or tools/test.py.
+        tail (int): Bytes to look at. Defaults to 20000.
+
+    Returns:
+        tuple[int, int]: The last iteration and their number; (0, 1) at the start.
+    """
+    with log.open("rb") as file:
+        file.seek(max(0, log.stat().st_size - tail))
+        found = ITERATION.findall(file.read())
+    return (int(found[-1][0]), int(found[-1][1])) if found else (0, 1)
