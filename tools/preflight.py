@@ -18,7 +18,7 @@ from torch import nn
 from mmswinv2.apis import load_trained_weights, read_weights
 from mmswinv2.checkpoints import read_checkpoint
 
-LARGE_FILE = 100 * 2**20  # bytes; parsing such a JSON file takes seconds
+LARGE_FILE = 100 * 2**20  # bytes; parsing more takes seconds, which datasets spend too
 
 
 def check_device(cfg: Config, *, amp: bool = False) -> None:
@@ -93,13 +93,18 @@ def _datasets(dataset: dict) -> Iterator[dict]:
 def _check_coco_file(path: str, classes: tuple[str, ...]) -> None:
     """Raises where a file is no COCO annotation file or knows none of the classes."""
     if os.path.getsize(path) > LARGE_FILE:
+        with open(path, "rb") as file:
+            file.seek(-16, os.SEEK_END)
+            if not file.read().rstrip().endswith(b"}"):
+                raise ValueError(f"{path} is truncated: its JSON object does not end")
         return
     try:
         content = json.loads(Path(path).read_bytes())
     except ValueError as error:  # bad JSON or bad UTF-8
         raise ValueError(f"{path} is no JSON file: {error}") from error
     wanted = ["images", "annotations", "categories"]
-    found = [key for key in wanted if isinstance(content, dict) and key in content]
+    given = content if isinstance(content, dict) else {}
+    found = [key for key in wanted if isinstance(given.get(key), list)]
     if found != wanted:
         raise ValueError(
             f"{path} is no COCO annotation file: expected an object with the lists "

@@ -92,6 +92,7 @@ def test_missing_data(tool: Tool, data: Path, tmp_path: Path) -> None:
         ("{", "is no JSON file"),
         ("[]", "found none of them"),
         ('{"images": [], "annotations": []}', "found images, annotations"),
+        ('{"images": [], "annotations": {}, "categories": {}}', "found images"),
         (
             '{"images": [], "annotations": [], "categories": [{"name": "roof"}]}',
             "has the categories ['roof'], of which the dataset knows none",
@@ -107,6 +108,19 @@ def test_no_coco_file(
     message = train(f"train_dataloader.dataset.ann_file={file}")
     assert expected in message
     assert str(file) in message
+
+
+def test_large_coco_file(data: Path, tmp_path: Path) -> None:
+    """A file that would take long to parse is looked at where a download breaks off."""
+    preflight = load_script("tools/preflight.py")
+    preflight.LARGE_FILE = 1
+    content = (data / "coco/annotations/instances_val2017.json").read_bytes()
+    file = tmp_path / "annotations.json"
+    file.write_bytes(content + b"\n")
+    preflight._check_coco_file(str(file), ("person",))
+    file.write_bytes(content[: len(content) // 2])
+    with pytest.raises(ValueError, match=r"annotations\.json is truncated"):
+        preflight._check_coco_file(str(file), ("person",))
 
 
 @pytest.mark.parametrize(
