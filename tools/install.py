@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import re
+import signal
 import sys
 import time
 from pathlib import Path
@@ -212,4 +213,5 @@ def main() -> int:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # tidy up as for Ctrl-C
     sys.exit(main())

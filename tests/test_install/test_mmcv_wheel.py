@@ -1,6 +1,9 @@
 """The wheel of mmcv: one per kind of operators, and in the cache only when whole."""
 
 import re
+import signal
+import subprocess
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -88,14 +91,19 @@ def test_broken_build_leaves_nothing_in_the_cache(
 def test_interrupted_build_leaves_nothing_in_the_cache(
     cache: Path, venv: StandInVenv, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def interrupt(process: object) -> None:
-        process.communicate()  # the half-written wheel is there by now
+    def interrupt(process: subprocess.Popen) -> None:
+        interrupted.append(process)
+        while "compiling" not in venv.log.read_text():
+            time.sleep(0.01)
         raise KeyboardInterrupt
 
+    interrupted = []
     monkeypatch.setattr(environment, "wait", interrupt)
-    venv.answer(PIP_WHEEL + 'echo half > "$2/m-cp.whl"')
+    half = 'echo half > "$2/m-cp.whl"; echo compiling; sleep 60'
+    venv.answer(PIP_WHEEL + half)
     with pytest.raises(KeyboardInterrupt):
         mmcv_wheel.build_wheel(venv, "mmcv==2.1.0", CPU)
+    assert interrupted[0].returncode == -signal.SIGTERM
     assert not [file for file in cache.rglob("*") if file.is_file()]
 
 

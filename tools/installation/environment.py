@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 import tempfile
@@ -123,7 +124,12 @@ def run_logged(
     with log.open("ab") as out:
         offset = out.tell()
         process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=out, stderr=out, env=env
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=out,
+            env=env,
+            start_new_session=True,
         )
         try:
             while (code := wait(process)) is None:
@@ -131,8 +137,9 @@ def run_logged(
                 files = f", {counts[-1]} files compiled" if counts else ""
                 say(f"      ... {duration(time.monotonic() - start)}{files}")
         finally:
-            process.terminate()
-            process.wait()
+            if process.poll() is None:  # interrupted: stop the compilers, too
+                os.killpg(process.pid, signal.SIGTERM)
+                process.wait()
     if code:
         raise explain(command, log, read_from(log, offset))
 
