@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 from installation import environment
-from installation.checks import InstallError
+from installation.checks import InstallError, python_version
 from installation.environment import Venv
 
 from .conftest import StandInVenv
@@ -64,3 +64,13 @@ def test_environment_of_another_python_is_refused(venv: StandInVenv) -> None:
     (venv.path / "pyvenv.cfg").write_text("home = /usr/bin\nversion = 3.7.3\n")
     with pytest.raises(InstallError, match=r"made with Python 3\.7"):
         venv.create()
+
+
+def test_sound_environment_is_left_as_it_is(venv: StandInVenv) -> None:
+    config = f"home = /usr/bin\nversion = {python_version()}.0\n"
+    (venv.path / "pyvenv.cfg").write_text(config)
+    venv.answer("exit 0")
+    venv.add("pip", "26.3")
+    venv.create()
+    assert (venv.path / "pyvenv.cfg").read_text() == config
+    assert not venv.log.exists()

@@ -22,7 +22,7 @@ LOG_TAIL = 15  # lines of a failed command's output that are shown
 # What a failed command's output says -> what to do about it.
 ADVICE = {
     r"No space left on device": "Free some disk space and run it again.",
-    r"name resolution|Max retries|timed out|NewConnection|Connection refused": (
+    r"name resolution|Max retries|timed out|Could not fetch URL|Connection refused": (
         "Check the network and pip's index settings (pip config list) and run it again."
     ),
     r"Python\.h: No such file": "Run 'sudo apt-get install python3-dev'.",
@@ -64,6 +64,8 @@ class Venv:
                     f"{self.path} was made with Python {version[1]} and this is Python "
                     f"{python_version()}: remove it, or name another with VENV=..."
                 )
+            if self.python.exists() and self.version("pip"):
+                return
         elif self.path.exists() and any(self.path.iterdir()):
             raise InstallError(
                 f"{self.path} is no virtual environment and not empty: name another "
