@@ -99,7 +99,10 @@ class Options(DictAction):
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments that training and testing have in common."""
-    parser.add_argument("--work-dir", help="defaults to work_dirs/<name of the config>")
+    parser.add_argument(
+        "--work-dir",
+        help="folder of logs; work_dirs/<config> by default, for a test its test/",
+    )
     parser.add_argument(
         "--cfg-options",
         nargs="+",

@@ -36,6 +36,8 @@ def parse_args() -> argparse.Namespace:
 def apply_flags(cfg: Config, args: argparse.Namespace) -> None:
     """Writes what the command line asks for into the config."""
     cfg.load_from = args.checkpoint
+    if args.work_dir is None:  # beside the config that the training left there
+        cfg.work_dir = os.path.join(cfg.work_dir, "test")
     if args.tta:
         use_tta(cfg)
     if args.show_dir:
@@ -102,7 +104,10 @@ def main() -> None:
             preflight.check_data(cfg, "test")
             preflight.check_model(cfg, trained=args.checkpoint)
         apply_flags(cfg, args)
-        print_metrics(launch.build_runner(cfg, preparation).test())
+        runner = launch.build_runner(cfg, preparation)
+        # Hooks ask for runner.iter, which would load the training data
+        runner._train_loop = None
+        print_metrics(runner.test())
 
 
 if __name__ == "__main__":

@@ -11,16 +11,19 @@ from tiny import DET, SEG, Tool, load_tiny, save_weights
 
 @pytest.fixture(scope="module")
 def det(tmp_path_factory: pytest.TempPathFactory, data: Path) -> list[str]:
-    """Config, weights and data of a detector."""
+    """Config, weights and data of a detector; there are no data to train on."""
     folder = tmp_path_factory.mktemp("det")
-    return [*write(DET, folder), f"data_root={data / 'coco'}"]
+    untrainable = "train_dataloader.dataset.ann_file=none.json"
+    return [*write(DET, folder), f"data_root={data / 'coco'}", untrainable]
 
 
 @pytest.fixture(scope="module")
 def seg(tmp_path_factory: pytest.TempPathFactory, data: Path) -> list[str]:
-    """Config, weights and data of a segmentor."""
+    """Config, weights and data of a segmentor; there are no data to train on."""
     folder = tmp_path_factory.mktemp("seg")
-    return [*write(SEG, folder), f"data_root={data / 'ade/ADEChallengeData2016'}"]
+    root = f"data_root={data / 'ade/ADEChallengeData2016'}"
+    untrainable = "train_dataloader.dataset.data_prefix.img_path=none"
+    return [*write(SEG, folder), root, untrainable]
 
 
 def write(name: str, folder: Path) -> list[str]:
@@ -48,6 +51,7 @@ def test_detection(tool: Tool, det: list[str]) -> None:
     assert cv2.imread(f"shown/{pictures[0]}").shape == (64, 128, 3)  # truth beside it
     kept = pickle.loads(Path("kept/predictions.pkl").read_bytes())
     assert len(kept) == 2
+    assert [path.name for path in Path("work_dirs/config").iterdir()] == ["test"]
     assert "masks" in kept[0]["pred_instances"]
 
 
