@@ -6,7 +6,7 @@ PYTHON ?= python3
 VENV ?= $(if $(filter openmmlab,$(STACK)),.venv-openmmlab,.venv)
 PYTEST_ARGS ?=
 
-# One thread per process: two tests run side by side.
+# One thread per process: two files of tests run side by side, each in its order.
 TEST_ENV := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1
 
 .DEFAULT_GOAL := help
@@ -31,7 +31,7 @@ quickstart: install
 	@$(VENV)/bin/python tools/quickstart.py
 
 test: install
-	@$(TEST_ENV) $(VENV)/bin/python -m pytest -n 2 $(PYTEST_ARGS)
+	@$(TEST_ENV) $(VENV)/bin/python -m pytest -n 2 --dist loadfile $(PYTEST_ARGS)
 
 lint: install
 	$(VENV)/bin/python -m ruff check .

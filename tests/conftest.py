@@ -9,24 +9,6 @@ from mmengine.logging import MMLogger
 from torch import nn
 
 
-def _declare_torchvision_ops() -> None:
-    """Let torchvision be imported beside a CPU build of torch.
-
-    torchvision's wheel links against CUDA. Beside a CPU-only torch its operators cannot
-    be loaded and its import fails, though its models need none of them.
-    """
-    try:
-        import torchvision  # noqa: F401
-    except RuntimeError:
-        library = torch.library.Library("torchvision", "DEF")
-        for name in ("nms", "qnms"):
-            library.define(f"{name}(Tensor boxes, Tensor scores, float iou) -> Tensor")
-        _declare_torchvision_ops.library = library  # alive as long as the process
-
-
-_declare_torchvision_ops()
-
-
 @pytest.fixture
 def trained_like() -> Callable[[nn.Module], nn.Module]:
     """Give a model weights as training leaves them, in eval mode.
