@@ -35,6 +35,12 @@ def test_failed_command_shows_its_output_and_advice(
     assert ("disk" in message) == ("disk" in advice)
 
 
+def test_killed_command_says_so(venv: StandInVenv) -> None:
+    venv.answer("kill -9 $$")
+    with pytest.raises(InstallError, match=r"ended by SIGKILL.*MAX_JOBS=1"):
+        venv.pip("wheel", "mmcv")
+
+
 def test_long_command_gives_signs_of_life(
     venv: StandInVenv, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:

@@ -143,7 +143,7 @@ def run_logged(
                 os.killpg(process.pid, signal.SIGTERM)
                 process.wait()
     if code:
-        raise explain(command, log, read_from(log, offset))
+        raise explain(command, code, log, read_from(log, offset))
 
 
 def wait(process: subprocess.Popen) -> int | None:
@@ -154,12 +154,16 @@ def wait(process: subprocess.Popen) -> int | None:
         return None
 
 
-def explain(command: list[str], log: Path, output: str) -> InstallError:
+def explain(command: list[str], code: int, log: Path, output: str) -> InstallError:
     """Return the error of a failed command: what it said and what to do about it."""
     advice = [text for said, text in ADVICE.items() if re.search(said, output)]
     advice.append("Mend what it names and run it again.")
+    how = f"failed with exit code {code}"
+    if code < 0:
+        how = f"was ended by {signal.Signals(-code).name}"
+        advice.insert(0, "If nobody did that, the memory ran out: set MAX_JOBS=1.")
     return InstallError(
-        f"'{' '.join(command[1:4])}' failed (all output: {log}). {advice[0]}",
+        f"'{' '.join(command[1:4])}' {how} (all output: {log}). {advice[0]}",
         output="\n".join(output.splitlines()[-LOG_TAIL:]),
     )
 
