@@ -66,7 +66,9 @@ def load_tiny(name: str) -> Config:
 @contextmanager
 def fresh_globals() -> Iterator[None]:
     """Without the loggers and visualizers of earlier runs in this process."""
-    managers = (Visualizer, MMLogger, MessageHub, DefaultScope)
+    # Every class of visualizers keeps its instances, and the root keeps them all.
+    visualizers = (Visualizer, *Visualizer.__subclasses__())
+    managers = (*visualizers, MMLogger, MessageHub, DefaultScope)
     kept = [manager._instance_dict.copy() for manager in managers]
     for manager in managers:
         manager._instance_dict.clear()
