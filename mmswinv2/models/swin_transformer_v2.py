@@ -166,15 +166,17 @@ class SwinTransformerV2(BaseModule):
 
         Returns:
             tuple[Tensor]: ``(B, C_i, H_i, W_i)`` for every stage i of ``out_indices``,
-            in channels-last memory; ``H_i`` is the height over 4, 8, 16 or 32, rounded
-            up.
+            contiguous; ``H_i`` is the height over 4, 8, 16 or 32, rounded up.
         """
         x = self.pos_drop(self.patch_embed(x))
         maps = []
         for i, stage in enumerate(self.layers):
             x = stage(x)
             if i in self.out_indices:
-                maps.append(self.get_submodule(f"norm{i}")(x).permute(0, 3, 1, 2))
+                out = self.get_submodule(f"norm{i}")(x).permute(0, 3, 1, 2)
+                # mmcv's RoIAlign takes any memory for contiguous, and reads
+                # channels-last maps, which convolutions keep as such, wrongly.
+                maps.append(out.contiguous())
             if stage.downsample is not None:
                 x = stage.downsample(x)
         return tuple(maps)
