@@ -18,6 +18,7 @@ import contextlib
 import io
 import json
 import shutil
+import signal
 import subprocess
 import sys
 import threading
@@ -122,6 +123,8 @@ def parse_args() -> argparse.Namespace:
 def main() -> int:
     """Run what is missing and show the results; return the exit code."""
     args = parse_args()
+    # ended by another program, it ends its stages as on Ctrl-C
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     console = Console(highlight=False)
     data, out = args.data.resolve(), args.out.resolve()
     maker = ROOT / "tools" / "dataset_converters" / "make_mini.py"
