@@ -15,7 +15,7 @@ val_dataloader = dict(dataset=dict(pipeline=test_pipeline))
 test_dataloader = val_dataloader
 
 param_scheduler = [
-    dict(type="LinearLR", start_factor=1e-2, by_epoch=False, begin=0, end=15),
-    dict(type="CosineAnnealingLR", eta_min=1e-5, by_epoch=False, begin=15, end=150),
+    dict(type="LinearLR", start_factor=1e-2, by_epoch=False, begin=0, end=10),
+    dict(type="CosineAnnealingLR", eta_min=1e-5, by_epoch=False, begin=10, end=100),
 ]
-train_cfg = dict(max_iters=150, val_interval=150)
+train_cfg = dict(max_iters=100, val_interval=100)
