@@ -1,73 +1,80 @@
 # ADE20K (SceneParse150): crops of 512 px, scale ratio 0.5 to 2, flip, photometric
 # distortion (paper, appendix A1); whole images with a short side of 512 px in tests.
-dataset_type = 'ADE20KDataset'
-data_root = 'data/ade/ADEChallengeData2016'
+dataset_type = "ADE20KDataset"
+data_root = "data/ade/ADEChallengeData2016"
 crop_size = (512, 512)
 
 train_pipeline = [
-    dict(type='LoadImageFromFile'),
-    dict(type='LoadAnnotations'),
+    dict(type="LoadImageFromFile"),
+    dict(type="LoadAnnotations"),
     dict(
-        type='RandomResize',
-        scale=(2048, 512),
-        ratio_range=(0.5, 2.0),
-        keep_ratio=True),
-    dict(type='RandomCrop', crop_size=crop_size, cat_max_ratio=0.75),
-    dict(type='RandomFlip', prob=0.5),
-    dict(type='PhotoMetricDistortion'),
-    dict(type='PackSegInputs')
+        type="RandomResize", scale=(2048, 512), ratio_range=(0.5, 2.0), keep_ratio=True
+    ),
+    dict(type="RandomCrop", crop_size=crop_size, cat_max_ratio=0.75),
+    dict(type="RandomFlip", prob=0.5),
+    dict(type="PhotoMetricDistortion"),
+    dict(type="PackSegInputs"),
 ]
 test_pipeline = [
-    dict(type='LoadImageFromFile'),
-    dict(type='Resize', scale=(2048, 512), keep_ratio=True),
+    dict(type="LoadImageFromFile"),
+    dict(type="Resize", scale=(2048, 512), keep_ratio=True),
     # after Resize: the truth stays at the size of the image
-    dict(type='LoadAnnotations'),
-    dict(type='PackSegInputs')
+    dict(type="LoadAnnotations"),
+    dict(type="PackSegInputs"),
 ]
 tta_pipeline = [
-    dict(type='LoadImageFromFile'),
+    dict(type="LoadImageFromFile"),
     dict(
-        type='TestTimeAug',
+        type="TestTimeAug",
         transforms=[
             # Swin V1's ratios; the paper does not state V2's
             [
                 dict(
-                    type='Resize',
+                    type="Resize",
                     scale=(int(2048 * ratio), int(512 * ratio)),
-                    keep_ratio=True) for ratio in (0.5, 0.75, 1.0, 1.25, 1.5, 1.75)
+                    keep_ratio=True,
+                )
+                for ratio in (0.5, 0.75, 1.0, 1.25, 1.5, 1.75)
             ],
             [
-                dict(type='RandomFlip', prob=prob, direction='horizontal')
-                for prob in (0., 1.)
+                dict(type="RandomFlip", prob=prob, direction="horizontal")
+                for prob in (0.0, 1.0)
             ],
-            [dict(type='LoadAnnotations')],
-            [dict(type='PackSegInputs')],
-        ])
+            [dict(type="LoadAnnotations")],
+            [dict(type="PackSegInputs")],
+        ],
+    ),
 ]
 
 train_dataloader = dict(
     batch_size=2,  # images per GPU, 8 GPUs
     num_workers=4,
     persistent_workers=True,
-    sampler=dict(type='InfiniteSampler', shuffle=True),
+    sampler=dict(type="InfiniteSampler", shuffle=True),
     dataset=dict(
         type=dataset_type,
         data_root=data_root,
         data_prefix=dict(
-            img_path='images/training', seg_map_path='annotations/training'),
-        pipeline=train_pipeline))
+            img_path="images/training", seg_map_path="annotations/training"
+        ),
+        pipeline=train_pipeline,
+    ),
+)
 val_dataloader = dict(
     batch_size=1,
     num_workers=4,
     persistent_workers=True,
-    sampler=dict(type='DefaultSampler', shuffle=False),
+    sampler=dict(type="DefaultSampler", shuffle=False),
     dataset=dict(
         type=dataset_type,
         data_root=data_root,
         data_prefix=dict(
-            img_path='images/validation', seg_map_path='annotations/validation'),
-        pipeline=test_pipeline))
+            img_path="images/validation", seg_map_path="annotations/validation"
+        ),
+        pipeline=test_pipeline,
+    ),
+)
 test_dataloader = val_dataloader
 
-val_evaluator = dict(type='IoUMetric', iou_metrics=['mIoU'])
+val_evaluator = dict(type="IoUMetric", iou_metrics=["mIoU"])
 test_evaluator = val_evaluator

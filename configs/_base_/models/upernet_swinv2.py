@@ -1,23 +1,25 @@
 # UPerNet on Swin V2-T, with the heads of MMSegmentation's Swin V1 (the paper does not
 # state the widths), for 150 classes.
-norm_cfg = dict(type='SyncBN', requires_grad=True)
+norm_cfg = dict(type="SyncBN", requires_grad=True)
 model = dict(
-    type='EncoderDecoder',
+    type="EncoderDecoder",
     data_preprocessor=dict(
-        type='SegDataPreProcessor',
+        type="SegDataPreProcessor",
         mean=[123.675, 116.28, 103.53],  # ImageNet, RGB
         std=[58.395, 57.12, 57.375],
         bgr_to_rgb=True,
         pad_val=0,
-        seg_pad_val=255),  # 255: ignored by the losses
+        seg_pad_val=255,
+    ),  # 255: ignored by the losses
     backbone=dict(
-        type='mmswinv2.SwinTransformerV2',
-        arch='tiny',
+        type="mmswinv2.SwinTransformerV2",
+        arch="tiny",
         window_size=8,  # tokens
         drop_path_rate=0.3,  # paper, appendix A1
-        out_indices=(0, 1, 2, 3)),
+        out_indices=(0, 1, 2, 3),
+    ),
     decode_head=dict(
-        type='UPerHead',
+        type="UPerHead",
         in_channels=[96, 192, 384, 768],
         in_index=[0, 1, 2, 3],
         pool_scales=(1, 2, 3, 6),
@@ -26,10 +28,10 @@ model = dict(
         num_classes=150,
         norm_cfg=norm_cfg,
         align_corners=False,
-        loss_decode=dict(
-            type='CrossEntropyLoss', use_sigmoid=False, loss_weight=1.0)),
+        loss_decode=dict(type="CrossEntropyLoss", use_sigmoid=False, loss_weight=1.0),
+    ),
     auxiliary_head=dict(
-        type='FCNHead',
+        type="FCNHead",
         in_channels=384,
         in_index=2,
         channels=256,
@@ -39,7 +41,8 @@ model = dict(
         num_classes=150,
         norm_cfg=norm_cfg,
         align_corners=False,
-        loss_decode=dict(
-            type='CrossEntropyLoss', use_sigmoid=False, loss_weight=0.4)),
+        loss_decode=dict(type="CrossEntropyLoss", use_sigmoid=False, loss_weight=0.4),
+    ),
     train_cfg=dict(),
-    test_cfg=dict(mode='whole'))
+    test_cfg=dict(mode="whole"),
+)
