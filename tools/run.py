@@ -53,11 +53,15 @@ def main() -> None:
         wanted = f"{task} {name}".strip()
         sys.exit(f"error: no tool {wanted!r}; python tools/run.py lists them")
 
+    import torch
+
     import mmswinv2.models  # noqa: F401  registers the backbone
+    from mmswinv2.checkpoints.files import safe_globals
 
     sys.argv = [str(script), *sys.argv[3:]]
     sys.path.insert(0, str(script.parent))  # as if it had been started by itself
-    runpy.run_path(str(script), run_name="__main__")
+    with torch.serialization.safe_globals(safe_globals()):  # some load checkpoints
+        runpy.run_path(str(script), run_name="__main__")
 
 
 if __name__ == "__main__":

@@ -33,8 +33,12 @@ def _history_buffer_attribute(owner: type, name: str) -> object:
     return getattr(owner, name)
 
 
-def _safe_globals() -> list:
-    """Classes that mmengine stores beside the weights: its log of scalar values."""
+def safe_globals() -> list:
+    """Classes that mmengine stores beside the weights: its log of scalar values.
+
+    Returns:
+        list: For ``torch.serialization.safe_globals``.
+    """
     multiarray = np.zeros(0).__reduce__()[0].__module__  # numpy.core or numpy._core
     functions = []
     for name, function in (
@@ -82,7 +86,7 @@ def read_checkpoint(path: str | os.PathLike, map_location: str | None = "cpu") -
         if file.suffix == ".safetensors":
             checkpoint = load_file(file, device=str(map_location or "cpu"))
         else:
-            with torch.serialization.safe_globals(_safe_globals()):
+            with torch.serialization.safe_globals(safe_globals()):
                 checkpoint = torch.load(file, map_location, weights_only=True)
     except Exception as error:  # torch raises nearly any kind over a damaged file
         raise ValueError(f"checkpoint {name!r} {_diagnose(file, error)}") from error

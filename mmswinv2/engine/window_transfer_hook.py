@@ -39,13 +39,13 @@ class WindowResolutionTransferHook(Hook):
 
     def before_train(self, runner: Runner) -> None:
         """Act after ``init_weights`` and ``load_or_resume``."""
-        self._transfer(runner)
+        self._transfer(runner, step=runner.iter)
 
     def before_test(self, runner: Runner) -> None:
         """Act after the checkpoint under test is loaded."""
-        self._transfer(runner)
+        self._transfer(runner, step=0)  # runner.iter would build the training loop
 
-    def _transfer(self, runner: Runner) -> None:
+    def _transfer(self, runner: Runner, step: int) -> None:
         backbones = list(_backbones(runner))
         if not backbones:
             raise ValueError(
@@ -60,7 +60,7 @@ class WindowResolutionTransferHook(Hook):
         _report(runner, transfers)
         if self.plot:
             runner.visualizer.add_image(
-                "bias_maps", draw_bias_maps(transfers), step=runner.iter
+                "bias_maps", draw_bias_maps(transfers), step=step
             )
 
 

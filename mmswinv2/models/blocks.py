@@ -183,7 +183,7 @@ class SwinStage(nn.Module):
         for block in self.blocks:
             (h, shift_h), (w, shift_w) = (
                 fit_axis(size, window, shifted=block.shifted, fit=self.window_fit)
-                for size, window in zip(x.shape[1:3], self.window)
+                for size, window in zip(map(int, x.shape[1:3]), self.window)
             )
             # Outside the recomputed part: the table does not depend on x.
             table = block.attn.cpb_mlp((h, w), self.pretrained_window)

@@ -1,6 +1,10 @@
 """tools/run.py finds and starts the tools of the frameworks."""
 
+from pathlib import Path
+
 import pytest
+import torch
+from mmengine.logging import MessageHub
 from tiny import DET, ROOT, Tool, load_script
 
 
@@ -24,6 +28,25 @@ def test_runs_a_tool_with_its_arguments(tool: Tool) -> None:
     out = tool("tools/run.py", "det", "print_config", config, "--cfg-options", change)
     assert "mmswinv2.SwinTransformerV2" in out
     assert "window_size=5" in out
+
+
+def test_counts_flops_of_the_backbone(tool: Tool, data: Path) -> None:
+    """Its counter traces the model, so that sizes are tensors."""
+    config = ROOT / "configs" / "mini" / f"{DET}.py"
+    root = f"val_dataloader.dataset.data_root={data / 'coco'}"
+    flags = ["--num-images", "1", "--cfg-options", root]
+    assert "Flops: " in tool("tools/run.py", "det", "get_flops", config, *flags)
+
+
+def test_publishes_a_checkpoint_of_mmengine(tool: Tool, tmp_path: Path) -> None:
+    """It is loaded with the classes allowed that mmengine stores beside weights."""
+    hub = MessageHub("published")
+    hub.update_scalar("loss", 1.0)
+    content = dict(state_dict={}, meta={}, message_hub=hub.state_dict())
+    torch.save(content, tmp_path / "epoch_1.pth")
+    files = [tmp_path / "epoch_1.pth", tmp_path / "published.pth"]
+    tool("tools/run.py", "det", "publish_model", *files)
+    assert list(tmp_path.glob("published-*.pth"))
 
 
 @pytest.mark.parametrize("args", [["det", "nothing"], ["dat", "get_flops"], ["seg"]])

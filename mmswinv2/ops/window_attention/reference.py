@@ -38,7 +38,7 @@ def reference_window_attention(
     dropout: float,
 ) -> Tensor:
     """See :func:`mmswinv2.ops.window_attention.window_attention`."""
-    H, W = qkv.shape[1:3]
+    H, W = map(int, qkv.shape[1:3])  # tensors while tracing
     n = table.shape[0]
     exact = torch.promote_types(qkv.dtype, torch.float32)
 

@@ -44,7 +44,7 @@ def sdpa_window_attention(
     dropout: float,
 ) -> Tensor:
     """See :func:`mmswinv2.ops.window_attention.window_attention`."""
-    H, W = qkv.shape[1:3]
+    H, W = map(int, qkv.shape[1:3])  # tensors while tracing
     n = table.shape[0]
     q, k, v = qkv.unflatten(-1, (3, n, -1)).unbind(-3)
     # Normalise before padding: a zero token has no direction, and no finite gradient.
