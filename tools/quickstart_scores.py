@@ -113,4 +113,4 @@ def format_cell(values: Sequence[float]) -> str:
     mean = statistics.mean(values)
     if len(values) == 1:
         return f"{mean:.1f}"
-    return f"{mean:.1f} ± {statistics.stdev(values):.1f}"
+    return f"{mean:.1f}±{statistics.stdev(values):.1f}"

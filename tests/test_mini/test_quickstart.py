@@ -156,7 +156,7 @@ def test_the_iou_of_small_classes_leaves_out_unlabelled_pixels(tmp_path: Path):
 
 def test_a_cell_shows_mean_and_spread_of_several_seeds():
     assert format_cell([12.34]) == "12.3"
-    assert format_cell([10.0, 12.0, 14.0]) == "12.0 ± 2.0"
+    assert format_cell([10.0, 12.0, 14.0]) == "12.0±2.0"
 
 
 def test_panels_and_legend_are_drawn():
