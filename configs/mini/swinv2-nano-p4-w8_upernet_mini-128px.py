@@ -33,6 +33,11 @@ train_pipeline = [
 ]
 test_pipeline = _base_.test_pipeline
 test_pipeline[1].scale = scale
+tta_pipeline = _base_.tta_pipeline
+tta_pipeline[1].transforms[0] = [
+    dict(type="Resize", scale=scale, keep_ratio=True),
+    dict(type="Resize", scale=(160, 160), keep_ratio=True),
+]
 train_dataloader = dict(
     batch_size=4,
     num_workers=0,  # the pictures are small; a worker costs more than it saves
