@@ -11,7 +11,6 @@ import cv2
 import numpy as np
 from dataset_converters.mini_scenes import SMALL_THINGS
 from quickstart_plan import DETECTION, Plan, Row
-from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
 
@@ -95,7 +94,7 @@ def print_table(results: dict[str, dict], console: Console) -> None:
         results (dict[str, dict]): As :func:`summarise` returns it.
         console (Console): Where to print.
     """
-    table = Table(box=SIMPLE, padding=(0, 1))
+    table = Table(box=None, padding=(0, 1, 0, 0))  # fits 80 columns
     table.add_column("percent", no_wrap=True)
     for heading in (*COLUMNS, "training"):
         table.add_column(heading, justify="right", no_wrap=True)

@@ -50,7 +50,7 @@ def test_it_ends_in_a_table_and_the_path_of_the_pictures(
     first: subprocess.CompletedProcess, quickstart: Quickstart
 ):
     lines = first.stdout.splitlines()
-    rows = [line.split() for line in lines if line.startswith("  ")]
+    rows = [line.split() for line in lines]
     for row in ("low resolution", "high, not tuned", "high, fine-tuned"):
         (cells,) = (cells for cells in rows if cells[: len(row.split())] == row.split())
         shown = [float(cell) for cell in cells[len(row.split()) :][:4]]
