@@ -9,6 +9,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 from dataset_converters.mini_scenes import STUFF, THINGS
+from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 from quickstart_plan import DETECTION, Plan, Row
 
@@ -80,8 +81,7 @@ def draw_objects(
 ) -> np.ndarray:
     """Draw objects with their outlines, boxes, names and scores."""
     canvas = picture.copy()
-    kept = [a for a in annotations if a.get("score", 1.0) >= MIN_SCORE]
-    for annotation in sorted(kept, key=lambda a: -a["area"]):
+    for annotation in sorted(best_guesses(annotations), key=lambda a: -a["area"]):
         name = source.cats[annotation["category_id"]]["name"]
         colour = COLOURS.get(name, (255, 255, 255))
         mask = enlarge(source.annToMask(annotation))
@@ -92,6 +92,19 @@ def draw_objects(
         score = f" {annotation['score']:.2f}" if "score" in annotation else ""
         write(canvas, name + score, (x, max(y - 3, 10)), colour, 0.38)
     return canvas
+
+
+def best_guesses(annotations: Sequence[dict]) -> list[dict]:
+    """Keep the objects to draw: of several guesses at one place, the surest."""
+    kept: list[dict] = []
+    for annotation in sorted(annotations, key=lambda a: -a.get("score", 1.0)):
+        others = np.array([a["bbox"] for a in kept]).reshape(-1, 4)
+        box = np.array([annotation["bbox"]])
+        is_sure = annotation.get("score", 1.0) >= MIN_SCORE
+        overlaps = np.asarray(coco_mask.iou(box, others, [0] * len(kept)))
+        if is_sure and (overlaps < 0.6).all():
+            kept.append(annotation)
+    return kept
 
 
 def draw_segmentations(
@@ -147,8 +160,10 @@ def write(
     colour: tuple[int, int, int],
     scale: float,
 ) -> None:
-    """Write text with a dark rim, readable on any ground."""
+    """Write text with a dark rim, readable on any ground and inside the picture."""
     font, smooth = cv2.FONT_HERSHEY_SIMPLEX, cv2.LINE_AA
+    (width, _), _ = cv2.getTextSize(text, font, scale, 1)
+    place = (max(min(place[0], canvas.shape[1] - width - 2), 0), place[1])
     if sum(colour) > 200:
         cv2.putText(canvas, text, place, font, scale, (0, 0, 0), 3, smooth)
     cv2.putText(canvas, text, place, font, scale, colour, 1, smooth)

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pytest
 import quickstart_stages
-from quickstart_pictures import beside, draw_legend, paint_labels
+from quickstart_pictures import beside, best_guesses, draw_legend, paint_labels
 from quickstart_plan import DETECTION, SEGMENTATION, Plan, Row
 from quickstart_scores import format_cell, small_iou
 from quickstart_stages import Stage, StageError, last_iteration
@@ -168,3 +168,14 @@ def test_panels_and_legend_are_drawn():
     assert sheet.shape == (46, 68, 3)
     assert (sheet[26:, :30] == 100).all()
     assert draw_legend(1300).std() > 20
+
+
+def test_of_several_guesses_at_one_place_the_surest_is_drawn():
+    guesses = [
+        dict(bbox=[10, 10, 20, 20], score=0.31),
+        dict(bbox=[11, 10, 20, 20], score=0.35),
+        dict(bbox=[40, 40, 20, 20], score=0.9),
+        dict(bbox=[90, 90, 20, 20], score=0.2),
+    ]
+    assert best_guesses(guesses) == [guesses[2], guesses[1]]
+    assert best_guesses([]) == []
