@@ -100,7 +100,7 @@ def test_the_config_in_python_builds():
 def test_the_api_in_python_names_a_model_that_exists():
     (text,) = [block for block in blocks("python") if "build_inferencer" in block]
     compile(text, "README.md", "exec")
-    (name,) = re.findall(r"build_inferencer\('([\w-]+)'", text)
+    (name,) = re.findall(r'build_inferencer\(\s*"([\w-]+)"', text)
     assert name in list_models()
 
 
