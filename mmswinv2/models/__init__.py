@@ -1,6 +1,7 @@
 """Swin Transformer V2 modules, registered under the scope ``mmswinv2``."""
 
-from .architectures import ARCHITECTURES
+from mmswinv2.architectures import ARCHITECTURES
+
 from .swin_transformer_v2 import SwinTransformerV2
 
 __all__ = ["ARCHITECTURES", "SwinTransformerV2"]

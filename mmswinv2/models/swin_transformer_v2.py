@@ -10,11 +10,11 @@ from mmengine.logging import print_log
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
+from mmswinv2.architectures import resolve_architecture
 from mmswinv2.checkpoints import LoadReport, adapt_state_dict
 from mmswinv2.checkpoints.adapt import WINDOW_RECORD
 from mmswinv2.registry import MODELS
 
-from .architectures import resolve_architecture
 from .blocks import PatchEmbed, SwinBlock, SwinStage
 from .window_fit import WINDOW_FITS, Window, parse_windows
 
