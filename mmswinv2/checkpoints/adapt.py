@@ -2,13 +2,14 @@
 
 import re
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from torch import Tensor
 
 from mmswinv2.ops.log_coords import windows_of_coords
 
 from .layouts import LAYOUTS, Weights, architecture, describe, find_layout
+from .position_biases import fit_position_biases
 
 Window = tuple[int, int]
 WINDOW_RECORD = "window_record"
@@ -32,6 +33,8 @@ class LoadReport:
         absent (list[str]): Tensors of the backbone that no checkpoint has to have.
         missing (list[str]): Tensors that it should have had.
         ignored (list[str]): Tensors that the backbone has no use for.
+        tables (dict[str, Tensor]): Tables of position biases that were carried to
+            another window, as they were, ``(n, 2 * h - 1, 2 * w - 1)``.
     """
 
     layout: str
@@ -40,6 +43,7 @@ class LoadReport:
     absent: list[str]
     missing: list[str]
     ignored: list[str]
+    tables: dict[str, Tensor] = field(default_factory=dict)
 
 
 def adapt_state_dict(
@@ -74,6 +78,7 @@ def adapt_state_dict(
     windows = _read_windows(native)
     found = {k: v for k, v in native.items() if not _BUFFERS.search(k)}
     found.pop(WINDOW_RECORD, None)
+    found, tables = fit_position_biases(found, own, windows)
 
     weights = {k: v for k, v in found.items() if k in own and v.shape == own[k].shape}
     reshaped = [k for k in found if k in own and k not in weights]
@@ -96,6 +101,7 @@ def adapt_state_dict(
         absent=[k for k in optional if k not in weights and k != WINDOW_RECORD],
         missing=missing,
         ignored=[k for k in found if k not in own],
+        tables=tables,
     )
     return weights, report
 

@@ -9,12 +9,12 @@ from torch import Tensor, nn
 
 from mmswinv2.ops.window_attention import check_implementation, window_attention
 
-from .position_bias import LogCPB
+from .position_bias import PositionBias
 
 MAX_LOG_SCALE = math.log(100)  # temperature of at least 0.01, Swin V2 section 3.2
 
 
-class WindowAttention(nn.Module):
+class WindowAttention(PositionBias):
     """Multi-head scaled cosine attention in windows (Swin V2, section 3.2).
 
     Queries and values have a bias, keys have none, as in the official weights.
@@ -22,6 +22,8 @@ class WindowAttention(nn.Module):
     Args:
         embed_dims (int): Number of channels C.
         num_heads (int): Number of heads; divides ``embed_dims``.
+        position_bias (str): See :class:`PositionBias`.
+        pretrained_window (tuple[int, int]): Window of a table of biases, in tokens.
         qkv_bias (bool): Whether queries and values have a bias. Defaults to True.
         attn_drop_rate (float): Dropout of attention weights. Defaults to 0.
         proj_drop_rate (float): Dropout of the output. Defaults to 0.
@@ -33,17 +35,20 @@ class WindowAttention(nn.Module):
         embed_dims: int,
         *,
         num_heads: int,
+        position_bias: str,
+        pretrained_window: tuple[int, int],
         qkv_bias: bool = True,
         attn_drop_rate: float = 0.0,
         proj_drop_rate: float = 0.0,
         implementation: str = "auto",
     ) -> None:
-        super().__init__()
+        super().__init__(
+            position_bias, num_heads=num_heads, pretrained_window=pretrained_window
+        )
         check_implementation(implementation)
         self.implementation = implementation
         self.attn_drop_rate = attn_drop_rate
         self.logit_scale = nn.Parameter(torch.full((num_heads, 1, 1), math.log(10)))
-        self.cpb_mlp = LogCPB(num_heads)
         self.qkv = nn.Linear(embed_dims, embed_dims * 3, bias=False)
         self.q_bias = nn.Parameter(torch.zeros(embed_dims)) if qkv_bias else None
         self.v_bias = nn.Parameter(torch.zeros(embed_dims)) if qkv_bias else None
@@ -62,7 +67,7 @@ class WindowAttention(nn.Module):
 
         Args:
             x (Tensor): Tokens ``(B, H, W, C)``.
-            table (Tensor): Position bias from ``self.cpb_mlp``.
+            table (Tensor): From :meth:`position_bias` for ``window``.
             window (tuple[int, int]): Window in tokens.
             shift (tuple[int, int]): Shift in tokens.
 

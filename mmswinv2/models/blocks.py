@@ -140,7 +140,8 @@ class SwinStage(nn.Module):
         drop_path_rates (list[float]): Stochastic depth of every block.
         downsample (bool): Whether the stage ends with patch merging.
         window (tuple[int, int]): Window in tokens.
-        pretrained_window (tuple[int, int]): Normaliser of the position bias, in tokens.
+        pretrained_window (tuple[int, int]): Normaliser of the position bias, in tokens;
+            for a table of biases, its window.
         window_fit (str): See :func:`fit_axis`.
         with_cp (bool): Recompute blocks in the backward pass to save memory.
         extra_norm_every_n_blocks (int): 0 for none.
@@ -172,6 +173,7 @@ class SwinStage(nn.Module):
                 shifted=i % 2 == 1,
                 drop_path_rate=rate,
                 extra_norm=every > 0 and (i + 1) % every == 0,
+                pretrained_window=pretrained_window,
                 **block,
             )
             for i, rate in enumerate(drop_path_rates)
@@ -186,7 +188,7 @@ class SwinStage(nn.Module):
                 for size, window in zip(map(int, x.shape[1:3]), self.window)
             )
             # Outside the recomputed part: the table does not depend on x.
-            table = block.attn.cpb_mlp((h, w), self.pretrained_window)
+            table = block.attn.position_bias((h, w), self.pretrained_window)
             args = (x, table, (h, w), (shift_h, shift_w))
             if self.with_cp and torch.is_grad_enabled():
                 x = checkpoint(block, *args, use_reentrant=False)

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from mmswinv2.architectures import resolve_architecture
 from mmswinv2.checkpoints import LoadReport, adapt_state_dict
 from mmswinv2.checkpoints.adapt import WINDOW_RECORD
+from mmswinv2.checkpoints.position_biases import LINEAR_CPB, TABLE
 from mmswinv2.registry import MODELS
 
 from .blocks import PatchEmbed, SwinBlock, SwinStage
@@ -58,6 +59,10 @@ class SwinTransformerV2(BaseModule):
             memory; one per stage or for all. Defaults to False.
         window_fit (str): 'shrink', 'pad' or 'divide', see :func:`fit_axis`. Defaults to
             'shrink', the official rule.
+        position_bias (str): 'log_cpb', 'linear_cpb' or 'table', see
+            :class:`PositionBias`. A table has the window ``pretrained_window_size``,
+            where 'auto' means ``window_size``; a checkpoint's table of another window
+            is carried to it. Defaults to 'log_cpb', Swin V2's own.
         attention (str): 'auto', 'reference' or 'sdpa'. Defaults to 'auto'.
         extra_norm_every_n_blocks (int, optional): LayerNorm on the main branch after
             every n blocks of a stage, 6 in H and G (paper, section 3.6). Defaults to
@@ -95,6 +100,7 @@ class SwinTransformerV2(BaseModule):
         frozen_stages: int = -1,
         with_cp: bool | Sequence[bool] = False,
         window_fit: str = "shrink",
+        position_bias: str = "log_cpb",
         attention: str = "auto",
         extra_norm_every_n_blocks: int | None = None,
         init_cfg: dict | None = None,
@@ -120,12 +126,16 @@ class SwinTransformerV2(BaseModule):
                 f"with_cp={with_cp!r}: expected a bool or {num_stages}, one per stage"
             )
         windows = parse_windows(window_size, num_stages)
-        self.adopt_pretrained_window = pretrained_window_size == "auto"
+        self.position_bias = position_bias
         pretrained = windows
-        if not self.adopt_pretrained_window:
+        if pretrained_window_size != "auto":
             pretrained = parse_windows(
                 pretrained_window_size, num_stages, name="pretrained_window_size"
             )
+        # A table keeps its shape: optimizers and wrappers hold it before weights load.
+        self.adopt_pretrained_window = (
+            pretrained_window_size == "auto" and position_bias != "table"
+        )
 
         self.patch_embed = PatchEmbed(in_channels, self.embed_dims, norm=patch_norm)
         self.pos_drop = nn.Dropout(drop_rate)
@@ -139,6 +149,7 @@ class SwinTransformerV2(BaseModule):
                 window=windows[i],
                 pretrained_window=pretrained[i],
                 window_fit=window_fit,
+                position_bias=position_bias,
                 with_cp=with_cp[i],
                 extra_norm_every_n_blocks=sizes.extra_norm_every_n_blocks,
                 num_heads=sizes.num_heads[i],
@@ -154,6 +165,8 @@ class SwinTransformerV2(BaseModule):
             self.add_module(f"norm{i}", nn.LayerNorm(self.embed_dims * 2**i))
         # What a later run needs to know of this one, kept in checkpoints.
         self.register_buffer(WINDOW_RECORD, self._window_record())
+        if position_bias == "linear_cpb":
+            self.register_buffer(LINEAR_CPB, torch.tensor(1))
         self.loaded: LoadReport | None = None
         self._reset_parameters()
         self._freeze_stages()
@@ -226,6 +239,8 @@ class SwinTransformerV2(BaseModule):
                 nn.init.trunc_normal_(module.weight, std=0.02)
                 if module.bias is not None:
                     nn.init.zeros_(module.bias)
+            elif hasattr(module, TABLE):
+                nn.init.trunc_normal_(module.get_parameter(TABLE), std=0.02)
         # Every block starts as the identity; training from scratch needs it.
         for module in self.modules():
             if isinstance(module, SwinBlock):
@@ -279,6 +294,8 @@ class SwinTransformerV2(BaseModule):
         if self.adopt_pretrained_window:
             for stage, window in zip(self.layers, pretrained):
                 stage.pretrained_window = window
+        elif self.position_bias == "table":
+            return
         elif pretrained != self.pretrained_window_size:
             print_log(
                 f"pretrained_window_size={_per_stage(self.pretrained_window_size)} in "
@@ -354,12 +371,14 @@ class SwinTransformerV2(BaseModule):
         """Names of parameters without weight decay, as in the official training.
 
         Returns:
-            set[str]: Biases, norms, ``logit_scale`` and the meta networks ``cpb_mlp``.
+            set[str]: Biases, norms, ``logit_scale``, and position biases: the meta
+            networks ``cpb_mlp`` or the tables.
         """
+        keywords = ("cpb_mlp", TABLE, "logit_scale")
         return {
             name
             for name, parameter in self.named_parameters()
-            if parameter.dim() == 1 or "cpb_mlp" in name or "logit_scale" in name
+            if parameter.dim() == 1 or any(word in name for word in keywords)
         }
 
 

@@ -6,6 +6,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from mmswinv2.checkpoints.position_biases import TABLE
+from mmswinv2.ops.geometric_table import carry_table
+
 from .swin_transformer_v2 import SwinTransformerV2
 from .window_fit import Window
 
@@ -17,11 +20,13 @@ class StageTransfer:
     Attributes:
         before (tuple[int, int]): Window (h, w) that the weights came with, in tokens.
         after (tuple[int, int]): Configured window.
-        normaliser (tuple[int, int]): Window that is the unit of the coordinates.
+        normaliser (tuple[int, int]): Window that is the unit of the coordinates; the
+            window of a table.
         bias_before (Tensor): Bias of the last block, ``(n, 2h - 1, 2w - 1)`` of before.
         bias_after (Tensor): Likewise, of after.
         max_change (float): Largest change of the bias of any block at the offsets that
-            both windows have; 0 where the normaliser is that of the weights.
+            both windows have; 0 where the normaliser is that of the weights, but not
+            for a table, which a larger window stretches.
     """
 
     before: Window
@@ -45,13 +50,19 @@ def stage_transfers(backbone: SwinTransformerV2) -> list[StageTransfer]:
     """
     now = list(zip(backbone.window_size, backbone.pretrained_window_size))
     loaded = backbone.loaded.windows if backbone.loaded else None
+    tables = backbone.loaded.tables if backbone.loaded else {}
     transfers = []
-    for stage, old, new in zip(backbone.layers, loaded or now, now):
+    for i, (stage, old, new) in enumerate(zip(backbone.layers, loaded or now, now)):
         change = 0.0
-        for block in stage.blocks:
-            before, after = (
-                block.attn.cpb_mlp.table(*windows) for windows in (old, new)
-            )
+        for j, block in enumerate(stage.blocks):
+            after = block.attn.compute_position_bias(*new)
+            name = f"layers.{i}.blocks.{j}.attn.{TABLE}"
+            if name in tables:
+                before = carry_table(tables[name].to(after), old[0])
+            elif backbone.position_bias == "table":
+                before = block.attn.compute_position_bias(old[0], new[1])
+            else:
+                before = block.attn.compute_position_bias(*old)
             shared_before, shared_after = _shared(before, after), _shared(after, before)
             change = max(change, (shared_after - shared_before).abs().max().item())
         transfers.append(StageTransfer(old[0], *new, before, after, change))

@@ -1,4 +1,4 @@
-"""Log-spaced coordinates of relative offsets (Swin V2, section 3.3, equation 4)."""
+"""Coordinates of relative offsets (Swin V2, section 3.3), log-spaced or linear."""
 # h w window size in tokens
 
 import math
@@ -11,34 +11,55 @@ from torch import Tensor
 COORDS_RANGE = 8
 
 
-def log_spaced_coords(
+def linear_coords(
     window: tuple[int, int],
     pretrained_window: tuple[int, int],
     device: torch.device | str | None = None,
 ) -> Tensor:
-    """Log-spaced coordinates of all relative offsets in a window.
+    """Linear coordinates of all relative offsets in a window.
 
-    The pre-training window keeps the unit of the coordinates: an offset of five tokens
-    has the same coordinate whatever ``window`` is.
+    What equation 4 takes the logarithm of: the offset in tokens, in the official code
+    times 8 over the largest offset of the pre-training window. At window 8 these are
+    8/7 of the raw offsets that the paper's linear CPB (equation 3) is given; any
+    further factor would set that network apart by more than the logarithm.
 
     Args:
         window (tuple[int, int]): Window height and width in tokens.
         pretrained_window (tuple[int, int]): Window that the meta network was trained
-            with, in tokens.
+            with, in tokens. It keeps the unit of the coordinates: an offset of five
+            tokens has the same coordinate whatever ``window`` is.
         device (torch.device, optional): Where the coordinates are made.
 
     Returns:
         Tensor: ``(2 * h - 1, 2 * w - 1, 2)``, fp32, the last dimension (vertical,
-        horizontal).
+        horizontal); within [-8, 8] where both windows are the same.
     """
     axes = []
     for size, pretrained in zip(window, pretrained_window):
         offset = torch.arange(1 - size, size, dtype=torch.float32, device=device)
         # A window of one token knows the offset 0 only; it divides by 1, not by 0.
-        offset = offset * COORDS_RANGE / max(pretrained - 1, 1)
-        log = torch.log2(offset.abs() + 1) / math.log2(COORDS_RANGE)
-        axes.append(offset.sign() * log)
+        axes.append(offset * COORDS_RANGE / max(pretrained - 1, 1))
     return torch.stack(torch.meshgrid(*axes, indexing="ij"), dim=-1)
+
+
+def log_spaced_coords(
+    window: tuple[int, int],
+    pretrained_window: tuple[int, int],
+    device: torch.device | str | None = None,
+) -> Tensor:
+    """Log-spaced coordinates of all relative offsets in a window (equation 4).
+
+    Args:
+        window (tuple[int, int]): See :func:`linear_coords`.
+        pretrained_window (tuple[int, int]): Likewise.
+        device (torch.device, optional): Likewise.
+
+    Returns:
+        Tensor: ``(2 * h - 1, 2 * w - 1, 2)``, fp32, the last dimension (vertical,
+        horizontal).
+    """
+    offset = linear_coords(window, pretrained_window, device)
+    return offset.sign() * torch.log2(offset.abs() + 1) / math.log2(COORDS_RANGE)
 
 
 def windows_of_coords(coords: Tensor) -> tuple[tuple[int, int], tuple[int, int]]:

@@ -1,7 +1,11 @@
 import pytest
 import torch
 
-from mmswinv2.ops.log_coords import log_spaced_coords, windows_of_coords
+from mmswinv2.ops.log_coords import (
+    linear_coords,
+    log_spaced_coords,
+    windows_of_coords,
+)
 
 
 def test_coordinates_are_those_of_the_paper():
@@ -36,3 +40,13 @@ def test_coordinates_that_are_not_log_spaced_are_refused():
     linear = torch.stack(torch.meshgrid(axis, axis, indexing="ij"), -1)
     with pytest.raises(ValueError, match="no log-spaced coordinates"):
         windows_of_coords(linear)
+
+
+def test_linear_coordinates_span_8_at_the_pretraining_window():
+    """Equation 4's argument: its logarithm is the log-spaced coordinate."""
+    coords = linear_coords((8, 6), (8, 6))
+    assert coords.amin((0, 1)).tolist() == [-8, -8]
+    assert coords.amax((0, 1)).tolist() == [8, 8]
+    assert linear_coords((15, 15), (8, 8)).max() == 16
+    logs = coords.sign() * (1 + coords.abs()).log2() / 3
+    torch.testing.assert_close(log_spaced_coords((8, 6), (8, 6)), logs)
