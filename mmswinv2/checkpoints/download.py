@@ -12,7 +12,6 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 from mmengine.dist import barrier, is_distributed
-from mmengine.logging import print_log
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -27,6 +26,7 @@ from rich.progress import (
 TIMEOUT = 30  # seconds without an answer or a byte
 ATTEMPTS = 5  # a transfer that breaks off is resumed at once, so many times in all
 CHUNK = 2**20  # bytes
+CONSOLE = Console(stderr=True, highlight=False)  # scripts read paths from stdout
 
 
 class TransferError(OSError):
@@ -99,7 +99,7 @@ def retrieve(url: str, file: Path, *, sha256_prefix: str | None = None) -> None:
     try:
         lock.acquire(timeout=1)
     except Timeout:
-        print_log(f"waiting for another process that fetches {file}", "current")
+        CONSOLE.print(f"waiting for another process that fetches {file}", markup=False)
         lock.acquire()
     try:
         if file.exists():  # that process was successful
@@ -128,8 +128,7 @@ def _transfer(url: str, part: Path) -> None:
         TransferSpeedColumn(),
         TimeRemainingColumn(),
     )
-    # on stderr: a script reads the path from stdout
-    with Progress(*columns, console=Console(stderr=True)) as progress:
+    with Progress(*columns, console=CONSOLE) as progress:
         bar = progress.add_task(part.stem, total=None, visible=False)
         for attempt in range(ATTEMPTS):
             try:
@@ -170,16 +169,19 @@ def _transfer_once(url: str, part: Path, progress: Progress, bar: TaskID) -> Non
         if response.status != http.HTTPStatus.PARTIAL_CONTENT:
             length = response.headers["Content-Length"]
             first, total = 0, int(length) if length else None
+            if not chunk:
+                raise BrokenTransferError(url, "the answer is empty")
             if chunk.lstrip().startswith(b"<"):
                 raise TransferError(
                     url, "the answer is a web page; is a proxy or a login in between?"
                 )
+            part.unlink(missing_ok=True)  # before the new version is noted
+            _note_validator(response.headers, validator)
         elif first != start:
-            part.unlink()
+            part.unlink(missing_ok=True)
             raise BrokenTransferError(url, f"asked for byte {start}, got {first}")
-        _note_validator(response.headers, validator)
         progress.update(bar, total=total, completed=first, visible=True)
-        with part.open("ab" if first else "wb") as stream:
+        with part.open("ab") as stream:
             while chunk:
                 stream.write(chunk)
                 progress.update(bar, advance=len(chunk))

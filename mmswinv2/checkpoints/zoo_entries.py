@@ -52,7 +52,8 @@ class Entry:
 
     Attributes:
         name (str): Name without the scheme ``swinv2://``.
-        group (str): What it was trained on, and how.
+        group (str): How it was trained.
+        data (str): Data of its pre-training.
         architecture (Architecture): Numbers of the size.
         params (float): Parameters of the backbone in millions.
         image_size (int): Image in px of its training.
@@ -68,6 +69,7 @@ class Entry:
 
     name: str
     group: str
+    data: str
     architecture: Architecture
     params: float
     image_size: int
@@ -146,6 +148,7 @@ def _supervised(row: str) -> Entry:
     return Entry(
         name=name,
         group=_GROUPS[training],
+        data=_GROUPS[training].split(",")[0],
         architecture=ARCHITECTURES[size],
         params=_PARAMS[size],
         image_size=int(px),
@@ -165,7 +168,7 @@ def _supervised(row: str) -> Entry:
     )
 
 
-# SimMIM, in steps of 2048 images, on a share of ImageNet ('1kper10': 10 percent of
+# SimMIM, 2048 images per iteration, on a share of ImageNet ('1kper10': 10 percent of
 # ImageNet-1K). After 125k, 250k and 500k iterations each: reconstruction loss, and
 # top-1 in percent after fine-tuning on ImageNet-1K.
 _ITERATIONS = ("125k", "250k", "500k")
@@ -205,8 +208,11 @@ _UNCERTAIN = {"huge": "heads, extra norms", "giant": "extra norms"}
 def _simmim(row: str) -> list[Entry]:
     size, data, *results = row.split()
     entries = []
+    share = re.fullmatch(r"(\d+k)(?:per(\d+))?", data)
+    images = f"{share[2]} % of " * bool(share[2]) + f"ImageNet-{share[1].upper()}"
     for iterations, loss, top1 in zip(_ITERATIONS, results[::2], results[1::2]):
         common = dict(
+            data=f"{images}, {iterations} iterations of 2048 images",
             architecture=_SIMMIM_ARCHITECTURES[size],
             params=_PARAMS[size],
             pretraining=(12, 192),

@@ -71,6 +71,27 @@ def test_a_part_of_another_version_is_not(server, file):
     assert only_the_file(file) == CONTENT
 
 
+def test_an_interruption_mixes_no_versions(server, file, monkeypatch):
+    leave_part(file, 4321, validator='"0"', content=b"x" * 4321)
+
+    def interrupt(*args, **kwargs):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(module.Progress, "update", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            download(f"{server.url}/w.pth", file)
+    download(f"{server.url}/w.pth", file)
+    assert only_the_file(file) == CONTENT
+
+
+def test_an_empty_answer_is_no_file(server, file):
+    server.break_after = 0
+    with pytest.raises(TransferError, match="the answer is empty"):
+        download(f"{server.url}/w.pth", file)
+    assert not file.exists()
+
+
 def test_a_part_of_an_unknown_version_is_not(server, file):
     leave_part(file, 4321, validator=None, content=b"x" * 4321)
     download(f"{server.url}/w.pth", file)
@@ -188,7 +209,7 @@ def test_offline(server, file, monkeypatch):
     download(f"{server.url}/w.pth", file)  # nothing to fetch
 
 
-def test_a_second_process_waits_and_fetches_nothing(server, file, logs):
+def test_a_second_process_waits_and_fetches_nothing(server, file, capsys):
     file.parent.mkdir()
     with FileLock(file.with_name(".w.pth.lock")):
         second = threading.Thread(
@@ -196,9 +217,11 @@ def test_a_second_process_waits_and_fetches_nothing(server, file, logs):
         )
         second.start()
         deadline = time.monotonic() + 10
-        while not logs and time.monotonic() < deadline:
+        said = ""
+        while not said and time.monotonic() < deadline:
             time.sleep(0.01)
-        assert "waiting for another process" in logs[0]
+            said = capsys.readouterr().err
+        assert said.startswith("waiting for another process")
         file.write_bytes(CONTENT)
     second.join(10)
     assert not second.is_alive() and not server.requests
