@@ -14,7 +14,7 @@ from mmengine.registry import DATASETS
 from torch import nn
 
 from mmswinv2.checkpoints import read_checkpoint
-from mmswinv2.checkpoints.layouts import describe
+from mmswinv2.checkpoints.locate import describe
 
 if TYPE_CHECKING:
     from mmdet.apis import DetInferencer

@@ -4,6 +4,13 @@ Knows files and state dicts, no modules.
 """
 
 from .adapt import LoadReport, adapt_state_dict
-from .files import read_checkpoint
+from .locate import SwinWeights
+from .sources import read_checkpoint, read_swin_weights
 
-__all__ = ["LoadReport", "adapt_state_dict", "read_checkpoint"]
+__all__ = [
+    "LoadReport",
+    "SwinWeights",
+    "adapt_state_dict",
+    "read_checkpoint",
+    "read_swin_weights",
+]

@@ -1,18 +1,14 @@
 """Read checkpoint files without ever running code from them."""
 
-import os
 import pickle
 import re
+import zipfile
 from pathlib import Path
 
 import numpy as np
 import torch
-from mmengine.dist import barrier, master_only
 from mmengine.logging import HistoryBuffer
-from mmengine.runner import CheckpointLoader
 from safetensors.torch import load_file
-
-from .layouts import find_layout
 
 _NUMPY_TYPES = (
     "bool",
@@ -57,37 +53,28 @@ def safe_globals() -> list:
     ]
 
 
-def read_checkpoint(path: str | os.PathLike, map_location: str | None = "cpu") -> dict:
-    """Read a checkpoint from a file or URL; no code in it is run.
-
-    Backbone weights in a published layout come back as mmengine writes them:
-    ``{'state_dict': {'backbone.<name>': tensor}}``, so that they load into a detector,
-    a segmentor or the backbone alone. This is also mmengine's loader for files and
-    URLs as soon as this package is imported.
+def read_file(file: Path, name: str, map_location: str | None = "cpu") -> dict:
+    """Read one file of weights; no code in it is run.
 
     Args:
-        path (str | PathLike): A ``.pth`` or ``.safetensors`` file, or an http(s) URL,
-            which is kept in torch's hub cache.
+        file (Path): Written by ``torch.save`` or safetensors, of any suffix.
+        name (str): What errors call it.
         map_location (str, optional): Device of the tensors. Defaults to 'cpu'.
 
     Returns:
-        dict: The checkpoint.
+        dict: Its content.
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If the file is no checkpoint, is damaged or needs code to be loaded,
-            or could not be downloaded.
+        ValueError: If the file is no checkpoint, is damaged or needs code to be loaded.
     """
-    name = os.fspath(path)
-    file = _download(name) if re.match("https?://", name) else Path(name).expanduser()
     if not file.is_file():
         raise FileNotFoundError(f"checkpoint {name!r} does not exist or is no file")
     try:
         if file.suffix == ".safetensors":
-            checkpoint = load_file(file, device=str(map_location or "cpu"))
-        else:
-            with torch.serialization.safe_globals(safe_globals()):
-                checkpoint = torch.load(file, map_location, weights_only=True)
+            return load_file(file, device=str(map_location or "cpu"))
+        with torch.serialization.safe_globals(safe_globals()):
+            checkpoint = torch.load(file, map_location, weights_only=True)
     except Exception as error:  # torch raises nearly any kind over a damaged file
         raise ValueError(f"checkpoint {name!r} {_diagnose(file, error)}") from error
     if not isinstance(checkpoint, dict):
@@ -95,14 +82,7 @@ def read_checkpoint(path: str | os.PathLike, map_location: str | None = "cpu") -
             f"checkpoint {name!r} holds a {type(checkpoint).__name__}, expected a dict "
             "of tensors; save model.state_dict(), not the model"
         )
-    return _as_mmengine(checkpoint)
-
-
-def _as_mmengine(checkpoint: dict) -> dict:
-    weights = checkpoint.get("model", checkpoint)
-    if not isinstance(weights, dict) or find_layout(weights) is None:
-        return checkpoint
-    return {"state_dict": {f"backbone.{k}": v for k, v in weights.items()}, "meta": {}}
+    return checkpoint
 
 
 def _diagnose(file: Path, error: Exception) -> str:
@@ -116,6 +96,12 @@ def _diagnose(file: Path, error: Exception) -> str:
         return "is an HTML page, no weights: the download failed; fetch the file again"
     if head.startswith(b"version https://git-lfs"):
         return "is a Git LFS pointer, no weights; run 'git lfs pull'"
+    if zipfile.is_zipfile(file):
+        names = zipfile.ZipFile(file).namelist()
+        if any(name.endswith("/constants.pkl") for name in names):
+            return "is a TorchScript archive; save the model's state_dict() instead"
+        if not any(name.endswith("data.pkl") for name in names):
+            return "is a zip archive, no weights; unpack it and give a file in it"
     unsafe = re.search(r"(?:Unsupported global: )?GLOBAL ([\w.]+)", str(error))
     if unsafe:
         return (
@@ -127,33 +113,6 @@ def _diagnose(file: Path, error: Exception) -> str:
     if head.startswith((b"PK", b"\x80")) or file.suffix == ".safetensors":
         return f"is damaged or truncated ({size:,} bytes); download or copy it again"
     return (
-        f"is no checkpoint (it starts with {head[:16]!r}); give a .pth or .safetensors"
+        f"is no checkpoint (it starts with {head[:16]!r}); give a file that torch.save "
+        "or safetensors has written"
     )
-
-
-def _download(url: str) -> Path:
-    folder = Path(torch.hub.get_dir()) / "checkpoints"
-    file = folder / url.split("?")[0].rsplit("/", 1)[-1]
-    _fetch(url, file)
-    barrier()  # the other ranks read what rank 0 has fetched
-    return file
-
-
-@master_only
-def _fetch(url: str, file: Path) -> None:
-    if file.exists():
-        return
-    file.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        torch.hub.download_url_to_file(url, str(file))  # a partial file gets no name
-    except OSError as error:
-        raise ValueError(
-            f"checkpoint {url!r} could not be downloaded ({error}); fetch it elsewhere "
-            f"and put it at {file}, or write its path in the config"
-        ) from error
-
-
-@CheckpointLoader.register_scheme(prefixes=("", "http://", "https://"), force=True)
-def load_from_file(filename: str, map_location: str | None = None) -> dict:
-    """Read files and URLs for mmengine, which logs this name."""
-    return read_checkpoint(filename, map_location)

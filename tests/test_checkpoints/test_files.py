@@ -124,27 +124,3 @@ def test_a_model_in_place_of_its_weights_is_refused(tmp_path):
         read_checkpoint(save(torch.nn.Linear(1, 1), tmp_path / "model.pth"))
     with pytest.raises(ValueError, match="holds a Tensor, expected a dict"):
         read_checkpoint(save(torch.ones(1), tmp_path / "tensor.pth"))
-
-
-def test_a_url_that_cannot_be_fetched_says_where_to_put_the_file(tmp_path, monkeypatch):
-    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
-    url = "http://127.0.0.1:9/swinv2_tiny.pth"
-    with pytest.raises(
-        ValueError, match=r"could not be downloaded.*put it at .*swinv2_tiny"
-    ):
-        read_checkpoint(url)
-
-
-def test_a_url_is_fetched_once(tmp_path, monkeypatch):
-    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
-    fetched = []
-
-    def fetch(url, file):
-        fetched.append(url)
-        torch.save({"w": torch.ones(1)}, file)
-
-    monkeypatch.setattr(torch.hub, "download_url_to_file", fetch)
-    for _ in range(2):
-        checkpoint = read_checkpoint("https://example.org/a/weights.pth?download=true")
-        assert checkpoint["w"] == 1
-    assert len(fetched) == 1

@@ -1,0 +1,207 @@
+"""Find Swin V2 weights in whatever was saved, and say what else it looks like."""
+
+import re
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+
+from torch import Tensor
+
+from mmswinv2.architectures import Architecture
+
+from .layouts import LAYOUTS, MMSWINV2, OFFICIAL, TIMM, Layout
+from .tensors import Weights, last_stage
+from .windows import WINDOW_RECORD, StageWindows, windows_of_buffers
+
+# Rebuilt for the window in use, never loaded.
+_BUFFERS = re.compile(r"(relative_coords_table|relative_position_index|attn_mask)$")
+# Where training code keeps weights; the first that holds Swin V2 is taken.
+_WRAPPERS = ("state_dict", "model", "module", "state_dict_ema", "model_ema", "ema")
+# Preferred where there is more than one model, such as one and its moving average.
+_USUAL_PREFIXES = ("", "backbone.", "encoder.", "swinv2.")
+# Parts of names that torch's wrappers of modules insert.
+_INSERTED = re.compile(
+    r"(?:^|(?<=\.))(?:_orig_mod|_fsdp_wrapped_module|_checkpoint_wrapped_module)\."
+)
+# Files that people try, each by a name that no Swin V2 layout read here has.
+_OTHERS = (
+    (r"\bmeta_mlp\.|\.meta_network\.|attn\.tau$", "timm's swinv2_cr, another network"),
+    (r"relative_position_bias_table", "Swin Transformer V1 (a table of biases)"),
+    (r"^blocks\.\d+\.attn\.qkv|^layers\.\d+\.attn\.attn|^pos_embed$", "a plain ViT"),
+    (r"\blayer1\.0\.conv1\.", "a ResNet"),
+    (r"\bstages\.0\.(blocks\.)?0\.(depthwise_conv|conv_dw|dwconv)", "a ConvNeXt"),
+)
+
+
+@dataclass
+class SwinWeights:
+    """Swin V2 weights as a file has them, by the names of this package.
+
+    Attributes:
+        layout (str): Layout of the file, one of ``LAYOUTS``.
+        tensors (dict[str, Tensor]): All but buffers; the classifier, if there is one,
+            as ``head.*``.
+        windows (list | None): (window, normaliser) per stage, each (h, w) in tokens, or
+            None where the file does not tell.
+        unused (list[str]): Names in the file that are not of the backbone.
+    """
+
+    layout: str
+    tensors: Weights
+    windows: StageWindows | None
+    unused: list[str] = field(default_factory=list)
+
+    @property
+    def architecture(self) -> Architecture:
+        """Widths, depths and heads that the tensors have."""
+        return architecture_of(self.tensors)
+
+
+@dataclass
+class Location:
+    """Where Swin V2 weights are in a state dict.
+
+    Attributes:
+        layout (Layout): Layout of the names.
+        prefix (str): What stands before each of them.
+        state_dict (dict): All tensors, names of torch's wrappers removed.
+        wrapper (str | None): Entry of the checkpoint that is the state dict.
+    """
+
+    layout: Layout
+    prefix: str
+    state_dict: Weights
+    wrapper: str | None
+
+    def own(self) -> Weights:
+        """The weights by the layout's names, the classifier's among them."""
+        own = {
+            name[len(self.prefix) :]: tensor
+            for name, tensor in self.state_dict.items()
+            if name.startswith(self.prefix)
+        }
+        return own | {k: v for k, v in self.state_dict.items() if k in self._head()}
+
+    def _head(self) -> set[str]:
+        return {f"{self.layout.head()}{part}" for part in ("weight", "bias")}
+
+    def read(self, windows: StageWindows | None = None) -> SwinWeights:
+        """Bring them to the names of this package.
+
+        Args:
+            windows (list, optional): Windows, for a file that does not tell them.
+
+        Raises:
+            RuntimeError: If they contradict themselves.
+            ValueError: If their coordinates are not log-spaced.
+        """
+        native = self.layout.to_native(self.own())
+        return SwinWeights(
+            layout=self.layout.name,
+            tensors={
+                name: tensor
+                for name, tensor in native.items()
+                if name != WINDOW_RECORD and not _BUFFERS.search(name)
+            },
+            windows=windows_of_buffers(native) or windows,
+            unused=[
+                name
+                for name in self.state_dict
+                if not name.startswith(self.prefix) and name not in self._head()
+            ],
+        )
+
+
+def locate(checkpoint: Mapping) -> Location | None:
+    """Find Swin V2 weights in a checkpoint of any known layout.
+
+    Args:
+        checkpoint (Mapping): A state dict, or what holds one as ``'state_dict'``,
+            ``'model'`` and the like.
+
+    Returns:
+        Location | None: Where they are, None where there are none.
+
+    Raises:
+        RuntimeError: If there are several such models.
+    """
+    nested = [(wrapper, checkpoint.get(wrapper)) for wrapper in _WRAPPERS]
+    for wrapper, entry in [(None, checkpoint), *nested]:
+        if not isinstance(entry, Mapping):
+            continue
+        weights = {
+            _INSERTED.sub("", name): tensor
+            for name, tensor in entry.items()
+            if isinstance(tensor, Tensor)
+        }
+        if found := _find_layout(weights):
+            return Location(*found, weights, wrapper)
+    return None
+
+
+def _find_layout(names: Collection[str]) -> tuple[Layout, str] | None:
+    """(layout, prefix) of the Swin V2 names among others."""
+    found = {
+        name.removesuffix(marker): layout
+        for layout in LAYOUTS.values()
+        for marker in layout.markers
+        for name in names
+        if f".{name}".endswith(f".{marker}")
+    }
+    if not found:
+        return None
+    prefix, *more = sorted(found, key=lambda p: (p not in _USUAL_PREFIXES, p))
+    if more and prefix not in _USUAL_PREFIXES:
+        raise RuntimeError(
+            f"there are several Swin V2 models, under {', '.join(sorted(found))}: save "
+            "the wanted one alone"
+        )
+    layout = found[prefix]
+    if layout.markers == OFFICIAL.markers:  # three layouts share their blocks
+        local = {n[len(prefix) :] for n in names if n.startswith(prefix)}
+        merged = {n.split(".")[1] for n in local if re.match(r"layers\.\d+\.down", n)}
+        if merged and "0" not in merged:
+            layout = TIMM
+        elif WINDOW_RECORD in local and any(re.match(r"norm\d", n) for n in local):
+            layout = MMSWINV2
+        else:
+            layout = OFFICIAL
+    return layout, prefix
+
+
+def describe(checkpoint: Mapping) -> str:
+    """One phrase for a checkpoint without Swin V2 weights."""
+    names = [*checkpoint]
+    for wrapper in _WRAPPERS:
+        if isinstance(checkpoint.get(wrapper), Mapping):
+            names = [*checkpoint[wrapper]]
+            break
+    for pattern, what in _OTHERS:
+        if any(re.search(pattern, str(name)) for name in names):
+            return f"this looks like {what}"
+    if not names:
+        return "the checkpoint has no tensors for this backbone"
+    first = ", ".join(map(str, names[:3]))
+    return f"its names are in no known layout (first: {first})"
+
+
+def architecture_of(weights: Weights) -> Architecture:
+    """Numbers of an architecture, read from weights by the names of this package."""
+    blocks: dict[int, int] = {}
+    heads: dict[int, int] = {}
+    extra = 0
+    for name, tensor in weights.items():
+        if match := re.match(r"layers\.(\d+)\.blocks\.(\d+)\.(.+)", name):
+            stage, block = int(match[1]), int(match[2])
+            blocks[stage] = max(blocks.get(stage, 0), block + 1)
+            if match[3] == "attn.logit_scale":
+                heads[stage] = len(tensor)
+            if match[3] == "norm3.weight":
+                extra = min(extra or block + 1, block + 1)
+    stages = range(last_stage(weights) + 1)
+    stem = weights.get("patch_embed.proj.weight")
+    return Architecture(
+        0 if stem is None else len(stem),
+        tuple(blocks.get(i, 0) for i in stages),
+        tuple(heads.get(i, 0) for i in stages),
+        extra,
+    )

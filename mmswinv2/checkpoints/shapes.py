@@ -1,0 +1,88 @@
+"""The tensors that a complete Swin V2 backbone has."""
+
+from .locate import SwinWeights
+
+Shape = tuple[int, ...]
+
+
+def expected_shapes(weights: SwinWeights) -> dict[str, Shape]:
+    """Shapes of all tensors that weights of this architecture must have.
+
+    Sizes that an architecture leaves open are read from the weights: image channels,
+    hidden channels, whether there are biases of q and v and a norm after the stem.
+
+    Args:
+        weights (SwinWeights): Weights, maybe incomplete.
+
+    Returns:
+        dict[str, tuple[int, ...]]: By the names of this package, without output norms
+        and classifier.
+    """
+    arch, given = weights.architecture, weights.tensors
+    first = "layers.0.blocks.0"
+    hidden_cpb = _rows(weights, f"{first}.attn.cpb_mlp.0.weight")
+    ratio = _rows(weights, f"{first}.mlp.fc1.weight") / max(arch.embed_dims, 1)
+    stem = given.get("patch_embed.proj.weight")
+    dims = arch.embed_dims
+    shapes: dict[str, Shape] = {
+        "patch_embed.proj.weight": (dims, *(() if stem is None else stem.shape[1:])),
+        "patch_embed.proj.bias": (dims,),
+    }
+    if any(name.startswith("patch_embed.norm.") for name in given):
+        shapes |= _pair("patch_embed.norm", (dims,))
+    for stage, (depth, heads) in enumerate(zip(arch.depths, arch.num_heads)):
+        dims = arch.embed_dims * 2**stage
+        block: dict[str, Shape] = {
+            "attn.logit_scale": (heads, 1, 1),
+            **_pair("attn.cpb_mlp.0", (hidden_cpb, 2)),
+            "attn.cpb_mlp.2.weight": (heads, hidden_cpb),
+            "attn.qkv.weight": (3 * dims, dims),
+            **_pair("attn.proj", (dims, dims)),
+            **_pair("norm1", (dims,)),
+            **_pair("mlp.fc1", (int(ratio * dims), dims)),
+            **_pair("mlp.fc2", (dims, int(ratio * dims))),
+            **_pair("norm2", (dims,)),
+        }
+        if f"{first}.attn.q_bias" in given:
+            block |= {"attn.q_bias": (dims,), "attn.v_bias": (dims,)}
+        every = arch.extra_norm_every_n_blocks
+        for number in range(depth):
+            own = block
+            if every and (number + 1) % every == 0:
+                own = block | _pair("norm3", (dims,))
+            prefix = f"layers.{stage}.blocks.{number}"
+            shapes |= {f"{prefix}.{name}": shape for name, shape in own.items()}
+        if stage + 1 < len(arch.depths):
+            merging = f"layers.{stage}.downsample"
+            shapes[f"{merging}.reduction.weight"] = (2 * dims, 4 * dims)
+            shapes |= _pair(f"{merging}.norm", (2 * dims,))
+    return shapes
+
+
+def check_complete(weights: SwinWeights) -> None:
+    """Raise RuntimeError unless weights are a whole backbone and nothing unknown."""
+    expected, given = expected_shapes(weights), weights.tensors
+    problems = [f"{name} is missing" for name in expected if name not in given]
+    problems += [
+        f"{name} is {tuple(given[name].shape)}, expected {shape}"
+        for name, shape in expected.items()
+        if name in given and given[name].shape != shape
+    ]
+    problems += [
+        f"{name} is not known"
+        for name in given
+        if name not in expected and not name.startswith(("norm", "head.", "mask_token"))
+    ]
+    if problems:
+        raise RuntimeError(
+            f"these are no complete Swin V2 weights: {problems[0]}"
+            + f", and {len(problems) - 1} more" * (len(problems) > 1)
+        )
+
+
+def _rows(weights: SwinWeights, name: str) -> int:
+    return len(weights.tensors[name]) if name in weights.tensors else 0
+
+
+def _pair(name: str, shape: Shape) -> dict[str, Shape]:
+    return {f"{name}.weight": shape, f"{name}.bias": shape[:1]}

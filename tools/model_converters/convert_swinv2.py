@@ -1,0 +1,114 @@
+"""Converts Swin V2 weights from any layout to another, exactly.
+
+Examples:
+    >>> python tools/model_converters/convert_swinv2.py work_dirs/x/epoch_12.pth \
+    ...     swinv2_official.pth --to official
+    >>> python tools/model_converters/convert_swinv2.py swinv2://tiny-w8-256 \
+    ...     swinv2_hf --to hf
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+if str(ROOT) not in sys.path:
+    sys.path.insert(0, str(ROOT))
+
+from mmswinv2.checkpoints import read_swin_weights  # noqa: E402
+from mmswinv2.checkpoints.convert import convert  # noqa: E402
+from mmswinv2.checkpoints.layouts import LAYOUTS  # noqa: E402
+from mmswinv2.checkpoints.windows import StageWindows  # noqa: E402
+
+
+def parse_args() -> argparse.Namespace:
+    """Reads the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "source", metavar="IN", help="a file, a folder, a URL or a swinv2:// name"
+    )
+    parser.add_argument(
+        "target",
+        metavar="OUT",
+        type=Path,
+        help="a new .pth or .safetensors file; for hf and timm .safetensors, or a "
+        "folder that their own loaders take",
+    )
+    parser.add_argument("--to", required=True, choices=LAYOUTS, help="layout of OUT")
+    parser.add_argument(
+        "--windows",
+        metavar="W[,W,...]",
+        help="window per stage in tokens, where IN does not tell: 8, or 16,16,16,8",
+    )
+    parser.add_argument(
+        "--pretrained-windows",
+        metavar="W[,W,...]",
+        help="likewise the windows of pre-training, if they are others",
+    )
+    return parser.parse_args()
+
+
+def parse_windows(windows: str, pretrained: str | None, stages: int) -> StageWindows:
+    """Windows and normalisers per stage from the command line.
+
+    Raises:
+        ValueError: If they are no numbers, or neither one nor one per stage.
+    """
+
+    def parse(text: str) -> list[tuple[int, int]]:
+        sizes = text.split(",")
+        if not all(s.isdigit() and int(s) for s in sizes) or len(sizes) not in (
+            1,
+            stages,
+        ):
+            raise ValueError(
+                f"windows {text!r}: expected one size in tokens or {stages}, such as 8 "
+                "or 16,16,16,8"
+            )
+        sizes = sizes * (stages // len(sizes))
+        return [(int(size), int(size)) for size in sizes]
+
+    return [*zip(parse(windows), parse(pretrained or windows))]
+
+
+def main() -> int:
+    """Runs the command; returns its exit code."""
+    args = parse_args()
+    try:
+        weights = read_swin_weights(args.source)
+        if args.windows:
+            if weights.windows:
+                raise ValueError(
+                    f"{args.source} tells its windows; leave out --windows"
+                )
+            stages = len(weights.architecture.depths)
+            weights.windows = parse_windows(
+                args.windows, args.pretrained_windows, stages
+            )
+        converted = convert(weights, args.to)
+        converted.save(args.target)
+    except (OSError, ValueError, RuntimeError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    print(
+        f"{args.target}: {len(converted.tensors)} tensors in the layout '{args.to}', "
+        f"from '{weights.layout}'"
+    )
+    for stage, (window, normaliser) in enumerate(converted.windows):
+        print(f"  stage {stage}: window {window}, normaliser {normaliser}")
+    for what, names in (
+        ("no place for", converted.left_out),
+        ("not of the backbone", weights.unused),
+    ):
+        if names:
+            print(f"  left out, {what}: {', '.join(names[:6])}", end="")
+            print(f" and {len(names) - 6} more" if len(names) > 6 else "")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
