@@ -129,6 +129,7 @@ def test_a_complete_part_needs_no_byte(server, file):
     leave_part(file, len(CONTENT))
     download(f"{server.url}/w.pth", file)
     assert only_the_file(file) == CONTENT
+    assert ranges(server) == ["bytes=10240-"]
 
 
 def test_a_part_that_is_too_long_is_dropped(server, file):
