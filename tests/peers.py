@@ -25,8 +25,8 @@ def visible(name: str) -> Iterator[None]:
     folder = FOLDER / name
     if not folder.is_dir():
         raise FileNotFoundError(
-            f"{folder} does not exist; 'make install' puts {name} there, or pip install "
-            f"--no-deps --target {folder} -r requirements/peers/{name}.txt"
+            f"{folder} does not exist; 'make install' puts {name} there, or "
+            f"pip install --no-deps --target {folder} -r requirements/peers/{name}.txt"
         )
     sys.path.append(str(folder))
     try:

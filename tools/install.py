@@ -43,6 +43,7 @@ VENVS = {"onedl": ".venv", "openmmlab": ".venv-openmmlab"}
 NEWEST_PYTHON = {"onedl": (3, 13), "openmmlab": (3, 12)}
 DEFAULT_TORCH = "2.13.0"
 DISK_GB, DISK_GB_CUDA = 5, 20  # at the peak of an installation
+PEERS = "requirements/peers/*.txt"  # each is kept apart: see tests/peers.py
 BUILD_TOOLS = ["setuptools<81", "wheel", "ninja", "numpy", "packaging", "psutil"]
 
 
@@ -75,6 +76,7 @@ def mmcv_pin(stack: str) -> str:
 def fingerprint(stack: str) -> str:
     """Return a hash of all that decides what an installation holds."""
     files = [ROOT / f"requirements/{name}.txt" for name in ("runtime", stack, "tests")]
+    files += sorted(ROOT.glob(PEERS))
     files += [ROOT / "setup.py", ROOT / "pyproject.toml", ROOT / "tools/install.py"]
     files += sorted((ROOT / "tools/installation").glob("*.py"))
     parts = [str(ROOT), stack, python_version(), *(file.read_text() for file in files)]
@@ -133,6 +135,14 @@ def install(venv: Venv, stack: str, torch: str) -> None:
     constraints.write_text("\n".join(lines))
     options = ["install", "--no-build-isolation", "--constraint", str(constraints)]
     venv.pip(*options, "--editable", f"{ROOT}[{stack},tests]")
+    for peer in sorted(ROOT.glob(PEERS)):
+        options = [
+            "--no-deps",
+            "--upgrade",
+            "--target",
+            f"{venv.path}/peers/{peer.stem}",
+        ]
+        venv.pip("install", *options, "--requirement", str(peer))
     use_headless_opencv(venv)
     mend_torchvision(venv)
 

@@ -109,9 +109,8 @@ def convert(weights: SwinWeights, layout: str) -> Converted:
         )
     check_complete(weights)
     target = LAYOUTS[layout]
-    placed = {
-        k: v for k, v in weights.tensors.items() if _has_place(target, k, weights)
-    }
+    last = f"norm{last_stage(weights.tensors)}."
+    placed = {k: v for k, v in weights.tensors.items() if _has_place(target, k, last)}
     tensors = target.from_native(placed | _buffers(weights, target))
     return Converted(
         layout=layout,
@@ -125,7 +124,7 @@ def convert(weights: SwinWeights, layout: str) -> Converted:
 def _has_place(layout: Layout, name: str, last_norm: str) -> bool:
     if name == "mask_token":
         return layout.name == "hf"
-    return layout.all_norms or not name.startswith("norm") or last_norm in name
+    return layout.all_norms or not name.startswith("norm") or name.startswith(last_norm)
 
 
 def _buffers(weights: SwinWeights, layout: Layout) -> Weights:

@@ -90,7 +90,13 @@ def test_torch_replaced_by_hand_is_not_fresh(venv: StandInVenv) -> None:
 
 
 @pytest.mark.parametrize(
-    "file", ["requirements/onedl.txt", "setup.py", "tools/installation/repairs.py"]
+    "file",
+    [
+        "requirements/onedl.txt",
+        "requirements/peers/mmpretrain.txt",
+        "setup.py",
+        "tools/installation/repairs.py",
+    ],
 )
 def test_change_of_what_is_installed_is_not_fresh(
     venv: StandInVenv, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, file: str

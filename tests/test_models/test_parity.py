@@ -1,120 +1,189 @@
-"""Our features against those of timm and torchvision, on shared random weights.
+"""Our features and gradients against those of four implementations, on shared weights.
 
-Their own semantics differ from the official code in cases that are left out here: no
-implementation masks padding, timm pads after the shift, torchvision never shrinks a
-window to a small map. At 256 px all three are to agree.
+The weights get there by our converter, which is proven with them. The images are square
+and of the training size: there all agree with the official code. Elsewhere they do not:
+none masks padding, timm pads after the shift, torchvision never shrinks a window to a
+small map.
 """
 
-import re
+from collections.abc import Iterator
 
+import peers
 import pytest
 import timm
 import torch
 import torch.nn.functional as F
+from torch import Tensor, nn
 from torchvision.models.swin_transformer import (
     PatchMergingV2,
     SwinTransformer,
     SwinTransformerBlockV2,
 )
 
+from mmswinv2.architectures import ARCHITECTURES
+from mmswinv2.checkpoints import SwinWeights
+from mmswinv2.checkpoints.convert import convert
+from mmswinv2.checkpoints.layouts import LAYOUTS
+from mmswinv2.checkpoints.windows import effective_windows
 from mmswinv2.models import SwinTransformerV2
 
-WINDOWS = {8: 8, 16: [16, 16, 16, 8]}  # window at 256 px: normaliser per stage
+# window, px, and those of pre-training
+CASES = {
+    "w8": (8, 256, 8, 256),
+    "w16": (16, 256, 16, 256),
+    "w12to24": (24, 384, 12, 192),
+}
 
 
-def to_timm(weights):
-    """Patch merging stands at the start of the next stage."""
-    return {
-        re.sub(
-            r"^layers\.(\d)\.downsample",
-            lambda m: f"layers.{int(m[1]) + 1}.downsample",
-            name,
-        ): tensor
-        for name, tensor in weights.items()
-        if not name.startswith("norm") and name != "window_record"
-    }
+class Case:
+    """Ours with random weights, the same weights for others, and an image."""
 
-
-def to_torchvision(weights):
-    """Stages and mergings in one list; one bias of q, k and v."""
-    names = [
-        (r"^patch_embed\.proj\.", "features.0.0."),
-        (r"^patch_embed\.norm\.", "features.0.2."),
-        (r"^layers\.(\d)\.blocks\.", lambda m: f"features.{2 * int(m[1]) + 1}."),
-        (r"^layers\.(\d)\.downsample\.", lambda m: f"features.{2 * int(m[1]) + 2}."),
-        (r"\.mlp\.fc1\.", ".mlp.0."),
-        (r"\.mlp\.fc2\.", ".mlp.3."),
-    ]
-    renamed = {}
-    for name, tensor in weights.items():
-        if name.startswith("norm") or name == "window_record":
-            continue
-        for pattern, replacement in names:
-            name = re.sub(pattern, replacement, name)
-        renamed[name] = tensor
-    for name in [name for name in renamed if name.endswith("q_bias")]:
-        q, v = renamed.pop(name), renamed.pop(name.replace("q_bias", "v_bias"))
-        bias = torch.cat((q, torch.zeros_like(q), v))
-        renamed[name.replace("q_bias", "qkv.bias")] = bias
-    return renamed
-
-
-def load_all_but_buffers(model, weights):
-    missing, unexpected = model.load_state_dict(weights, strict=False)
-    assert not unexpected
-    assert not [k for k in missing if not re.search("relative_|^head|^norm", k)]
-    return model.eval()
-
-
-def assert_same_features(ours, theirs):
-    """Relative error of every stage's map under 1e-5, before our output norms."""
-    for out, expected in zip(ours, theirs, strict=True):
-        expected = F.layer_norm(expected, expected.shape[-1:]).permute(0, 3, 1, 2)
-        assert (out - expected).norm() < 1e-5 * expected.norm()
-
-
-def ours(window, trained_like):
-    model = trained_like(
-        SwinTransformerV2(
-            "tiny", window_size=window, pretrained_window_size=WINDOWS[window]
+    def __init__(self, arch, case, trained_like) -> None:
+        window, self.px, pretrained, px = CASES[case]
+        self.windows = effective_windows(window, self.px)
+        self.normalisers = effective_windows(pretrained, px)
+        self.arch = ARCHITECTURES[arch]
+        self.ours = trained_like(
+            SwinTransformerV2(
+                arch, window_size=window, pretrained_window_size=self.normalisers
+            )
         )
-    )
-    for i in range(4):  # what is compared is normalised, but not yet scaled
-        model.get_submodule(f"norm{i}").reset_parameters()
-    return model
+        for i in range(4):  # what is compared is normalised, but not yet scaled
+            self.ours.get_submodule(f"norm{i}").reset_parameters()
+        tensors = {**self.ours.state_dict()}
+        del tensors["window_record"]
+        windows = [*zip(self.windows, self.normalisers)]
+        self.weights = SwinWeights("mmswinv2", tensors, windows)
+        self.image = torch.randn(1, 3, self.px, self.px)
+
+    def compare(
+        self, peer: nn.Module, layout: str, maps: Iterator[Tensor], normed: bool = False
+    ) -> None:
+        """Features of all stages that the peer gives, and gradients of one scalar.
+
+        Args:
+            peer (nn.Module): The other model, its names those of ``layout``.
+            layout (str): As above.
+            maps (Iterator[Tensor]): Its maps ``(B, C, H, W)``.
+            normed (bool): Whether the peer normalises them itself.
+        """
+        theirs = [
+            m if normed else F.layer_norm(m.movedim(1, -1), m.shape[1:2]).movedim(-1, 1)
+            for m in maps
+        ]
+        ours = self.ours(self.image)[: len(theirs)]
+        for out, expected in zip(ours, theirs, strict=True):
+            assert (out - expected).norm() < 1e-5 * expected.norm()
+        weights = [torch.randn_like(out) for out in ours]
+        for model, outs in ((self.ours, ours), (peer, theirs)):
+            model.zero_grad()
+            sum((out * w).sum() for out, w in zip(outs, weights)).backward()
+        prefix = LAYOUTS[layout].prefix
+        given = LAYOUTS[layout].to_native(
+            {
+                name.removeprefix(prefix): parameter.grad
+                for name, parameter in peer.named_parameters()
+                if parameter.grad is not None
+            }
+        )
+        compared = 0
+        for name, parameter in self.ours.named_parameters():
+            if name.startswith("norm") or parameter.grad is None:
+                continue
+            error = (parameter.grad - given[name]).norm()
+            assert error < 1e-4 * parameter.grad.norm(), name
+            compared += 1
+        assert compared > 100 if len(theirs) == 4 else compared > 80
 
 
-@pytest.mark.parametrize("window", WINDOWS)
-@torch.no_grad()
-def test_every_stage_equals_timm(window, trained_like):
-    model = ours(window, trained_like)
-    peer = timm.create_model(f"swinv2_tiny_window{window}_256", num_classes=0)
-    load_all_but_buffers(peer, to_timm(model.state_dict()))
-    image = torch.randn(1, 3, 256, 256)
-    _, maps = peer.forward_intermediates(image, norm=False)
-    assert_same_features(model(image), [x.permute(0, 2, 3, 1) for x in maps[-4:]])
+@pytest.fixture(params=["nano", "tiny"])
+def arch(request) -> str:
+    return request.param
 
 
-@pytest.mark.parametrize("window", WINDOWS)
-@torch.no_grad()
-def test_every_stage_equals_torchvision(window, trained_like):
-    """At window 16, all but the last: there torchvision attends to padded tokens."""
-    model = ours(window, trained_like)
+@pytest.fixture(params=CASES)
+def case(request, arch, trained_like) -> Case:
+    return Case(arch, request.param, trained_like)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return tmp_path / "weights"
+
+
+def test_every_stage_equals_timm(case, folder):
+    convert(case.weights, "timm").save(folder)
+    peer = timm.create_model(f"local-dir:{folder}", pretrained=True).eval()
+    _, maps = peer.forward_intermediates(case.image, norm=False)
+    case.compare(peer, "timm", maps[-4:])
+
+
+def test_every_stage_equals_transformers(case, folder):
+    convert(case.weights, "hf").save(folder)
+    with peers.visible("transformers"):
+        from transformers import Swinv2Backbone
+
+        stages = [f"stage{i}" for i in range(1, 5)]
+        peer, info = Swinv2Backbone.from_pretrained(
+            folder, out_features=stages, output_loading_info=True
+        )
+        assert not info["missing_keys"]
+        peer.eval()
+        case.compare(peer, "hf", peer(case.image).feature_maps)
+
+
+def test_every_stage_equals_torchvision(case):
+    """Where maps are smaller than windows, all but the last: it attends to padding."""
     peer = SwinTransformer(
         patch_size=[4, 4],
-        embed_dim=96,
-        depths=[2, 2, 6, 2],
-        num_heads=[3, 6, 12, 24],
-        window_size=[window, window],
+        embed_dim=case.arch.embed_dims,
+        depths=case.arch.depths,
+        num_heads=case.arch.num_heads,
+        window_size=case.windows[0],
+        stochastic_depth_prob=0.0,
         block=SwinTransformerBlockV2,
         downsample_layer=PatchMergingV2,
     )
-    load_all_but_buffers(peer, to_torchvision(model.state_dict()))
-    image = torch.randn(1, 3, 256, 256)
-    maps, x = [], image
-    for i, layer in enumerate(peer.features):
+    state = convert(case.weights, "torchvision").tensors
+    shrunk = {n for n in state if n.startswith("features.7.") and "relative" in n}
+    compared = 4 if len({*case.windows}) == 1 else 3
+    missing, unexpected = peer.load_state_dict(
+        {n: x for n, x in state.items() if compared == 4 or n not in shrunk},
+        strict=False,
+    )
+    assert not unexpected
+    assert {n for n in missing if not n.startswith("head.")} == (
+        set() if compared == 4 else shrunk
+    )
+    maps, x = [], case.image
+    for i, layer in enumerate(peer.eval().features):
         x = layer(x)
         if i % 2 == 1:
-            maps.append(x)
-    compared = 4 if window == 8 else 3
-    assert_same_features(model(image)[:compared], maps[:compared])
+            maps.append(x.permute(0, 3, 1, 2))
+    case.compare(peer, "torchvision", maps[:compared])
+
+
+def test_every_stage_equals_mmpretrain(case):
+    with peers.visible("mmpretrain"):
+        from mmpretrain.models import SwinTransformerV2 as Peer
+    numbers = dict(
+        embed_dims=case.arch.embed_dims,
+        depths=case.arch.depths,
+        num_heads=case.arch.num_heads,
+        extra_norm_every_n_blocks=0,
+    )
+    peer = Peer(
+        numbers,
+        img_size=case.px,
+        window_size=[h for h, _ in case.windows],
+        pretrained_window_sizes=[h for h, _ in case.normalisers],
+        out_indices=(0, 1, 2, 3),
+        drop_path_rate=0.0,
+    )
+    state = convert(case.weights, "mmpretrain").tensors
+    state = {name.removeprefix("backbone."): x for name, x in state.items()}
+    missing, unexpected = peer.load_state_dict(state, strict=False)
+    assert not unexpected
+    assert all("relative_" in name for name in missing)  # its own hook drops them
+    peer.eval()
+    case.compare(peer, "mmpretrain", peer(case.image), normed=True)
