@@ -17,7 +17,7 @@ from mmswinv2.checkpoints.windows import WINDOW_RECORD
 from mmswinv2.registry import MODELS
 
 from .blocks import PatchEmbed, SwinBlock, SwinStage
-from .window_fit import WINDOW_FITS, Window, parse_windows
+from .window_fit import WINDOW_FITS, Window, parse_windows, per_stage
 
 
 @MODELS.register_module()
@@ -298,8 +298,8 @@ class SwinTransformerV2(BaseModule):
             return
         elif pretrained != self.pretrained_window_size:
             print_log(
-                f"pretrained_window_size={_per_stage(self.pretrained_window_size)} in "
-                f"the config, but the checkpoint has {_per_stage(pretrained)}: its "
+                f"pretrained_window_size={per_stage(self.pretrained_window_size)} in "
+                f"the config, but the checkpoint has {per_stage(pretrained)}: its "
                 "position bias is stretched. Use 'auto' unless that is wanted",
                 logger="current",
                 level=logging.WARNING,
@@ -309,7 +309,7 @@ class SwinTransformerV2(BaseModule):
         loaded = self.loaded
         before = [window for window, _ in loaded.windows or ()] or self.window_size
         windows = ", ".join(
-            f"{_per_stage([old])} -> {_per_stage([new])}"
+            f"{per_stage([old])} -> {per_stage([new])}"
             for old, new in zip(before, self.window_size)
         )
         absent = sorted({name.rsplit(".", 1)[0] for name in loaded.absent})
@@ -319,7 +319,7 @@ class SwinTransformerV2(BaseModule):
             f"  not in it: {', '.join(absent) or 'nothing'}; "
             f"ignored: {', '.join(loaded.ignored) or 'nothing'}\n"
             f"  window per stage: {windows}; "
-            f"normaliser {_per_stage(self.pretrained_window_size)}"
+            f"normaliser {per_stage(self.pretrained_window_size)}"
         )
 
     # Training
@@ -393,8 +393,3 @@ def _check_stages(
         raise ValueError(
             f"frozen_stages={frozen_stages}: expected -1 (none) to {num_stages} (all)"
         )
-
-
-def _per_stage(windows: Sequence[Window]) -> str:
-    """Windows in short: '16, 16, 16, 8'; rectangles as '16x8'."""
-    return ", ".join(str(h) if h == w else f"{h}x{w}" for h, w in windows)
