@@ -19,8 +19,10 @@ from mmengine.registry import (
 from tiny import ROOT, build_model, fresh_globals
 from torch import nn
 
+from mmswinv2.architectures import ARCHITECTURES
+from mmswinv2.checkpoints.zoo import find_entry
+
 CONFIGS = sorted(ROOT.glob("configs/[!_]*/*.py"))
-OFFICIAL = "https://github.com/SwinTransformer/storage/releases/download/v2.0.0/"
 
 # <model>_<backbone>-<size>-p4-w<window>_fpn_<schedule>_<data>
 DET_NAME = (
@@ -141,13 +143,11 @@ def test_schedule_is_whole(cfg: Config) -> None:
     ids=lambda p: p.stem,
 )
 def test_published_settings(path: Path) -> None:
-    """Batch 16, official weights by URL, and the paper's learning rates."""
+    """Batch 16, published weights by name, and the paper's learning rates."""
     cfg = Config.fromfile(path)
     init_cfg = cfg.model.backbone.init_cfg
     assert init_cfg.type == "Pretrained"
-    assert re.fullmatch(
-        OFFICIAL + r"swinv2_tiny_patch4_window(8|16)_256\.pth", init_cfg.checkpoint
-    )
+    assert find_entry(init_cfg.checkpoint).architecture == ARCHITECTURES["tiny"]
     assert cfg.train_dataloader.batch_size * 8 == 16
     rate = 1e-4 if cfg.default_scope == "mmdet" else 4e-5
     optimizer = cfg.optim_wrapper.optimizer

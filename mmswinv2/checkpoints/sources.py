@@ -11,7 +11,7 @@ from safetensors import safe_open
 
 from . import zoo
 from .config_files import windows_of_config
-from .download import download
+from .download import TransferError, download
 from .files import read_file
 from .locate import Location, SwinWeights, describe, locate
 from .shapes import check_complete
@@ -87,10 +87,10 @@ def _read(name: str, map_location: str | None) -> tuple[dict, StageWindows | Non
         file = folder / name.split("?")[0].rsplit("/", 1)[-1]
         try:
             download(name, file)
-        except (OSError, ValueError) as error:
+        except TransferError as error:
             raise ValueError(
-                f"checkpoint {name!r} could not be downloaded ({error}); fetch it "
-                f"elsewhere and put it at {file}, or write its path in the config"
+                f"checkpoint {name!r} could not be downloaded ({error.reason}); fetch "
+                f"it elsewhere and put it at {file}, or write its path in the config"
             ) from error
     else:
         file = Path(name).expanduser()

@@ -270,7 +270,5 @@ def test_incomplete_weights_and_unknown_windows_are_not_converted():
     with pytest.raises(ValueError, match="'tensorflow': expected one of official"):
         convert(weights, "tensorflow")
     del weights.tensors["layers.2.blocks.1.mlp.fc1.bias"]
-    with pytest.raises(
-        RuntimeError, match=r"2\.blocks\.1\.mlp\.fc1\.bias is missing"
-    ):
+    with pytest.raises(RuntimeError, match=r"2\.blocks\.1\.mlp\.fc1\.bias is missing"):
         convert(weights, "official")

@@ -6,6 +6,8 @@ none masks padding, timm pads after the shift, torchvision never shrinks a windo
 small map.
 """
 
+import re
+from collections import defaultdict
 from collections.abc import Iterator
 
 import peers
@@ -24,6 +26,7 @@ from mmswinv2.architectures import ARCHITECTURES
 from mmswinv2.checkpoints import SwinWeights
 from mmswinv2.checkpoints.convert import convert
 from mmswinv2.checkpoints.layouts import LAYOUTS
+from mmswinv2.checkpoints.locate import locate
 from mmswinv2.checkpoints.windows import effective_windows
 from mmswinv2.models import SwinTransformerV2
 
@@ -54,6 +57,7 @@ class Case:
         del tensors["window_record"]
         windows = [*zip(self.windows, self.normalisers)]
         self.weights = SwinWeights("mmswinv2", tensors, windows)
+        torch.manual_seed(0)
         self.image = torch.randn(1, 3, self.px, self.px)
 
     def compare(
@@ -86,14 +90,26 @@ class Case:
                 if parameter.grad is not None
             }
         )
-        compared = 0
+        # By kind over all blocks: that of one head's scale alone can nearly cancel.
+        kinds = defaultdict(list)
         for name, parameter in self.ours.named_parameters():
-            if name.startswith("norm") or parameter.grad is None:
-                continue
-            error = (parameter.grad - given[name]).norm()
-            assert error < 1e-4 * parameter.grad.norm(), name
-            compared += 1
-        assert compared > 100 if len(theirs) == 4 else compared > 80
+            if not name.startswith("norm") and parameter.grad is not None:
+                pair = parameter.grad.flatten(), given[name].flatten()
+                kinds[re.sub(r"\d+\.blocks\.\d+", "", name)].append(pair)
+        assert len(kinds) > 20
+        for kind, pairs in kinds.items():
+            own, expected = map(torch.cat, zip(*pairs))
+            assert (own - expected).norm() < 1e-4 * expected.norm(), kind
+        self.check_reading(peer.state_dict())
+
+    def check_reading(self, state_dict: dict[str, Tensor]) -> None:
+        """What the peer itself saves is read as the weights that it was given."""
+        given, read = self.weights.tensors, locate(state_dict).read().tensors
+        for name, tensor in read.items():
+            if name in given:
+                assert torch.equal(tensor, given[name]), name
+        lost = {name for name in given if name not in read}
+        assert all(name.startswith("norm") for name in lost)
 
 
 @pytest.fixture(params=["nano", "tiny"])
