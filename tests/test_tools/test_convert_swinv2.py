@@ -27,7 +27,7 @@ def test_a_trained_backbone_goes_round_all_layouts_unchanged(tool, trained, tmp_
         target = tmp_path / f"{layout}.safetensors"
         out = tool(SCRIPT, source, target, "--to", layout)
         assert f"in the layout '{layout}'" in out
-        assert "stage 3: window (8, 8), normaliser (8, 8)" in out
+        assert "windows 16 16 16 8, normalisers 16 16 16 8" in out
         source = target
     before, after = read_swin_weights(trained), read_swin_weights(source)
     assert before.windows == after.windows

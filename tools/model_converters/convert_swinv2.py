@@ -98,8 +98,11 @@ def main() -> int:
         f"{args.target}: {len(converted.tensors)} tensors in the layout '{args.to}', "
         f"from '{weights.layout}'"
     )
-    for stage, (window, normaliser) in enumerate(converted.windows):
-        print(f"  stage {stage}: window {window}, normaliser {normaliser}")
+    windows, normalisers = (
+        " ".join(str(h) if h == w else f"{h}x{w}" for h, w in sizes)
+        for sizes in zip(*converted.windows)
+    )
+    print(f"  windows {windows}, normalisers {normalisers} (tokens per stage)")
     for what, names in (
         ("no place for", converted.left_out),
         ("not of the backbone", weights.unused),
