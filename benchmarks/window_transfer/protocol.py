@@ -10,9 +10,9 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import torch
-from data import CLASSES, Scenes, draw, make_scenes
-from metrics import evaluate
-from models import Net, loss
+from network import Net, loss
+from scenes import CLASSES, Scenes, draw, make_scenes
+from scoring import evaluate
 from torch import nn
 
 from mmswinv2.checkpoints.windows import effective_windows

@@ -173,7 +173,7 @@ def analysis_table(results: Results) -> str:
 def draw_figure(results: Results) -> Figure:
     """Scores over windows: without fine-tuning above, with it below."""
     figure = Figure(figsize=(10.5, 6), layout="constrained")
-    grid = figure.subplots(2, 3, sharex=True, sharey="col")
+    grid = figure.subplots(2, 3, sharex="col", sharey="col")
     rows = ((TRANSFER, "as pre-trained"), (FINETUNE, "fine-tuned"))
     for axes, (kind, what) in zip(grid, rows):
         for ax, (name, task) in zip(axes, TASKS.items()):

@@ -24,7 +24,7 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))  # works uninstalled
 
 from protocol import FINETUNE, PRETRAIN, SIZES, Phase, Size, phases, runs  # noqa: E402
-from report import write_report  # noqa: E402
+from reporting import write_report  # noqa: E402
 from rich.console import Console  # noqa: E402
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn  # noqa: E402
 

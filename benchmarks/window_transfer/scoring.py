@@ -5,10 +5,10 @@ import io
 
 import numpy as np
 import torch
-from data import CLASSES, DIRECTIONS, LANDMARK, Scenes, draw
-from models import Net, detections
+from network import Net, detections
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
+from scenes import CLASSES, DIRECTIONS, LANDMARK, Scenes, draw
 from torch import Tensor
 
 NUM_RELATIONS = LANDMARK - 1
