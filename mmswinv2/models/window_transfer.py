@@ -1,6 +1,7 @@
 """What a change of window did to the position bias of a loaded backbone."""
 # h w window size, n heads
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -38,34 +39,40 @@ class StageTransfer:
 
 
 @torch.no_grad()
-def stage_transfers(backbone: SwinTransformerV2) -> list[StageTransfer]:
-    """Compare the bias of every stage with that at the checkpoint's own windows.
+def stage_transfers(
+    backbone: SwinTransformerV2, before: Sequence[Window] | None = None
+) -> list[StageTransfer]:
+    """Compare the bias of every stage with that at other windows.
 
     Args:
-        backbone (SwinTransformerV2): A backbone; without a checkpoint that knew its
-            windows, before equals after.
+        backbone (SwinTransformerV2): A backbone.
+        before (Sequence[tuple[int, int]], optional): Windows to compare with, one per
+            stage. Defaults to None: those that the checkpoint came with, if it told.
 
     Returns:
         list[StageTransfer]: One per stage.
     """
     now = list(zip(backbone.window_size, backbone.pretrained_window_size))
-    loaded = backbone.loaded.windows if backbone.loaded else None
-    tables = backbone.loaded.tables if backbone.loaded else {}
+    then, tables = now, {}
+    if before is not None:
+        then = [*zip(before, backbone.pretrained_window_size)]
+    elif backbone.loaded:
+        then, tables = backbone.loaded.windows or now, backbone.loaded.tables
     transfers = []
-    for i, (stage, old, new) in enumerate(zip(backbone.layers, loaded or now, now)):
+    for i, (stage, old, new) in enumerate(zip(backbone.layers, then, now)):
         change = 0.0
         for j, block in enumerate(stage.blocks):
-            after = block.attn.compute_position_bias(*new)
+            bias_after = block.attn.compute_position_bias(*new)
             name = f"layers.{i}.blocks.{j}.attn.{TABLE}"
             if name in tables:
-                before = carry_table(tables[name].to(after), old[0])
+                bias_before = carry_table(tables[name].to(bias_after), old[0])
             elif backbone.position_bias == "table":
-                before = block.attn.compute_position_bias(old[0], new[1])
+                bias_before = block.attn.compute_position_bias(old[0], new[1])
             else:
-                before = block.attn.compute_position_bias(*old)
-            shared_before, shared_after = _shared(before, after), _shared(after, before)
-            change = max(change, (shared_after - shared_before).abs().max().item())
-        transfers.append(StageTransfer(old[0], *new, before, after, change))
+                bias_before = block.attn.compute_position_bias(*old)
+            shared = _shared(bias_after, bias_before) - _shared(bias_before, bias_after)
+            change = max(change, shared.abs().max().item())
+        transfers.append(StageTransfer(old[0], *new, bias_before, bias_after, change))
     return transfers
 
 
