@@ -16,6 +16,7 @@ from mmswinv2.checkpoints.position_biases import LINEAR_CPB, TABLE
 from mmswinv2.checkpoints.windows import WINDOW_RECORD
 from mmswinv2.registry import MODELS
 
+from .auto_windows import resolve_windows
 from .blocks import PatchEmbed, SwinBlock, SwinStage
 from .window_fit import WINDOW_FITS, Window, parse_windows, per_stage
 
@@ -36,9 +37,13 @@ class SwinTransformerV2(BaseModule):
         embed_dims (int, optional): Channels at stage 0. Defaults to that of ``arch``.
         depths (Sequence[int], optional): Blocks per stage. Likewise.
         num_heads (Sequence[int], optional): Heads per stage. Likewise.
-        window_size (int | Sequence): Attention window in tokens: an int, (h, w), or one
-            of these per stage. One token is 4, 8, 16, 32 px at stages 0 to 3. Defaults
-            to 8.
+        window_size (int | Sequence | str): Attention window in tokens: an int, (h, w),
+            or one of these per stage. One token is 4, 8, 16, 32 px at stages 0 to 3.
+            'auto' takes the largest within the budget of ``auto_windows``. Defaults to
+            8.
+        auto_windows (dict, optional): For 'auto', ``image_size`` in px, the budget
+            ``memory`` (GiB of a batch) or ``slowdown`` (over window 8) or both, and
+            ``batch_size``; see :func:`choose_windows`. Defaults to None.
         pretrained_window_size (int | Sequence | str): Window whose offsets are the unit
             of the position bias (the normaliser), as ``window_size``. 'auto' takes it
             from the checkpoint, and the window itself where there is none. Defaults to
@@ -88,7 +93,8 @@ class SwinTransformerV2(BaseModule):
         embed_dims: int | None = None,
         depths: Sequence[int] | None = None,
         num_heads: Sequence[int] | None = None,
-        window_size: int | Sequence = 8,
+        window_size: int | Sequence | str = 8,
+        auto_windows: dict | None = None,
         pretrained_window_size: int | Sequence | str = "auto",
         mlp_ratio: float = 4.0,
         qkv_bias: bool = True,
@@ -125,6 +131,9 @@ class SwinTransformerV2(BaseModule):
             raise ValueError(
                 f"with_cp={with_cp!r}: expected a bool or {num_stages}, one per stage"
             )
+        window_size = resolve_windows(
+            window_size, auto_windows, arch=sizes, attention=attention, with_cp=with_cp
+        )
         windows = parse_windows(window_size, num_stages)
         self.position_bias = position_bias
         pretrained = windows

@@ -1,0 +1,267 @@
+"""Choose windows for an input size and a budget, from a model of their cost.
+
+The model counts what a block of 16-bit training keeps for its backward pass, and what
+its forward pass moves and computes. It was fitted to published throughput of Swin V2 on
+five GPUs (within 17 percent) and to saved tensors counted on the CPU. It is there to
+compare windows; the real peak has the heads, the weights and their optimizer beside it.
+"""
+# T tokens with padding, C channels, N tokens of a window, n heads
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from mmengine.logging import print_log
+
+from mmswinv2.architectures import Architecture
+from mmswinv2.checkpoints.windows import PATCH_SIZE
+
+from .window_fit import Window, fit_axis, is_int, is_list, per_stage
+
+GIB = 2**30
+WINDOWS = range(4, 57)  # tokens; 56 is the largest that the paper tested
+UNIT = 8  # slowdown is counted from this window, the smallest of published weights
+
+# Bytes per token and channel that a block keeps for its backward pass: activations,
+# and for 'reference' 8 bytes per logit, of which a token has n times N.
+KEPT = {"reference": 44, "sdpa": 46}
+KEPT_PER_LOGIT = {"reference": 8, "sdpa": 0}
+KEPT_PER_BIAS = {"reference": 7.2, "sdpa": 4}  # bytes per element of (n, N, N)
+KEPT_INPUT = 4  # bytes per token and channel of a block that is recomputed
+PASSING_PER_LOGIT = {"reference": 14, "sdpa": 2}  # held by one block at a time
+
+# Forward pass on an H200; only ratios of times are used.
+MOVED = 202  # bytes per token and channel
+MOVED_PER_LOGIT = {"reference": 42, "sdpa": 0}
+BYTES_PER_SECOND = 4.3e12
+FLOPS_PER_SECOND = 600e12
+LOGITS_PER_SECOND = 1.2e12  # exponentials bound the fused kernels
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Estimates for the backbone and a batch.
+
+    Attributes:
+        memory (float): GiB kept for the backward pass, at its peak.
+        seconds (float): Duration of the forward pass on an H200.
+    """
+
+    memory: float
+    seconds: float
+
+
+OPTIONS = ("image_size", "memory", "slowdown", "batch_size")
+
+
+def resolve_windows(
+    window_size: object, auto_windows: dict | None, **model: object
+) -> object:
+    """``window_size`` as given, or for 'auto' what :func:`choose_windows` finds.
+
+    Args:
+        window_size (int | Sequence | str): As in :class:`SwinTransformerV2`.
+        auto_windows (dict, optional): Input size and budget, for 'auto'.
+        **model (Any): Other arguments of :func:`choose_windows`.
+
+    Raises:
+        ValueError: If the two do not belong together.
+    """
+    if window_size != "auto":
+        if auto_windows is not None:
+            raise ValueError(
+                f"window_size={window_size!r} and auto_windows={auto_windows!r}: write "
+                "window_size='auto', or leave auto_windows out"
+            )
+        return window_size
+    given = dict(auto_windows or {})
+    if unknown := sorted(set(given) - set(OPTIONS)):
+        raise _malformed(f"auto_windows has {unknown}; known are {', '.join(OPTIONS)}")
+    return choose_windows(image_size=given.pop("image_size", None), **given, **model)
+
+
+def choose_windows(
+    arch: Architecture,
+    *,
+    image_size: int | Window,
+    memory: float | None = None,
+    slowdown: float | None = None,
+    batch_size: int = 1,
+    attention: str = "auto",
+    with_cp: Sequence[bool] = (),
+) -> tuple[Window, ...]:
+    """The largest windows within a budget, one per stage; the log says why.
+
+    One window serves all stages, as in every published model. At each stage and along
+    each axis it becomes the length of the map where that is smaller, else the length
+    from half of it up to it that pads the map least.
+
+    Args:
+        arch (Architecture): Sizes of the backbone.
+        image_size (int | tuple[int, int]): Training images, (height, width) in px.
+        memory (float, optional): Most GiB that a batch may keep for the backward pass
+            in the backbone, in 16-bit training.
+        slowdown (float, optional): Longest forward pass over that at window 8.
+        batch_size (int): Images per GPU. Defaults to 1.
+        attention (str): Implementation of attention. Defaults to 'auto'.
+        with_cp (Sequence[bool]): Whether blocks are recomputed, one per stage.
+            Defaults to (): none.
+
+    Returns:
+        tuple[tuple[int, int], ...]: (height, width) in tokens of every stage.
+
+    Raises:
+        ValueError: If an argument is malformed, or no window is within the budget.
+    """
+    image = (image_size, image_size) if is_int(image_size) else image_size
+    if not is_list(image) or len(image) != 2 or not all(map(is_int, image)):
+        raise _malformed(f"image_size is {image_size!r}")
+    if min(image) < 1 or not is_int(batch_size) or batch_size < 1:
+        raise _malformed(f"image_size is {image_size!r}, batch_size {batch_size!r}")
+    budgets = [value for value in (memory, slowdown) if value is not None]
+    if not budgets or not all(isinstance(b, (int, float)) and b > 0 for b in budgets):
+        raise _malformed(f"memory is {memory!r} and slowdown {slowdown!r}")
+
+    maps = stage_maps(image, len(arch.depths))
+    kind = "reference" if attention == "reference" else "sdpa"
+
+    def cost_of(window: int) -> Cost:
+        return estimate(arch, maps, fitted(maps, window), kind, batch_size, with_cp)
+
+    unit = cost_of(UNIT).seconds
+    most_memory = float("inf") if memory is None else memory
+    most_seconds = float("inf") if slowdown is None else slowdown * unit
+    costs = {window: cost_of(window) for window in WINDOWS}
+    within = [
+        window
+        for window, cost in costs.items()
+        if cost.memory <= most_memory and cost.seconds <= most_seconds
+    ]
+    if not within:
+        least = costs[WINDOWS[0]]
+        raise ValueError(
+            f"window_size='auto': no window from {WINDOWS[0]} up is within memory="
+            f"{memory} GiB and slowdown={slowdown} for {batch_size} images of "
+            f"{image[0]} x {image[1]} px; window {WINDOWS[0]} takes "
+            f"{least.memory:.3g} GiB and {least.seconds / unit:.3g} of the time of "
+            f"window {UNIT}. Raise the budget, take smaller images or set with_cp"
+        )
+    best = max(within)
+    windows = fitted(maps, best)
+    print_log(
+        _reasons(image, maps, windows, best, costs, unit, memory, slowdown),
+        logger="current",
+    )
+    return windows
+
+
+def stage_maps(image_size: Window, num_stages: int) -> list[Window]:
+    """(height, width) in tokens of the map of every stage."""
+    maps = [tuple(-(-length // PATCH_SIZE) for length in image_size)]
+    while len(maps) < num_stages:
+        maps.append(tuple(-(-length // 2) for length in maps[-1]))
+    return maps
+
+
+def fitted(maps: Sequence[Window], window: int) -> tuple[Window, ...]:
+    """A window at every stage, no larger than the map, fitted to pad little."""
+    return tuple(
+        tuple(fit_axis(size, window, shifted=False, fit="divide")[0] for size in sizes)
+        for sizes in maps
+    )
+
+
+def padding(size: Window, window: Window) -> float:
+    """Tokens of a map that is padded to whole windows, over its real tokens."""
+    padded = [-(-length // w) * w for length, w in zip(size, window)]
+    return padded[0] * padded[1] / (size[0] * size[1])
+
+
+def estimate(
+    arch: Architecture,
+    maps: Sequence[Window],
+    windows: Sequence[Window],
+    kind: str,
+    batch_size: int = 1,
+    with_cp: Sequence[bool] = (),
+) -> Cost:
+    """Cost of windows.
+
+    Args:
+        arch (Architecture): Sizes of the backbone.
+        maps (Sequence[tuple[int, int]]): Map of every stage in tokens.
+        windows (Sequence[tuple[int, int]]): Window of every stage.
+        kind (str): 'reference' or 'sdpa'.
+        batch_size (int): Images per GPU. Defaults to 1.
+        with_cp (Sequence[bool]): Stages whose blocks are recomputed. Defaults to ().
+
+    Returns:
+        Cost: Memory and time.
+    """
+    kept = passing = seconds = 0.0
+    for i, (size, window) in enumerate(zip(maps, windows)):
+        channels, heads = arch.embed_dims * 2**i, arch.num_heads[i]
+        tokens = batch_size * size[0] * size[1] * padding(size, window)
+        N = window[0] * window[1]
+        logits, numbers = tokens * N * heads, tokens * channels
+        block = (
+            KEPT[kind] * numbers
+            + KEPT_PER_LOGIT[kind] * logits
+            + KEPT_PER_BIAS[kind] * heads * N**2
+        )
+        recomputed = i < len(with_cp) and with_cp[i]
+        kept += arch.depths[i] * (KEPT_INPUT * numbers if recomputed else block)
+        held = PASSING_PER_LOGIT[kind] * logits + (block if recomputed else 0)
+        passing = max(passing, held)
+        moved = MOVED * numbers + MOVED_PER_LOGIT[kind] * logits
+        flops = numbers * (24 * channels + 4 * N)
+        seconds += arch.depths[i] * (
+            moved / BYTES_PER_SECOND
+            + flops / FLOPS_PER_SECOND
+            + (logits / LOGITS_PER_SECOND if kind == "sdpa" else 0)
+        )
+    return Cost((kept + passing) / GIB, seconds)
+
+
+def _reasons(
+    image: Window,
+    maps: Sequence[Window],
+    windows: Sequence[Window],
+    best: int,
+    costs: dict[int, Cost],
+    unit: float,
+    memory: float | None,
+    slowdown: float | None,
+) -> str:
+    def describe(window: int) -> str:
+        cost = costs[window]
+        return f"{cost.memory:.3g} GiB, {cost.seconds / unit:.3g} x window {UNIT}"
+
+    budget = [f"memory={memory} GiB"] if memory is not None else []
+    budget += [f"slowdown={slowdown}"] if slowdown is not None else []
+    lines = [
+        f"window_size='auto' for images of {image[0]} x {image[1]} px: "
+        f"{per_stage(windows)}",
+        f"  up to {best} tokens is the most within {', '.join(budget)}: "
+        f"{describe(best)} ("
+        + (
+            f"{best + 1}: {describe(best + 1)})"
+            if best + 1 in costs
+            else "none larger was tested in the paper)"
+        ),
+    ]
+    for i, (size, window) in enumerate(zip(maps, windows)):
+        plain = tuple(min(best, length) for length in size)
+        lines.append(
+            f"  stage {i}: map {size[0]} x {size[1]}, window {window[0]} x "
+            f"{window[1]}, padded to {padding(size, window):.0%} of its tokens "
+            f"({best}: {padding(size, plain):.0%})"
+        )
+    return "\n".join(lines)
+
+
+def _malformed(what: str) -> ValueError:
+    return ValueError(
+        f"window_size='auto': {what}. Expected a size and a budget, such as "
+        "auto_windows=dict(image_size=(800, 1333), memory=8, batch_size=2), memory in "
+        "GiB, or dict(image_size=1024, slowdown=1.5), over the time at window 8"
+    )
