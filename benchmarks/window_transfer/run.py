@@ -79,12 +79,13 @@ def run_all(name: str, out: Path, console: Console) -> None:
         RunError: If a run fails; the others are stopped first.
     """
     size = SIZES[name]
-    waiting = [
-        run
+    missing = [
+        phase
         for run in runs(size)
-        if any(phase.result(out, size) is None for phase in phases(*run, size))
+        for phase in phases(*run, size)
+        if phase.result(out, size) is None
     ]
-    missing = [phase for run in waiting for phase in phases(*run, size)]
+    waiting = list(dict.fromkeys((phase.bias, phase.seed) for phase in missing))
     running: dict[tuple[str, int], subprocess.Popen] = {}
     columns = (
         TextColumn("{task.description}"),

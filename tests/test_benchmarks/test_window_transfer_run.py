@@ -1,0 +1,98 @@
+"""The command of the window transfer benchmark, with a few steps."""
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from protocol import SIZES, phases, runs
+from reporting import PAPER, summary
+from tiny import ROOT
+
+SCRIPT = ROOT / "benchmarks" / "window_transfer" / "run.py"
+
+
+def run(out: Path, *options: str) -> subprocess.CompletedProcess:
+    command = [sys.executable, SCRIPT, "--size", "smoke", "--out", out, *options]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder in which everything has been run."""
+    out = tmp_path_factory.mktemp("window transfer")
+    ended = run(out)
+    assert ended.returncode == 0, ended.stderr
+    return out
+
+
+def all_results(out: Path) -> dict[str, str]:
+    return {str(f.relative_to(out)): f.read_text() for f in out.glob("*/*/*.json")}
+
+
+def test_all_phases_run_and_are_reported(finished: Path) -> None:
+    """One file per phase, and table, figure and numbers of all of them."""
+    size = SIZES["smoke"]
+    expected = [phase for run in runs(size) for phase in phases(*run, size)]
+    assert len(all_results(finished)) == len(expected) == 13
+    numbers = json.loads((finished / "results.json").read_text())["results"]
+    assert len(numbers) == len(expected)
+    assert all(0 <= n[k] <= 100 for n in numbers for k in ("mIoU", "AP", "direction"))
+    table = (finished / "table.md").read_text()
+    assert re.search(r"^\| segmentation, mIoU \| log CPB \| \d", table, re.MULTILINE)
+    assert "| *paper: ImageNet, top-1* | log CPB | 81.8 | 82.4 / 83.2 |" in table
+    assert (finished / "figure.png").read_bytes()[:4] == b"\x89PNG"
+
+
+def test_a_cut_run_goes_on_where_it_was(finished: Path) -> None:
+    """What is missing or of other settings is run, and gives what it gave before."""
+    before = all_results(finished)
+    (finished / "linear_cpb" / "seed0" / "finetune-w12.json").unlink()
+    file = finished / "table" / "seed0" / "transfer-w12.json"
+    result = json.loads(file.read_text())
+    result["settings"]["steps"] = [99, 99]
+    file.write_text(json.dumps(result))
+    ended = run(finished)
+    assert ended.returncode == 0, ended.stderr
+    ran = re.findall(r"^(\w+), seed 0, (\w+) at", ended.stdout, re.MULTILINE)
+    assert sorted(ran) == [("linear_cpb", "finetune"), ("table", "transfer")]
+    for name, text in all_results(finished).items():
+        was, now = json.loads(before[name]), json.loads(text)
+        was["seconds"] = now["seconds"] = 0  # the time it took may differ
+        assert was == now
+
+
+def test_a_failing_run_is_named(finished: Path) -> None:
+    """With its last line and its log; what has finished is reported still."""
+    weights = finished / "log_cpb" / "seed0" / "pretrained.pth"
+    kept = weights.read_bytes()
+    weights.write_bytes(b"nothing")
+    result = finished / "log_cpb" / "seed0" / "transfer-w12.json"
+    result.unlink()
+    ended = run(finished)
+    weights.write_bytes(kept)
+    assert ended.returncode == 1
+    assert "run.py: error: log_cpb, seed 0 failed: " in ended.stderr
+    assert "Traceback" not in ended.stderr
+    assert "log CPB" in ended.stdout
+
+
+def test_nothing_to_report(tmp_path: Path) -> None:
+    """A message, and no table."""
+    ended = run(tmp_path, "--report")
+    assert ended.returncode == 1
+    assert ended.stderr == "run.py: error: no phase has finished yet\n"
+
+
+def test_summary() -> None:
+    """Mean and standard deviation over seeds."""
+    assert summary([1.0, 2.0, 3.0]) == "2.0 ± 1.0"
+    assert summary([1.0]) == "1.0"
+    assert summary([]) == "-"
+
+
+def test_paper_has_a_cell_for_every_window() -> None:
+    """Five as pre-trained, four fine-tuned."""
+    assert {len(v) for rows in PAPER.values() for v in rows.values()} == {4, 5}
