@@ -59,7 +59,8 @@ class PositionBias(nn.Module):
     """What an attention module knows of positions, by the names of published weights.
 
     It holds ``cpb_mlp`` (Swin V2) or ``relative_position_bias_table`` (Swin V1). In
-    eval mode the bias is kept until weights, mode, device or window change.
+    eval mode the bias is kept until weights, mode, device or window change, unless the
+    model is compiled or exported.
 
     A table has the window that it was made with, ``pretrained_window``, for good:
     another window at run time, be it larger, rectangular or shrunk to a small map, uses
@@ -105,7 +106,7 @@ class PositionBias(nn.Module):
         Returns:
             Tensor: ``(n, 2 * h - 1, 2 * w - 1)``, fp32; its centre is offset 0.
         """
-        if self.training:
+        if self.training or torch.compiler.is_compiling():
             return self.compute_position_bias(window, pretrained_window)
         versions = tuple(
             0 if p.is_inference() else p._version for p in self._bias_parameters()

@@ -49,7 +49,7 @@ def carry_table(table: Tensor, window: tuple[int, int]) -> Tensor:
         if target < source:
             table = table.narrow(axis, source - target, 2 * target - 1)
         elif target > source:
-            matrix = torch.as_tensor(_spline_matrix(source, target)).to(table)
+            matrix = table.new_tensor(spline_matrix(source, target))
             with torch.autocast(table.device.type, enabled=False):
                 table = (table.movedim(axis, -1) @ matrix.T).movedim(-1, axis)
     return table
@@ -77,9 +77,23 @@ def geometric_positions(source: int, target: int) -> np.ndarray:
     return np.concatenate([-half[::-1], [0.0], half])
 
 
+@torch.compiler.assume_constant_result
+def spline_matrix(source: int, target: int) -> tuple[tuple[float, ...], ...]:
+    """Values of a table along one axis to those of a larger one.
+
+    Args:
+        source (int): Length of the window along the axis.
+        target (int): Length of the larger window.
+
+    Returns:
+        tuple[tuple[float, ...], ...]: ``2 * target - 1`` rows of ``2 * source - 1``;
+        no tensor, which would belong to one device and one mode of autograd.
+    """
+    return _spline_matrix(source, target)
+
+
 @lru_cache(maxsize=256)
-def _spline_matrix(source: int, target: int) -> np.ndarray:
-    """``(2 * target - 1, 2 * source - 1)``: values of a table to those of a larger."""
+def _spline_matrix(source: int, target: int) -> tuple[tuple[float, ...], ...]:
     nodes = geometric_positions(source, target)
     degree = min(3, len(nodes) - 1)
     # Not-a-knot: the second and the last but one node are none, for a cubic spline.
@@ -88,7 +102,8 @@ def _spline_matrix(source: int, target: int) -> np.ndarray:
     knots = np.concatenate([ends[0], inner, ends[1]])
     offsets = np.arange(1.0 - target, target).clip(nodes[0], nodes[-1])
     at_nodes = _b_splines(nodes, knots, degree)
-    return np.linalg.solve(at_nodes.T, _b_splines(offsets, knots, degree).T).T
+    rows = np.linalg.solve(at_nodes.T, _b_splines(offsets, knots, degree).T).T
+    return tuple(map(tuple, rows.tolist()))
 
 
 def _b_splines(x: np.ndarray, knots: np.ndarray, degree: int) -> np.ndarray:

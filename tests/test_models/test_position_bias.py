@@ -165,3 +165,14 @@ def test_a_table_starts_small_and_random():
     model.init_weights()
     table = model.layers[2].blocks[0].attn.relative_position_bias_table
     assert 0.01 < table.std() < 0.03
+
+
+@KINDS
+@pytest.mark.parametrize("training", [True, False])
+def test_a_compiler_takes_it_whole_and_anew_for_another_window(kind, training, build):
+    bias = build(kind).train(training)
+    compiled = torch.compile(bias.position_bias, backend="eager", fullgraph=True)
+    for window in ((12, 9), (5, 8)):
+        torch.testing.assert_close(
+            compiled(window, (8, 8)), bias.position_bias(window, (8, 8))
+        )
