@@ -23,6 +23,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))  # works uninstalled
 
+import torch  # noqa: E402
 from protocol import FINETUNE, PRETRAIN, SIZES, Phase, Size, phases, runs  # noqa: E402
 from reporting import write_report  # noqa: E402
 from rich.console import Console  # noqa: E402
@@ -144,6 +145,13 @@ def main() -> int:
         "--report", action="store_true", help="table and figure of what has finished"
     )
     args = parser.parse_args()
+    if SIZES[args.size].device == "cuda" and not torch.cuda.is_available():
+        print(
+            f"run.py: error: --size {args.size} needs a GPU, and PyTorch sees none; "
+            "take --size cpu",
+            file=sys.stderr,
+        )
+        return 1
     out = args.out or ROOT / "work_dirs" / "window_transfer" / args.size
     console = Console(highlight=False, soft_wrap=True)
     # ended by another program, it ends its runs as on Ctrl-C

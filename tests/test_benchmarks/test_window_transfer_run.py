@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 from protocol import SIZES, phases, runs
 from reporting import PAPER, summary
 from tiny import ROOT
@@ -14,8 +15,8 @@ from tiny import ROOT
 SCRIPT = ROOT / "benchmarks" / "window_transfer" / "run.py"
 
 
-def run(out: Path, *options: str) -> subprocess.CompletedProcess:
-    command = [sys.executable, SCRIPT, "--size", "smoke", "--out", out, *options]
+def run(out: Path, *options: str, size: str = "smoke") -> subprocess.CompletedProcess:
+    command = [sys.executable, SCRIPT, "--size", size, "--out", out, *options]
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
@@ -84,6 +85,15 @@ def test_nothing_to_report(tmp_path: Path) -> None:
     ended = run(tmp_path, "--report")
     assert ended.returncode == 1
     assert ended.stderr == "run.py: error: no phase has finished yet\n"
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_gpu_size_without_a_gpu(tmp_path: Path) -> None:
+    """It is refused before anything is started."""
+    ended = run(tmp_path, size="gpu")
+    assert ended.returncode == 1
+    assert "--size gpu needs a GPU" in ended.stderr
+    assert not any(tmp_path.iterdir())
 
 
 def test_summary() -> None:
