@@ -4,7 +4,8 @@ import math
 import pytest
 import torch
 
-from mmswinv2.ops.window_attention import IMPLEMENTATIONS, window_attention
+from mmswinv2.ops.window_attention import IMPLEMENTATIONS, chunked, window_attention
+from mmswinv2.ops.window_attention.operator import window_attention_operator
 from mmswinv2.ops.window_attention.reference import relative_position_index
 from mmswinv2.ops.window_attention.sdpa import expand_table
 
@@ -78,10 +79,14 @@ def test_equals_attention_over_every_pair_of_real_tokens(
     torch.testing.assert_close(out, expected, rtol=1e-6, atol=1e-6)
 
 
+FAST = [name for name in IMPLEMENTATIONS if name != "reference"]
+
+
+@pytest.mark.parametrize("fast", FAST)
 @pytest.mark.parametrize(("size", "window", "shift"), CASES)
-def test_sdpa_has_the_gradients_of_the_reference(size, window, shift):
+def test_gradients_are_those_of_the_reference(size, window, shift, fast):
     grads = []
-    for implementation in ("reference", "sdpa"):
+    for implementation in ("reference", fast):
         inputs = [x.requires_grad_() for x in make_inputs(size, window)]
         out = window_attention(
             *inputs, window=window, shift=shift, implementation=implementation
@@ -141,7 +146,7 @@ def test_autocast_does_not_lower_the_precision(implementation):
     assert torch.equal(out, window_attention(*inputs, **kwargs))
 
 
-@pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
+@pytest.mark.parametrize("implementation", ["auto", "reference", "sdpa"])
 def test_dropout_drops_attention_weights(implementation):
     qkv, table, scale = make_inputs((8, 8), (4, 4), torch.float32)
     kwargs = dict(window=(4, 4), implementation=implementation)
@@ -156,9 +161,74 @@ def test_expanded_table_is_the_table_at_every_relative_position():
     assert torch.equal(expand_table(table), table.flatten(1)[:, index])
 
 
+def test_dropout_is_refused_where_it_is_not_there():
+    with pytest.raises(ValueError, match="'chunked' has no dropout"):
+        window_attention(
+            *make_inputs((4, 4), (4, 4)),
+            window=(4, 4),
+            dropout=0.1,
+            implementation="chunked",
+        )
+
+
+@pytest.mark.parametrize("budget", [2**8, 2**12, 2**16])
+def test_pieces_of_any_size_give_the_same(budget, monkeypatch):
+    """Fewer windows at a time, or fewer query rows of a window."""
+    inputs = [x.requires_grad_() for x in make_inputs((13, 22), (7, 6))]
+
+    def run():
+        out = window_attention(
+            *inputs, window=(7, 6), shift=(3, 3), implementation="chunked"
+        )
+        return out, *torch.autograd.grad(out.cos().sum(), inputs)
+
+    expected = run()
+    monkeypatch.setitem(chunked.LOGIT_BYTES, "cpu", budget)
+    for given, value in zip(run(), expected, strict=True):
+        torch.testing.assert_close(given, value)
+
+
+def test_the_operator_is_registered_as_torch_wants_it():
+    """Shapes without data, gradients, and that nothing is changed in place."""
+    inputs = make_inputs((9, 6), (4, 4), torch.float32)
+    inputs = [x.requires_grad_() for x in inputs]
+    torch.library.opcheck(
+        window_attention_operator, (*inputs, [4, 4], [2, 2], "chunked")
+    )
+
+
+@pytest.mark.parametrize("trained", range(3))
+def test_inputs_may_be_frozen(trained):
+    """Such as a frozen backbone with a trainable bias."""
+    inputs = [*make_inputs((8, 8), (4, 4))]
+    inputs[trained].requires_grad_()
+    for implementation in IMPLEMENTATIONS:
+        out = window_attention(*inputs, window=(4, 4), implementation=implementation)
+        (grad,) = torch.autograd.grad(out.sum(), inputs[trained])
+        assert grad.isfinite().all()
+
+
+def test_the_environment_chooses_what_auto_stands_for(monkeypatch):
+    inputs = make_inputs((8, 8), (4, 4), torch.float32)
+    inputs[0].requires_grad_()
+
+    def node(**options):
+        return str(window_attention(*inputs, window=(4, 4), **options).grad_fn)
+
+    assert "window_attention" in node()
+    monkeypatch.setenv("MMSWINV2_ATTENTION", "reference")
+    assert "window_attention" not in node()
+    assert "window_attention" in node(implementation="chunked")
+    monkeypatch.setenv("MMSWINV2_ATTENTION", "flash")
+    with pytest.raises(
+        ValueError, match="ATTENTION='flash': expected one of"
+    ):
+        node()
+
+
 def test_an_unknown_implementation_is_named_with_the_known_ones():
     with pytest.raises(
-        ValueError, match=r"'flash' is unknown.*'auto', 'reference', 'sdpa'"
+        ValueError, match=r"'flash' is unknown.*'auto', 'reference', 'sdpa', 'chunked'"
     ):
         window_attention(
             *make_inputs((4, 4), (4, 4)), window=(4, 4), implementation="flash"

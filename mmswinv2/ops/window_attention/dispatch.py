@@ -1,16 +1,45 @@
 """The public operator and the choice of its implementation."""
 
+import os
 from collections.abc import Callable
+from functools import cache, partial
 
 import torch
+from mmengine.logging import print_log
 from torch import Tensor
 
+from .operator import window_attention_operator
 from .reference import reference_window_attention
 from .sdpa import sdpa_window_attention
+
+VARIABLE = "MMSWINV2_ATTENTION"  # what 'auto' stands for
+
+
+def _as_node(
+    qkv: Tensor,
+    table: Tensor,
+    scale: Tensor,
+    window: tuple[int, int],
+    shift: tuple[int, int],
+    dropout: float,
+    *,
+    implementation: str,
+) -> Tensor:
+    if dropout:
+        raise ValueError(
+            f"attention={implementation!r} has no dropout of attention weights; use "
+            "'auto', 'sdpa' or 'reference', or set attn_drop_rate to 0"
+        )
+    out, _ = window_attention_operator(
+        qkv, table, scale, [*window], [*shift], implementation
+    )
+    return out
+
 
 IMPLEMENTATIONS: dict[str, Callable[..., Tensor]] = {
     "reference": reference_window_attention,
     "sdpa": sdpa_window_attention,
+    "chunked": partial(_as_node, implementation="chunked"),
 }
 
 
@@ -19,6 +48,26 @@ def check_implementation(name: str) -> None:
     if name != "auto" and name not in IMPLEMENTATIONS:
         known = ", ".join(repr(known) for known in ("auto", *IMPLEMENTATIONS))
         raise ValueError(f"attention={name!r} is unknown; choose one of {known}")
+
+
+def _choose(qkv: Tensor, dropout: float) -> str:
+    """What 'auto' stands for."""
+    name = os.environ.get(VARIABLE, "auto")
+    if name != "auto":
+        if name not in IMPLEMENTATIONS:
+            known = ", ".join(("auto", *IMPLEMENTATIONS))
+            raise ValueError(f"{VARIABLE}={name!r}: expected one of {known}")
+        return name
+    if torch.jit.is_tracing():
+        return "reference"  # plain operators, which FLOP counters and exporters know
+    if qkv.device.type == "cpu" and not dropout:
+        return "chunked"
+    return "sdpa"
+
+
+@cache
+def _log_once(name: str, device: str) -> None:
+    print_log(f"Window attention on {device} runs '{name}'", logger="current")
 
 
 def window_attention(
@@ -48,14 +97,24 @@ def window_attention(
         window (tuple[int, int]): Window height and width in tokens.
         shift (tuple[int, int]): Cyclic shift in tokens, each smaller than the window.
         dropout (float): Probability with which attention weights are dropped.
-        implementation (str): 'auto', 'reference' (plain and readable, the truth for
-            tests) or 'sdpa' (``torch.nn.functional.scaled_dot_product_attention``).
+        implementation (str): 'reference' (plain and readable, the truth for tests),
+            'sdpa' (``torch.nn.functional.scaled_dot_product_attention``) or 'chunked'
+            (a few windows at a time; keeps no attention weights). 'auto' stands for
+            the environment variable ``MMSWINV2_ATTENTION``, and where it is not set for
+            the fastest here: 'chunked' on CPU, else 'sdpa'; 'reference' while tracing.
 
     Returns:
         Tensor: Attention output ``(B, H, W, C)`` in the dtype of ``qkv``.
+
+    Raises:
+        ValueError: If the implementation is unknown or lacks what is asked of it.
     """
     check_implementation(implementation)
-    attend = IMPLEMENTATIONS["sdpa" if implementation == "auto" else implementation]
+    if implementation == "auto":
+        implementation = _choose(qkv, dropout)
+    if not torch.compiler.is_compiling():
+        _log_once(implementation, qkv.device.type)
+    attend = IMPLEMENTATIONS[implementation]
     # Precision is decided here and not by autocast, which would cast logits and bias.
     with torch.autocast(qkv.device.type, enabled=False):
         return attend(qkv, table, scale, window, shift, dropout)

@@ -1,0 +1,97 @@
+"""The operator as torch sees it: one node with a shape rule and a gradient.
+
+For ``torch.compile``, ``torch.export``, FSDP and checkpointing policies. What is kept
+for the backward pass: qkv, table, scale, the output and, of 'triton', numbers per row.
+"""
+
+import torch
+from torch import Tensor
+
+from .chunked import chunked_backward, chunked_forward
+
+
+@torch.library.custom_op("mmswinv2::window_attention", mutates_args=())
+def window_attention_operator(
+    qkv: Tensor,
+    table: Tensor,
+    scale: Tensor,
+    window: list[int],
+    shift: list[int],
+    implementation: str,
+) -> tuple[Tensor, Tensor]:
+    """Attention output ``(B, H, W, C)``, and what the backward pass needs beside it."""
+    args = (qkv, table, scale, tuple(window), tuple(shift))
+    if implementation == "triton":
+        from .triton_attention import triton_forward
+
+        return triton_forward(*args)
+    return chunked_forward(*args), scale.new_empty(0)
+
+
+@window_attention_operator.register_fake
+def _(
+    qkv: Tensor,
+    table: Tensor,
+    scale: Tensor,
+    window: list[int],
+    shift: list[int],
+    implementation: str,
+) -> tuple[Tensor, Tensor]:
+    B, H, W, C = qkv.shape
+    rows = (B, H, W, table.shape[0]) if implementation == "triton" else (0,)
+    return qkv.new_empty(B, H, W, C // 3), scale.new_empty(rows)
+
+
+@torch.library.custom_op("mmswinv2::window_attention_backward", mutates_args=())
+def window_attention_backward_operator(
+    grad_out: Tensor,
+    qkv: Tensor,
+    table: Tensor,
+    scale: Tensor,
+    out: Tensor,
+    rows: Tensor,
+    window: list[int],
+    shift: list[int],
+    implementation: str,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Gradients of qkv, table and scale."""
+    args = (grad_out, qkv, table, scale, tuple(window), tuple(shift))
+    if implementation == "triton":
+        from .triton_attention import triton_backward
+
+        return triton_backward(*args, out, rows)
+    return chunked_backward(*args)
+
+
+@window_attention_backward_operator.register_fake
+def _(
+    grad_out: Tensor,
+    qkv: Tensor,
+    table: Tensor,
+    scale: Tensor,
+    out: Tensor,
+    rows: Tensor,
+    window: list[int],
+    shift: list[int],
+    implementation: str,
+) -> tuple[Tensor, Tensor, Tensor]:
+    return tuple(x.new_empty(x.shape) for x in (qkv, table, scale))
+
+
+def _keep(
+    ctx: torch.autograd.function.FunctionCtx, inputs: tuple, output: tuple
+) -> None:
+    qkv, table, scale, *ctx.options = inputs
+    ctx.save_for_backward(qkv, table, scale, *output)
+
+
+def _backward(
+    ctx: torch.autograd.function.FunctionCtx, grad_out: Tensor, _: Tensor | None
+) -> tuple[Tensor | None, ...]:
+    grads = window_attention_backward_operator(
+        grad_out, *ctx.saved_tensors, *ctx.options
+    )
+    return *grads, None, None, None
+
+
+window_attention_operator.register_autograd(_backward, setup_context=_keep)
