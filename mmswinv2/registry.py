@@ -7,6 +7,7 @@ import statement: mmengine imports this file and then the ``locations``.
 
 from mmengine.registry import HOOKS as MMENGINE_HOOKS
 from mmengine.registry import MODELS as MMENGINE_MODELS
+from mmengine.registry import OPTIM_WRAPPER_CONSTRUCTORS as MMENGINE_CONSTRUCTORS
 from mmengine.registry import Registry
 
 MODELS = Registry(
@@ -14,4 +15,10 @@ MODELS = Registry(
 )
 HOOKS = Registry(
     "hook", parent=MMENGINE_HOOKS, scope="mmswinv2", locations=["mmswinv2.engine"]
+)
+OPTIM_WRAPPER_CONSTRUCTORS = Registry(
+    "optimizer wrapper constructor",
+    parent=MMENGINE_CONSTRUCTORS,
+    scope="mmswinv2",
+    locations=["mmswinv2.engine"],
 )
