@@ -39,11 +39,9 @@ class SwinTransformerV2(BaseModule):
         num_heads (Sequence[int], optional): Heads per stage. Likewise.
         window_size (int | Sequence | str): Attention window in tokens: an int, (h, w),
             or one of these per stage. One token is 4, 8, 16, 32 px at stages 0 to 3.
-            'auto' takes the largest within the budget of ``auto_windows``. Defaults to
-            8.
-        auto_windows (dict, optional): For 'auto', ``image_size`` in px, the budget
-            ``memory`` (GiB of a batch) or ``slowdown`` (over window 8) or both, and
-            ``batch_size``; see :func:`choose_windows`. Defaults to None.
+            'auto' is the largest within ``auto_windows``. Defaults to 8.
+        auto_windows (dict, optional): For 'auto', ``image_size`` in px, ``memory`` in
+            GiB or ``slowdown``, and ``batch_size``; see :func:`choose_windows`.
         pretrained_window_size (int | Sequence | str): Window whose offsets are the unit
             of the position bias (the normaliser), as ``window_size``. 'auto' takes it
             from the checkpoint, and the window itself where there is none. Defaults to
@@ -65,9 +63,8 @@ class SwinTransformerV2(BaseModule):
         window_fit (str): 'shrink', 'pad' or 'divide', see :func:`fit_axis`. Defaults to
             'shrink', the official rule.
         position_bias (str): 'log_cpb', 'linear_cpb' or 'table', see
-            :class:`PositionBias`. A table has the window ``pretrained_window_size``,
-            where 'auto' means ``window_size``; a checkpoint's table of another window
-            is carried to it. Defaults to 'log_cpb', Swin V2's own.
+            :class:`PositionBias`. A table has the window ``pretrained_window_size``
+            ('auto': ``window_size``). Defaults to 'log_cpb'.
         attention (str): 'auto', 'reference' or 'sdpa'. Defaults to 'auto'.
         extra_norm_every_n_blocks (int, optional): LayerNorm on the main branch after
             every n blocks of a stage, 6 in H and G (paper, section 3.6). Defaults to
@@ -142,9 +139,8 @@ class SwinTransformerV2(BaseModule):
                 pretrained_window_size, num_stages, name="pretrained_window_size"
             )
         # A table keeps its shape: optimizers and wrappers hold it before weights load.
-        self.adopt_pretrained_window = (
-            pretrained_window_size == "auto" and position_bias != "table"
-        )
+        fixed = pretrained_window_size != "auto" or position_bias == "table"
+        self.adopt_pretrained_window = not fixed
 
         self.patch_embed = PatchEmbed(in_channels, self.embed_dims, norm=patch_norm)
         self.pos_drop = nn.Dropout(drop_rate)
