@@ -182,10 +182,13 @@ class SwinStage(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """``(B, H, W, C)`` -> the same, before patch merging."""
+        H, W = x.shape[1:3]
+        if torch.jit.is_tracing():  # they are tensors, and would stay so
+            H, W = int(H), int(W)
         for block in self.blocks:
             (h, shift_h), (w, shift_w) = (
                 fit_axis(size, window, shifted=block.shifted, fit=self.window_fit)
-                for size, window in zip(map(int, x.shape[1:3]), self.window)
+                for size, window in zip((H, W), self.window)
             )
             # Outside the recomputed part: the table does not depend on x.
             table = block.attn.position_bias((h, w), self.pretrained_window)
