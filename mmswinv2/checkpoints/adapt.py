@@ -1,7 +1,7 @@
 """Fit a state dict to the backbone: checks and a report."""
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
 from torch import Tensor
@@ -12,7 +12,7 @@ from .layouts import LAYOUTS
 from .locate import SwinWeights, architecture_of, describe, locate
 from .position_biases import fit_position_biases
 from .tensors import Weights
-from .windows import WINDOW_RECORD, StageWindows
+from .windows import WINDOW_RECORD, StageWindows, Window, per_stage
 
 # Parts of a published model that a backbone may have no use for.
 _NOT_BACKBONE = re.compile(r"(head|norm\d)\.|mask_token$")
@@ -39,6 +39,30 @@ class LoadReport:
     absent: list[str]
     ignored: list[str]
     tables: dict[str, Tensor] = field(default_factory=dict)
+
+    def describe(
+        self, where: str, windows: Sequence[Window], normalisers: Sequence[Window]
+    ) -> str:
+        """Text for the log: what was found, and how windows change.
+
+        Args:
+            where (str): Name of the backbone.
+            windows (Sequence): Its window (h, w) at every stage, in tokens.
+            normalisers (Sequence): Likewise, that of its position bias.
+        """
+        before = [window for window, _ in self.windows or ()] or windows
+        changes = ", ".join(
+            f"{per_stage([old])} -> {per_stage([new])}"
+            for old, new in zip(before, windows)
+        )
+        absent = sorted({name.rsplit(".", 1)[0] for name in self.absent})
+        return (
+            f"Loaded {self.layout} Swin V2 weights into {where}: "
+            f"all {self.expected} tensors\n"
+            f"  not in it: {', '.join(absent) or 'nothing'}; "
+            f"ignored: {', '.join(self.ignored) or 'nothing'}\n"
+            f"  window per stage: {changes}; normaliser {per_stage(normalisers)}"
+        )
 
 
 def adapt_state_dict(

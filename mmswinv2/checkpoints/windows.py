@@ -1,5 +1,7 @@
 """Windows that published weights were trained with, and the record of them."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -63,3 +65,8 @@ def windows_of_buffers(weights: dict[str, Tensor]) -> StageWindows | None:
 def record_of(windows: StageWindows) -> Tensor:
     """Windows as the tensor that our checkpoints keep, ``(stages, 2, 2)``."""
     return torch.tensor([[list(pair) for pair in stage] for stage in windows])
+
+
+def per_stage(windows: Sequence[Window]) -> str:
+    """Windows in short: '16, 16, 16, 8'; rectangles as '16x8'."""
+    return ", ".join(str(h) if h == w else f"{h}x{w}" for h, w in windows)

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from mmengine.logging import print_log
 
 from mmswinv2.architectures import Architecture
-from mmswinv2.checkpoints.windows import PATCH_SIZE
+from mmswinv2.checkpoints.windows import PATCH_SIZE, per_stage
 
-from .window_fit import Window, fit_axis, is_int, is_list, per_stage
+from .window_fit import Window, fit_axis, is_int, is_list
 
 GIB = 2**30
 WINDOWS = range(4, 57)  # tokens; 56 is the largest that the paper tested

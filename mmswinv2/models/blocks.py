@@ -84,6 +84,12 @@ class DropPath(nn.Module):
         return f"rate={self.rate:.3f}"
 
 
+def _recompute(module: nn.Module, *args: object) -> Tensor:
+    if torch.is_grad_enabled():
+        return checkpoint(module, *args, use_reentrant=False)
+    return module(*args)
+
+
 class SwinBlock(nn.Module):
     """Res-post-norm block (Swin V2, section 3.2): LayerNorm on each branch's output.
 
@@ -123,12 +129,18 @@ class SwinBlock(nn.Module):
         self.norm3 = nn.LayerNorm(embed_dims) if extra_norm else nn.Identity()
 
     def forward(
-        self, x: Tensor, table: Tensor, window: Window, shift: Window
+        self,
+        x: Tensor,
+        table: Tensor,
+        window: Window,
+        shift: Window,
+        recompute_mlp: bool = False,
     ) -> Tensor:
         """``(B, H, W, C)`` -> the same; see :meth:`WindowAttention.forward`."""
         attended = self.attn(x, table, window=window, shift=shift)
         x = x + self.drop_path(self.norm1(attended))
-        x = x + self.drop_path(self.norm2(self.mlp(x)))
+        mixed = _recompute(self.mlp, x) if recompute_mlp else self.mlp(x)
+        x = x + self.drop_path(self.norm2(mixed))
         return self.norm3(x)
 
 
@@ -143,7 +155,8 @@ class SwinStage(nn.Module):
         pretrained_window (tuple[int, int]): Normaliser of the position bias, in tokens;
             for a table of biases, its window.
         window_fit (str): See :func:`fit_axis`.
-        with_cp (bool): Recompute blocks in the backward pass to save memory.
+        with_cp (bool): Recompute in the backward pass to save memory.
+        checkpoint (str): What is recomputed: 'block' or 'mlp'. Defaults to 'block'.
         extra_norm_every_n_blocks (int): 0 for none.
         **block (Any): Passed to :class:`SwinBlock`.
     """
@@ -158,6 +171,7 @@ class SwinStage(nn.Module):
         pretrained_window: Window,
         window_fit: str,
         with_cp: bool,
+        checkpoint: str = "block",
         extra_norm_every_n_blocks: int,
         **block: object,
     ) -> None:
@@ -166,6 +180,7 @@ class SwinStage(nn.Module):
         self.pretrained_window = pretrained_window
         self.window_fit = window_fit
         self.with_cp = with_cp
+        self.checkpoint = checkpoint
         every = extra_norm_every_n_blocks
         self.blocks = nn.ModuleList(
             SwinBlock(
@@ -193,8 +208,8 @@ class SwinStage(nn.Module):
             # Outside the recomputed part: the table does not depend on x.
             table = block.attn.position_bias((h, w), self.pretrained_window)
             args = (x, table, (h, w), (shift_h, shift_w))
-            if self.with_cp and torch.is_grad_enabled():
-                x = checkpoint(block, *args, use_reentrant=False)
+            if self.with_cp and self.checkpoint == "block":
+                x = _recompute(block, *args)
             else:
-                x = block(*args)
+                x = block(*args, recompute_mlp=self.with_cp)
         return x

@@ -13,12 +13,12 @@ from torch import Tensor, nn
 from mmswinv2.architectures import resolve_architecture
 from mmswinv2.checkpoints import LoadReport, adapt_state_dict
 from mmswinv2.checkpoints.position_biases import LINEAR_CPB, TABLE
-from mmswinv2.checkpoints.windows import WINDOW_RECORD
+from mmswinv2.checkpoints.windows import WINDOW_RECORD, per_stage
 from mmswinv2.registry import MODELS
 
 from .auto_windows import resolve_windows
 from .blocks import PatchEmbed, SwinBlock, SwinStage
-from .window_fit import WINDOW_FITS, Window, parse_windows, per_stage
+from .window_fit import WINDOW_FITS, Window, parse_windows
 
 
 @MODELS.register_module()
@@ -60,12 +60,15 @@ class SwinTransformerV2(BaseModule):
             Defaults to -1.
         with_cp (bool | Sequence[bool]): Recompute blocks in the backward pass to save
             memory; one per stage or for all. Defaults to False.
+        checkpoint (str): What ``with_cp`` recomputes: 'block', or 'mlp', which keeps
+            the attention and costs less time. Defaults to 'block'.
         window_fit (str): 'shrink', 'pad' or 'divide', see :func:`fit_axis`. Defaults to
             'shrink', the official rule.
         position_bias (str): 'log_cpb', 'linear_cpb' or 'table', see
             :class:`PositionBias`. A table has the window ``pretrained_window_size``
             ('auto': ``window_size``). Defaults to 'log_cpb'.
-        attention (str): 'auto', 'reference' or 'sdpa'. Defaults to 'auto'.
+        attention (str): Implementation, see :func:`window_attention`. Defaults to
+            'auto'.
         extra_norm_every_n_blocks (int, optional): LayerNorm on the main branch after
             every n blocks of a stage, 6 in H and G (paper, section 3.6). Defaults to
             that of ``arch``, else 0.
@@ -102,6 +105,7 @@ class SwinTransformerV2(BaseModule):
         out_indices: Sequence[int] = (0, 1, 2, 3),
         frozen_stages: int = -1,
         with_cp: bool | Sequence[bool] = False,
+        checkpoint: str = "block",
         window_fit: str = "shrink",
         position_bias: str = "log_cpb",
         attention: str = "auto",
@@ -128,6 +132,8 @@ class SwinTransformerV2(BaseModule):
             raise ValueError(
                 f"with_cp={with_cp!r}: expected a bool or {num_stages}, one per stage"
             )
+        if checkpoint not in ("block", "mlp"):
+            raise ValueError(f"checkpoint={checkpoint!r}: expected 'block' or 'mlp'")
         window_size = resolve_windows(
             window_size, auto_windows, arch=sizes, attention=attention, with_cp=with_cp
         )
@@ -156,6 +162,7 @@ class SwinTransformerV2(BaseModule):
                 window_fit=window_fit,
                 position_bias=position_bias,
                 with_cp=with_cp[i],
+                checkpoint=checkpoint,
                 extra_norm_every_n_blocks=sizes.extra_norm_every_n_blocks,
                 num_heads=sizes.num_heads[i],
                 mlp_ratio=mlp_ratio,
@@ -283,7 +290,9 @@ class SwinTransformerV2(BaseModule):
             state_dict, prefix, local_metadata, strict, *lists
         )
         self.loaded = report
-        print_log(self._report(prefix.rstrip(".") or "the backbone"), logger="current")
+        where = prefix.rstrip(".") or "the backbone"
+        text = report.describe(where, self.window_size, self.pretrained_window_size)
+        print_log(text, logger="current")
 
     def _adopt_windows(self, report: LoadReport) -> None:
         if report.windows is None:
@@ -309,23 +318,6 @@ class SwinTransformerV2(BaseModule):
                 logger="current",
                 level=logging.WARNING,
             )
-
-    def _report(self, where: str) -> str:
-        loaded = self.loaded
-        before = [window for window, _ in loaded.windows or ()] or self.window_size
-        windows = ", ".join(
-            f"{per_stage([old])} -> {per_stage([new])}"
-            for old, new in zip(before, self.window_size)
-        )
-        absent = sorted({name.rsplit(".", 1)[0] for name in loaded.absent})
-        return (
-            f"Loaded {loaded.layout} Swin V2 weights into {where}: "
-            f"all {loaded.expected} tensors\n"
-            f"  not in it: {', '.join(absent) or 'nothing'}; "
-            f"ignored: {', '.join(loaded.ignored) or 'nothing'}\n"
-            f"  window per stage: {windows}; "
-            f"normaliser {per_stage(self.pretrained_window_size)}"
-        )
 
     # Training
 

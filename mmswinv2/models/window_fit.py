@@ -74,11 +74,6 @@ def parse_windows(
     raise fail()
 
 
-def per_stage(windows: Sequence[Window]) -> str:
-    """Windows in short: '16, 16, 16, 8'; rectangles as '16x8'."""
-    return ", ".join(str(h) if h == w else f"{h}x{w}" for h, w in windows)
-
-
 def is_int(value: object) -> bool:
     """Whether a value is an integer; True and False are none."""
     return isinstance(value, int) and not isinstance(value, bool)

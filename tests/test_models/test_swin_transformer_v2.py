@@ -163,6 +163,25 @@ def test_checkpointing_saves_memory_and_keeps_gradients(with_cp, trained_like):
         torch.testing.assert_close(grad, value, rtol=1e-3, atol=1e-5)
 
 
+def test_recomputing_the_mlps_alone_lies_between_all_and_nothing(
+    trained_like,
+):
+    image = torch.randn(1, 3, 64, 64)
+    options = ({}, dict(checkpoint="mlp"), dict(checkpoint="block"))
+    kept, grads = [], []
+    for option in options:
+        model = trained_like(SwinTransformerV2("nano", with_cp=bool(option), **option))
+        saved, maps = saved_bytes(model, image)
+        sum(out.square().sum() for out in maps).backward()
+        kept.append(saved)
+        grads.append([p.grad for p in model.parameters()])
+    plain, mlp, block = kept
+    assert block < 0.8 * mlp
+    assert mlp < 0.7 * plain
+    for grad, value in zip(grads[1], grads[0], strict=True):
+        torch.testing.assert_close(grad, value, rtol=1e-3, atol=1e-5)
+
+
 def test_checkpointing_trains_the_first_block_behind_a_frozen_stem():
     model = SwinTransformerV2("nano", frozen_stages=0, with_cp=True)
     sum(out.sum() for out in model(torch.rand(1, 3, 32, 32))).backward()
