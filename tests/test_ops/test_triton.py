@@ -1,0 +1,175 @@
+"""The Triton kernels on a GPU, or where there is none in Triton's interpreter."""
+
+import os
+
+import pytest
+import torch
+
+GPU = torch.cuda.is_available()
+if not GPU:
+    os.environ["TRITON_INTERPRET"] = "1"  # read where kernels are defined
+pytest.importorskip("triton", reason="needs the package triton")
+
+from mmswinv2.ops.window_attention import triton_attention  # noqa: E402
+from mmswinv2.ops.window_attention.reference import (  # noqa: E402
+    reference_window_attention,
+)
+
+# (map, window, shift): windows of one tile, then of several; padded, wrapped, or both,
+# also in the last but one window; rectangles; maps smaller than the window
+ONE_TILE = [
+    ((8, 8), (4, 4), (0, 0)),
+    ((9, 9), (8, 8), (4, 4)),
+    ((17, 9), (8, 8), (4, 4)),
+    ((6, 13), (3, 5), (1, 2)),
+    ((1, 6), (1, 4), (0, 2)),
+    ((3, 3), (8, 8), (0, 0)),
+]
+SEVERAL_TILES = [
+    ((20, 10), (10, 10), (5, 0)),
+    ((13, 16), (9, 8), (0, 0)),
+    ((3, 40), (3, 27), (1, 13)),
+    ((9, 7), (14, 7), (0, 3)),
+    ((5, 13), (5, 13), (0, 0)),
+]
+CASES = ONE_TILE + SEVERAL_TILES
+
+
+def make_inputs(size, window, dtype=torch.float32, heads=2, channels=16, seed=0):
+    """Logits of the first head are bounded well, those of the last are not."""
+    torch.manual_seed(seed)
+    qkv = torch.randn(2, *size, 3 * heads * channels).to(dtype)
+    table = 16 * torch.rand(heads, 2 * window[0] - 1, 2 * window[1] - 1)
+    inputs = qkv, table, torch.linspace(5, 80, heads)
+    return [x.cuda() for x in inputs] if GPU else inputs
+
+
+def run(qkv, table, scale, window, shift):
+    """Output and gradients of q, k, v, table and scale."""
+    torch.manual_seed(1)
+    inputs = qkv, table, scale, window, shift
+    out, lse = triton_attention.triton_forward(*inputs)
+    grad_out = torch.randn(out.shape).to(out)
+    grads = triton_attention.triton_backward(grad_out, *inputs, out, lse)
+    return out, *grads[0].chunk(3, -1), *grads[1:]
+
+
+def expected(qkv, table, scale, window, shift):
+    torch.manual_seed(1)
+    inputs = [x.double().requires_grad_() for x in (qkv, table, scale)]
+    out = reference_window_attention(*inputs, window, shift, 0.0)
+    grad_out = torch.randn(out.shape).to(qkv).double()
+    grads = torch.autograd.grad(out, inputs, grad_out)
+    return out.detach(), *grads[0].chunk(3, -1), *grads[1:]
+
+
+def assert_near(results, references, tolerance):
+    names = "out", "q", "k", "v", "table", "scale"
+    for name, result, reference in zip(names, results, references, strict=True):
+        error = (result - reference).norm() / reference.norm()
+        assert error < tolerance, f"{name}: relative error {error:.1e}"
+
+
+@pytest.mark.parametrize(("size", "window", "shift"), CASES)
+def test_values_and_all_gradients_are_those_of_the_reference(size, window, shift):
+    inputs = *make_inputs(size, window), window, shift
+    assert_near(run(*inputs), expected(*inputs), 2e-5)
+
+
+@pytest.mark.parametrize(("size", "window", "shift"), [CASES[1], CASES[6]])
+def test_half_precision_keeps_logits_and_sums_in_fp32(size, window, shift):
+    inputs = *make_inputs(size, window, torch.float16), window, shift
+    results = run(*inputs)
+    assert [x.dtype for x in results] == 4 * [torch.float16] + 2 * [torch.float32]
+    assert_near(results, expected(*inputs), 2e-2)
+
+
+@pytest.mark.parametrize("channels", [32, 64])
+@pytest.mark.parametrize("case", [ONE_TILE[5], SEVERAL_TILES[4]])
+def test_heads_of_other_widths(channels, case):
+    size, *geometry = case
+    inputs = *make_inputs(size, geometry[0], channels=channels), *geometry
+    assert_near(run(*inputs), expected(*inputs), 2e-5)
+
+
+def test_largest_window_of_the_paper():
+    inputs = *make_inputs((2, 58), (56, 56), heads=1), (56, 56), (0, 28)
+    out, _ = triton_attention.triton_forward(*inputs)
+    reference = reference_window_attention(
+        *(x.double() for x in inputs[:3]), *inputs[3:], 0.0
+    )
+    torch.testing.assert_close(out.double(), reference, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("case", [ONE_TILE[1], SEVERAL_TILES[4]])
+def test_gradients_are_the_same_in_every_run(case):
+    size, *geometry = case
+    inputs = *make_inputs(size, geometry[0]), *geometry
+    for first, second in zip(run(*inputs), run(*inputs), strict=True):
+        assert torch.equal(first, second)
+
+
+@pytest.mark.parametrize("case", [ONE_TILE[1], SEVERAL_TILES[4]])
+def test_tokens_without_a_direction_get_no_gradient_of_it(case):
+    """1 / length of a zero query or key would overflow fp16."""
+    size, *geometry = case
+    qkv, *rest = make_inputs(size, geometry[0], torch.float16)
+    q, k, _ = qkv.chunk(3, -1)
+    q[:, 0] = 0
+    k[:, :, 1] = 1e-6
+    results = run(qkv, *rest, *geometry)
+    assert all(x.isfinite().all() for x in results)
+    assert not results[1][:, 0].any()
+    assert not results[2][:, :, 1].any()
+    assert_near(results, expected(qkv, *rest, *geometry), 2e-2)
+
+
+def test_bias_gradient_of_few_heads_at_a_time(monkeypatch):
+    size, *geometry = SEVERAL_TILES[4]
+    inputs = *make_inputs(size, geometry[0], heads=3), *geometry
+    grad_table = run(*inputs)[4]
+    monkeypatch.setattr(triton_attention, "SCRATCH_BYTES", 2 * 4 * 65**2)
+    torch.testing.assert_close(run(*inputs)[4], grad_table)
+
+
+def test_inputs_and_gradients_may_be_views():
+    size, *geometry = ONE_TILE[1]
+    qkv, table, scale = make_inputs(size, geometry[0])
+    inputs = qkv, table, scale, *geometry
+    views = qkv.transpose(1, 2).contiguous().transpose(1, 2), table.mT.contiguous().mT
+    out, lse = triton_attention.triton_forward(*views, scale, *geometry)
+    ones = torch.ones_like(out[0, 0, 0, :1])
+    grads = triton_attention.triton_backward(
+        ones.expand_as(out), *views, scale, *geometry, out, lse
+    )
+    dense = triton_attention.triton_backward(
+        torch.ones_like(out), *inputs, *triton_attention.triton_forward(*inputs)
+    )
+    for grad, other in zip(grads, dense, strict=True):
+        assert torch.equal(grad, other)
+
+
+@pytest.mark.parametrize(
+    ("qkv", "dropout", "reason"),
+    [
+        (torch.zeros(1, 4, 4, 96), 0.1, "no dropout"),
+        (torch.zeros(1, 4, 4, 3 * 2 * 24), 0.0, "channels per head, got 24"),
+        (torch.zeros(1, 4, 4, 96, dtype=torch.float64), 0.0, "got torch.float64"),
+        (torch.zeros(1).expand(1, 2**14, 2**13, 96), 0.0, "2**31 or more"),
+    ],
+)
+def test_says_why_it_cannot_run(qkv, dropout, reason, monkeypatch):
+    monkeypatch.setenv("TRITON_INTERPRET", "1")
+    table, scale = torch.zeros(2, 7, 7), torch.ones(2)
+    assert reason in triton_attention.supported(qkv, table, scale, (4, 4), dropout)
+    fine = torch.zeros(1, 4, 4, 96)
+    assert triton_attention.supported(fine, table, scale, (4, 4), 0.0) is None
+
+
+def test_says_that_triton_or_a_gpu_is_missing(monkeypatch):
+    qkv, table, scale = (x.cpu() for x in make_inputs((4, 4), (4, 4)))
+    inputs = qkv, table, scale, (4, 4), 0.0
+    monkeypatch.delenv("TRITON_INTERPRET", raising=False)
+    assert "CUDA" in triton_attention.supported(*inputs)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    assert "not installed" in triton_attention.supported(*inputs)
