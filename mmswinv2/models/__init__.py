@@ -2,6 +2,7 @@
 
 from mmswinv2.architectures import ARCHITECTURES
 
+from .global_attention import GlobalAttention
 from .swin_transformer_v2 import SwinTransformerV2
 
-__all__ = ["ARCHITECTURES", "SwinTransformerV2"]
+__all__ = ["ARCHITECTURES", "GlobalAttention", "SwinTransformerV2"]
