@@ -1,0 +1,11 @@
+_base_ = "./htc++_swinv2-b-p4-w32-in22k_fpn_64xb1-instaboost-lsj-3x_coco.py"
+
+# For those who have no pixel maps of COCO-Stuff
+model = dict(roi_head=dict(semantic_head=None, semantic_roi_extractor=None))
+train_pipeline = _base_.train_pipeline
+train_pipeline[2].with_seg = False
+train_dataloader = dict(
+    dataset=dict(
+        data_prefix=dict(_delete_=True, img="train2017/"), pipeline=train_pipeline
+    )
+)

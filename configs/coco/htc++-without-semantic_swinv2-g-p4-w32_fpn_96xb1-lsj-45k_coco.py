@@ -1,0 +1,11 @@
+_base_ = "./htc++_swinv2-g-p4-w32_fpn_96xb1-lsj-45k_coco.py"
+
+# For those who have no pixel maps of COCO-Stuff
+model = dict(roi_head=dict(semantic_head=None, semantic_roi_extractor=None))
+train_pipeline = _base_.train_pipeline
+train_pipeline[1].with_seg = False
+train_dataloader = dict(
+    dataset=dict(
+        data_prefix=dict(_delete_=True, img="train2017/"), pipeline=train_pipeline
+    )
+)

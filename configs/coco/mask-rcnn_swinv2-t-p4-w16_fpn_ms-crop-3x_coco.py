@@ -1,0 +1,14 @@
+_base_ = [
+    "../_base_/models/mask-rcnn_swinv2.py",
+    "../_base_/datasets/coco_instance_ms-crop.py",
+    "../_base_/schedules/3x.py",
+    "../_base_/default_runtime_det.py",
+]
+
+# ImageNet-1K, 256 px, window 16 (8 in the last stage)
+checkpoint = "swinv2://tiny-w16-256"
+model = dict(
+    backbone=dict(
+        window_size=16, init_cfg=dict(type="Pretrained", checkpoint=checkpoint)
+    )
+)

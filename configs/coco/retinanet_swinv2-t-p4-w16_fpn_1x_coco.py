@@ -1,0 +1,10 @@
+_base_ = [
+    "../_base_/models/retinanet_swinv2.py",
+    "../_base_/datasets/coco_detection.py",
+    "../_base_/schedules/1x.py",
+    "../_base_/default_runtime_det.py",
+]
+
+# ImageNet-1K, 256 px, window 16 (8 in the last stage)
+checkpoint = "swinv2://tiny-w16-256"
+model = dict(backbone=dict(init_cfg=dict(type="Pretrained", checkpoint=checkpoint)))
