@@ -1,44 +1,86 @@
 """Every config builds, decays what it should, and stands in its table."""
 
+import copy
 import re
+from dataclasses import replace
+from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 import torch
 from mmengine.config import Config
-from mmengine.optim import build_optim_wrapper
+from mmengine.optim import OptimWrapper, build_optim_wrapper
 from mmengine.registry import (
     DATASETS,
     HOOKS,
     METRICS,
+    MODELS,
     PARAM_SCHEDULERS,
     TRANSFORMS,
     VISUALIZERS,
     init_default_scope,
 )
-from tiny import ROOT, build_model, fresh_globals
+from tiny import ROOT, fresh_globals
 from torch import nn
 
 from mmswinv2.architectures import ARCHITECTURES
 from mmswinv2.checkpoints.zoo import find_entry
+from mmswinv2.models.window_fit import fit_axis
 
 CONFIGS = sorted(ROOT.glob("configs/[!_]*/*.py"))
 
-# <model>_<backbone>-<size>-p4-w<window>_fpn_<schedule>_<data>
+SIZE = "(nano|[tsblhg])-p4"
+# <model>_<backbone>-<size>-p4-w<window>[-<pre-training>][_fpn]_
+# [<GPUs>xb<batch>-][<augmentation>-]<schedule>_<data>
 DET_NAME = (
-    r"(cascade-)?mask-rcnn_swinv2-(nano|t|s|b|l)-p4-w\d+_fpn_"
-    r"((ms-crop-)?\dx_coco|mini-\d+px)"
+    r"((cascade-)?mask-rcnn|retinanet|dino-\dscale|mask2former|"
+    rf"htc(\+\+)?(-without-semantic)?)_swinv2-{SIZE}-w\d+(-in22k)?(_fpn)?_"
+    r"((\d+xb\d-)?(ms-crop-|(instaboost-)?lsj-)?(\dx|\d+[ek])_coco|mini-\d+px)"
 )
 # <backbone>-<size>-p4-w<window>[-<pre-training>-pre]_<model>_<schedule>_<data>-<crop>
 SEG_NAME = (
-    r"swinv2-(nano|t|s|b|l)-p4-w\d+(-in1k-\d+-pre)?_upernet_"
-    r"(\dxb\d-\d+k_ade20k-\d+x\d+|mini-\d+px)"
+    rf"swinv2-{SIZE}-w\d+(-(in1k|(simmim-|in)22k)-\d+-pre)?_(upernet|mask2former)_"
+    r"(\d+xb\d-\d+k_ade20k-\d+x\d+(-to-\d+x\d+)?|mini-\d+px)"
 )
+# Parameters in millions. Swin V1's with the same heads, where it has them: V2 adds the
+# small networks of the position bias, 0.1 to 0.3 %. UPerNet, Mask R-CNN, Cascade: V1's
+# READMEs; HTC++: V1's paper, table 2; Mask2Former: its paper.
+PARAMETERS = {
+    r"mask-rcnn_swinv2-t": 48,
+    r"mask-rcnn_swinv2-s": 69,
+    r"mask-rcnn_swinv2-b": 107,
+    r"cascade-mask-rcnn_swinv2-t": 86,
+    r"cascade-mask-rcnn_swinv2-s": 107,
+    r"cascade-mask-rcnn_swinv2-b": 145,
+    r"htc\+\+_swinv2-b": 160,
+    r"htc\+\+_swinv2-l": 284,
+    r"mask2former_swinv2-b": 107,
+    r"mask2former_swinv2-l": 216,
+    r"dino-5scale_swinv2-l": 218,
+    r"swinv2-t\S+_upernet": 60,
+    r"swinv2-s\S+_upernet": 81,
+    r"swinv2-b\S+_upernet": 121,
+    r"swinv2-l\S+_upernet": 234,
+    r"swinv2-b\S+_mask2former": 107,
+    r"swinv2-l\S+_mask2former": 216,
+}
+# Of the backbone: section 3.6 of the paper (H: 658 M with its classifier), hub (SimMIM)
+BACKBONES = dict(t=28, s=50, b=88, l=197, h=655, g=3000)
+
+
+@cache
+def parse(path: Path) -> Config:
+    return Config.fromfile(path)
+
+
+def load(path: Path) -> Config:
+    return copy.deepcopy(parse(path))
 
 
 @pytest.fixture(params=CONFIGS, ids=lambda path: path.stem)
 def cfg(request: pytest.FixtureRequest) -> Config:
-    return Config.fromfile(request.param)
+    return load(request.param)
 
 
 def without_weights(cfg: Config) -> Config:
@@ -48,24 +90,35 @@ def without_weights(cfg: Config) -> Config:
 
 def test_there_are_configs() -> None:
     """The tests below are not vacuous."""
-    assert len(CONFIGS) >= 6
+    assert len(CONFIGS) >= 50
 
 
 def test_name_and_size(cfg: Config) -> None:
-    """OpenMMLab's grammar; the window in the name; a file says only what is its own."""
+    """OpenMMLab's grammar; what the name says is so; a file says only its own."""
     path = Path(cfg.filename)
     grammar = DET_NAME if cfg.default_scope == "mmdet" else SEG_NAME
     assert re.fullmatch(grammar, path.stem)
     window = int(re.search(r"-w(\d+)", path.stem)[1])
     assert cfg.model.backbone.window_size == window
     assert cfg.model.backbone.type == "mmswinv2.SwinTransformerV2"
+    size = re.search(r"swinv2-(\w+)-", path.stem)[1]
+    assert cfg.model.backbone.arch.startswith(size)
     if path.parent.name != "mini":
         assert len(path.read_text().splitlines()) <= 40
+    if gpus := re.search(r"_(\d+)xb(\d+)", path.stem):
+        assert cfg.train_dataloader.batch_size == int(gpus[2])
+        batch = int(gpus[1]) * int(gpus[2])
+        assert cfg.auto_scale_lr.base_batch_size == batch
+    if crop := re.search(r"ade20k-(\d+)x", path.stem):
+        assert cfg.model.data_preprocessor.size == (int(crop[1]),) * 2
+        assert cfg.train_pipeline[3].crop_size == (int(crop[1]),) * 2
 
 
 def test_model_and_no_decay(cfg: Config) -> None:
     """Norms, biases, cpb_mlp and logit_scale are not decayed; other weights are."""
-    model = build_model(without_weights(cfg))
+    init_default_scope(cfg.default_scope)
+    with torch.device("meta"):
+        model = MODELS.build(without_weights(cfg).model)
     wrapper = build_optim_wrapper(model, cfg.optim_wrapper)
     decays = {
         id(parameter): group["weight_decay"]
@@ -79,19 +132,68 @@ def test_model_and_no_decay(cfg: Config) -> None:
         if isinstance(module, norms)
         for parameter in module.parameters()
     }
+    keys = {"cpb_mlp", "logit_scale"}
+    custom = cfg.optim_wrapper.get("paramwise_cfg", {}).get("custom_keys", {})
+    keys |= {key for key, value in custom.items() if value.get("decay_mult") == 0}
+    decay = cfg.optim_wrapper.optimizer.weight_decay
     decayed = 0
     for name, parameter in model.named_parameters():
-        exempt = (
-            parameter.ndim == 1
-            or id(parameter) in of_norms
-            or "cpb_mlp" in name
-            or "logit_scale" in name
-        )
-        assert decays[id(parameter)] == (0 if exempt else 0.05), name
+        exempt = parameter.ndim == 1 or id(parameter) in of_norms
+        exempt = exempt or any(key in name for key in keys)
+        assert decays[id(parameter)] == (0 if exempt else decay), name
         decayed += not exempt
     assert decayed > 50
     for part in ("q_bias", "v_bias", "logit_scale", "cpb_mlp.0.weight", "norm1.weight"):
         assert any(name.endswith(part) for name, _ in model.named_parameters())
+    check_parameters(Path(cfg.filename).stem, model)
+
+
+def check_parameters(name: str, model: nn.Module) -> None:
+    """Within 1 % of published numbers, themselves rounded to a million."""
+
+    def millions(module: nn.Module) -> float:
+        return sum(p.numel() for p in module.parameters()) / 1e6
+
+    for pattern, expected in PARAMETERS.items():
+        if re.match(pattern, name):
+            assert millions(model) == pytest.approx(expected, rel=0.01)
+    if (size := re.search(r"swinv2-(\w)-", name)) and size[1] in BACKBONES:
+        # published with the classifier, 0.8 M (T) to 1.5 M (L)
+        backbone = millions(model.backbone)
+        assert backbone == pytest.approx(BACKBONES[size[1]], rel=0.01, abs=1.9)
+
+
+def test_rates_of_layers() -> None:
+    """0.95 per layer for T on ADE20K (paper); a tenth under HTC++ and DETRs."""
+    rates = {}
+    for path in CONFIGS:
+        cfg = load(path)
+        paramwise = cfg.optim_wrapper.get("paramwise_cfg", {})
+        factor = paramwise.get("custom_keys", {}).get("backbone", {}).get("lr_mult", 1)
+        rates[path.stem] = (paramwise.get("layer_decay_rate", 1), factor)
+    for name, (layer, backbone) in rates.items():
+        ablation = re.match(r"swinv2-[ts]\S+_upernet_8xb2", name)
+        assert layer == (0.95 if ablation else 1), name
+        tenth = re.search(r"htc\+\+|dino|mask2former", name)
+        assert backbone == (0.1 if tenth else 1), name
+
+
+def number_of_classes(model: dict) -> int:
+    if "panoptic_head" in model:
+        return model.panoptic_head.num_things_classes
+    if "roi_head" not in model:
+        return (model.get("decode_head") or model.bbox_head).num_classes
+    masks = model.roi_head.mask_head
+    return (masks[0] if isinstance(masks, list) else masks).num_classes
+
+
+def build_transform(transform: dict) -> None:
+    """Build it, or be told what to install: one package is optional."""
+    if transform.type == "InstaBoost" and not find_spec("instaboostfast"):
+        with pytest.raises(ImportError, match="pip install instaboostfast"):
+            TRANSFORMS.build(transform)
+    else:
+        TRANSFORMS.build(transform)
 
 
 def test_parts(cfg: Config) -> None:
@@ -100,21 +202,22 @@ def test_parts(cfg: Config) -> None:
     metainfo = []
     for split in ("train", "val", "test"):
         dataset = cfg[f"{split}_dataloader"].dataset
-        metainfo.append(DATASETS.build(dict(dataset, lazy_init=True)).metainfo)
+        metainfo.append(
+            DATASETS.build(dict(dataset, lazy_init=True, pipeline=[])).metainfo
+        )
         for transform in dataset.pipeline:
-            TRANSFORMS.build(transform)
+            build_transform(transform)
     assert metainfo[0] == metainfo[1] == metainfo[2]
-    heads = cfg.model.get("decode_head") or cfg.model.roi_head.mask_head
-    assert heads.num_classes == len(metainfo[0]["classes"])
+    assert number_of_classes(cfg.model) == len(metainfo[0]["classes"])
     for transform in cfg.tta_pipeline:
         TRANSFORMS.build(transform)
     assert cfg.tta_model.type in ("DetTTAModel", "SegTTAModel")
 
-    wrapper = build_optim_wrapper(nn.Linear(2, 2), cfg.optim_wrapper)
+    wrapper = OptimWrapper(torch.optim.SGD(nn.Linear(2, 2).parameters(), lr=1.0))
     for scheduler in cfg.param_scheduler:
         kwargs = dict(epoch_length=10) if scheduler.get("convert_to_iter_based") else {}
         PARAM_SCHEDULERS.build(dict(scheduler, optimizer=wrapper, **kwargs))
-    assert cfg.auto_scale_lr == dict(enable=False, base_batch_size=16)
+    assert cfg.auto_scale_lr.enable is False
     with fresh_globals():
         init_default_scope(cfg.default_scope)
         VISUALIZERS.build(dict(cfg.visualizer, vis_backends=None))
@@ -142,17 +245,52 @@ def test_schedule_is_whole(cfg: Config) -> None:
     [path for path in CONFIGS if path.parent.name != "mini"],
     ids=lambda p: p.stem,
 )
-def test_published_settings(path: Path) -> None:
-    """Batch 16, published weights by name, and the paper's learning rates."""
-    cfg = Config.fromfile(path)
-    init_cfg = cfg.model.backbone.init_cfg
-    assert init_cfg.type == "Pretrained"
-    assert find_entry(init_cfg.checkpoint).architecture == ARCHITECTURES["tiny"]
-    assert cfg.train_dataloader.batch_size * 8 == 16
-    rate = 1e-4 if cfg.default_scope == "mmdet" else 4e-5
-    optimizer = cfg.optim_wrapper.optimizer
-    assert (optimizer.type, optimizer.lr) == ("AdamW", rate)
-    assert cfg.model.backbone.arch == "tiny"
+def test_published_weights(path: Path) -> None:
+    """By name, of the right size, data and resolution; G has none."""
+    cfg = load(path)
+    backbone = cfg.model.backbone
+    if backbone.arch == "giant":
+        assert backbone.get("init_cfg") is None
+        return
+    assert backbone.init_cfg.type == "Pretrained"
+    entry = find_entry(backbone.init_cfg.checkpoint)
+    expected = ARCHITECTURES[backbone.arch]
+    if backbone.arch == "huge":
+        expected = replace(expected, extra_norm_every_n_blocks=0)
+        assert backbone.extra_norm_every_n_blocks == 0
+    assert entry.architecture == expected
+    assert ("22k" in entry.name) == (backbone.arch not in ("tiny", "small"))
+    if given := re.search(r"-(in1k|in22k|simmim-22k)-(\d+)-pre", path.stem):
+        assert entry.image_size == int(given[2])
+    if path.stem.startswith("cascade-mask-rcnn_swinv2-t") or "t-p4-w20" in path.stem:
+        assert entry.name == "tiny-w8-256"  # the paper's table 1
+
+
+@pytest.mark.parametrize(
+    ("pattern", "rate", "batch", "decay"),
+    [
+        (r"(cascade-)?mask-rcnn|retinanet|htc(-without-semantic)?_", 1e-4, 16, 0.05),
+        (r"htc\+\+\S+-3x", 4e-4, 64, 0.05),
+        (r"htc\+\+\S+-45k", 6e-4, 96, 0.05),
+        (r"dino", 1e-4, 16, 1e-4),
+        (r"mask2former|swinv2\S+mask2former", 1e-4, 16, 0.05),
+        (r"swinv2-[ts]\S+upernet", 4e-5, 16, 0.05),
+        (r"swinv2-[bl]\S+upernet", 6e-5, 64, 0.05),
+        (r"swinv2-[hg]\S+upernet", 4e-5, 32, 0.05),
+    ],
+)
+def test_published_settings(
+    pattern: str, rate: float, batch: int, decay: float
+) -> None:
+    """Rate, batch and weight decay: the paper's, DINO's and Mask2Former's."""
+    paths = [p for p in CONFIGS if re.match(pattern, p.stem) and "mini" not in p.stem]
+    assert paths
+    for path in paths:
+        cfg = load(path)
+        optimizer = cfg.optim_wrapper.optimizer
+        found = (optimizer.type, optimizer.lr, optimizer.weight_decay)
+        assert found == ("AdamW", rate, decay), path
+        assert cfg.auto_scale_lr.base_batch_size == batch, path
 
 
 @pytest.mark.parametrize("name", ["coco", "ade20k"])
@@ -160,22 +298,53 @@ def test_tables(name: str) -> None:
     """Each config has its row, and each link in a table leads to a file."""
     folder = ROOT / "configs" / name
     text = (folder / "README.md").read_text()
-    links = set(re.findall(r"\]\(([\w.-]+\.py)\)", text))
+    links = set(re.findall(r"\]\(([\w.+-]+\.py)\)", text))
     assert links == {path.name for path in folder.glob("*.py")}
 
 
 def test_one_guard_import() -> None:
     """Without the package every config fails with ImportError, which names it."""
     for path in CONFIGS:
-        cfg = Config.fromfile(path)
+        cfg = load(path)
         expected = dict(imports=["mmswinv2"], allow_failed_imports=False)
         assert cfg.custom_imports == expected
+
+
+def test_large_windows_shrink_where_they_must() -> None:
+    """Stage 4 of UPerNet with window 40: one window over its 20 x 20 tokens, no shift.
+
+    So no window per stage is written: [40, 40, 40, 20] gives the same features.
+    """
+    name = "swinv2-l-p4-w40-in22k-192-pre_upernet_16xb4-40k_ade20k-640x640.py"
+    cfg = load(ROOT / "configs/ade20k" / name)
+    for stage, tokens in enumerate([160, 80, 40, 20]):
+        window = cfg.model.backbone.window_size
+        used = fit_axis(tokens, window, shifted=True, fit="shrink")
+        assert used == ((40, 20), (40, 20), (40, 0), (20, 0))[stage]
+        assert used == fit_axis(
+            tokens, (40, 40, 40, 20)[stage], shifted=True, fit="shrink"
+        )
+
+
+def test_windows_of_tests() -> None:
+    """What the paper tests at other windows than it trained: 32 -> 48, 40 -> 56."""
+    found = {}
+    for path in CONFIGS:
+        (hook,) = load(path).custom_hooks
+        if window := hook.get("test_window_size"):
+            found.setdefault(window, []).append(path.stem)
+    assert {name.split("_")[0] for name in found[48]} == {
+        "htc++",
+        "htc++-without-semantic",
+    }
+    assert found[56] == ["swinv2-g-p4-w40_upernet_32xb1-80k_ade20k-640x640-to-896x896"]
+    assert found.keys() == {48, 56}
 
 
 def test_ms_crop_scales() -> None:
     """Short sides of 480 to 800 px, long sides of at most 1333 (paper)."""
     path = ROOT / "configs/_base_/datasets/coco_instance_ms-crop.py"
-    resize = Config.fromfile(path).train_pipeline[3].transforms[0][0]
+    resize = load(path).train_pipeline[3].transforms[0][0]
     shorts, longs = zip(*resize.scales)
     assert (min(shorts), max(shorts), set(longs)) == (480, 800, {1333})
     assert torch.tensor(shorts).diff().unique().tolist() == [32]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import logging
 import os
@@ -132,7 +133,8 @@ def check_model(cfg: Config, *, trained: str | None = None) -> None:
         _check_training_state(trained)
     init_default_scope(cfg.default_scope)
     with _quiet():
-        model: nn.Module = MODELS.build(cfg.model)
+        # a copy: some of mmdet's models write into their configs
+        model: nn.Module = MODELS.build(copy.deepcopy(cfg.model))
         if trained is not None:
             load_trained_weights(model, trained)
             return

@@ -1,0 +1,156 @@
+"""One iteration of every family of configs, and its evaluation, at a reduced size.
+
+Data, pipelines, losses, optimizer and metrics are the configs' own; sizes in px are an
+eighth, the backbone is 'nano' and transformer heads have one layer.
+"""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from mmengine.config import Config, ConfigDict
+from pycocotools.coco import COCO
+from tiny import ROOT, Tool, load_script
+
+REDUCTION = 8
+CHANNELS = [32, 64, 128, 256]  # of nano
+SIZES = ("scale", "scales", "crop_size", "size", "stride")
+FAMILIES = [
+    "mask-rcnn_swinv2-t-p4-w16_fpn_1x_coco",
+    "cascade-mask-rcnn_swinv2-t-p4-w32_fpn_ms-crop-3x_coco",
+    "retinanet_swinv2-t-p4-w16_fpn_1x_coco",
+    "dino-4scale_swinv2-t-p4-w16_8xb2-12e_coco",
+    "dino-5scale_swinv2-l-p4-w16-in22k_8xb2-12e_coco",
+    "mask2former_swinv2-t-p4-w16_8xb2-lsj-50e_coco",
+    "htc_swinv2-b-p4-w16-in22k_fpn_ms-crop-3x_coco",
+    "htc++_swinv2-g-p4-w32_fpn_96xb1-lsj-45k_coco",
+    "htc++-without-semantic_swinv2-g-p4-w32_fpn_96xb1-lsj-45k_coco",
+    "swinv2-t-p4-w20-in1k-256-pre_upernet_8xb2-160k_ade20k-512x512",
+    "swinv2-g-p4-w40_upernet_32xb1-80k_ade20k-640x640-to-896x896",
+    "swinv2-b-p4-w20-in22k-192-pre_mask2former_8xb2-160k_ade20k-640x640",
+]
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Mini data, with the pixel maps of things and stuff."""
+    root = tmp_path_factory.mktemp("data") / "mini"
+    load_script("tools/dataset_converters/make_mini.py").make_mini(
+        root, train=2, val=2, size=128
+    )
+    coco = COCO(str(root / "coco/annotations/instances_train2017.json"))
+    folder = root / "coco/stuffthingmaps/train2017"
+    folder.mkdir(parents=True)
+    for image in coco.loadImgs(coco.getImgIds()):
+        labels = np.full((image["height"], image["width"]), 255, np.uint8)
+        labels[: image["height"] // 2] = 156  # sky-other, one of stuff's
+        for annotation in coco.loadAnns(coco.getAnnIds(image["id"])):
+            labels[coco.annToMask(annotation) > 0] = annotation["category_id"] - 1
+        cv2.imwrite(str(folder / image["file_name"].replace(".jpg", ".png")), labels)
+    return root
+
+
+def find(name: str) -> Path:
+    folder = "ade20k" if "ade20k" in name else "coco"
+    return ROOT / "configs" / folder / f"{name}.py"
+
+
+def reduce_sizes(node: object, key: str = "") -> object:
+    """Sizes in px at an eighth, wherever they are in a pipeline."""
+    if isinstance(node, dict):
+        return ConfigDict({k: reduce_sizes(v, k) for k, v in node.items()})
+    if isinstance(node, (list, tuple)):
+        return type(node)(reduce_sizes(v, key) for v in node)
+    return max(node // REDUCTION, 1) if key in SIZES and isinstance(node, int) else node
+
+
+def reduce(cfg: Config) -> Config:
+    """The config at a size for one CPU core."""
+    for split in ("train", "val", "test"):
+        loader = cfg[f"{split}_dataloader"]
+        loader.update(num_workers=0, persistent_workers=False)
+        loader.dataset.pipeline = reduce_sizes(loader.dataset.pipeline)
+        if "filter_cfg" in loader.dataset:
+            loader.dataset.filter_cfg.min_size = 2
+    model = cfg.model
+    model.backbone.update(arch="nano", init_cfg=None)
+    model.data_preprocessor = reduce_sizes(model.data_preprocessor)
+    model.test_cfg = reduce_sizes(model.test_cfg)
+    for stage in (model.test_cfg, model.test_cfg.get("rcnn", {})):
+        if "score_thr" in stage:
+            # an untrained model is sure of nothing
+            stage.update(score_thr=0.0, max_per_img=20)
+    if "rpn_head" in model:
+        for proposals in (model.train_cfg.rpn_proposal, model.test_cfg.rpn):
+            proposals.max_per_img = 32
+        stages = model.train_cfg.rcnn
+        for stage in stages if isinstance(stages, list) else [stages]:
+            stage.sampler.num = 32
+    out = [CHANNELS[i] for i in model.backbone.out_indices]
+    necks = model.get("neck", [])
+    for part in (
+        *(necks if isinstance(necks, list) else [necks]),
+        *(model[key] for key in ("decode_head", "panoptic_head") if key in model),
+    ):
+        part.in_channels = out if isinstance(part.in_channels, list) else out[-1]
+    if isinstance(necks, list) and necks:
+        necks[0].num_heads = 8
+    if "auxiliary_head" in model:
+        cfg.train_dataloader.batch_size = 2  # for batch norm, over all GPUs otherwise
+        model.auxiliary_head.in_channels = out[2]
+    heads = model.get("panoptic_head") or model.get("decode_head") or {}
+    if "pixel_decoder" in heads:
+        heads.pixel_decoder.encoder.num_layers = 1
+        heads.transformer_decoder.num_layers = 1
+    if model.type == "DINO":
+        model.encoder.num_layers = model.decoder.num_layers = 1
+        model.num_queries = 50
+    cfg.train_cfg = dict(type="IterBasedTrainLoop", max_iters=1, val_interval=1)
+    cfg.log_processor.by_epoch = False
+    cfg.default_hooks.logger.interval = 1
+    cfg.default_hooks.checkpoint = None
+    return cfg
+
+
+@pytest.fixture
+def train(
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    data: Path,
+    tmp_path: Path,
+) -> Callable[..., str]:
+    """Run tools/train.py with a reduced config; what it prints."""
+    monkeypatch.chdir(tmp_path)
+    tool = Tool(monkeypatch, capfd)
+
+    def run(name: str, change: Callable = lambda cfg: None, ok: bool = True) -> str:
+        cfg = reduce(Config.fromfile(find(name)))
+        change(cfg)
+        cfg.dump("config.py")
+        root = data / ("ade/ADEChallengeData2016" if "ade20k" in name else "coco")
+        args = ("tools/train.py", "config.py", "--cfg-options", f"data_root={root}")
+        return tool(*args) if ok else tool.fails(*args)
+
+    return run
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_trains_and_evaluates(train: Callable[..., str], name: str) -> None:
+    """A finite loss, a finite gradient step, and the metrics of the config."""
+    train(name)
+    (record,) = Path("work_dirs/config").glob("*/vis_data/scalars.json")
+    rows = [json.loads(line) for line in record.read_text().splitlines()]
+    losses = {k: v for k, v in rows[0].items() if "loss" in k}
+    assert np.isfinite(list(losses.values())).all() and losses["loss"] > 0
+    if name.startswith("htc"):
+        assert ("loss_semantic_seg" in losses) == ("without" not in name)
+    if "ade20k" in name:
+        metrics = {"mIoU"}
+    else:
+        metrics = {"coco/bbox_mAP"}
+        if not name.startswith(("retinanet", "dino")):
+            metrics.add("coco/segm_mAP")
+    assert metrics <= rows[-1].keys()
