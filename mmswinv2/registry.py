@@ -8,6 +8,7 @@ import statement: mmengine imports this file and then the ``locations``.
 from mmengine.registry import HOOKS as MMENGINE_HOOKS
 from mmengine.registry import MODELS as MMENGINE_MODELS
 from mmengine.registry import OPTIM_WRAPPER_CONSTRUCTORS as MMENGINE_CONSTRUCTORS
+from mmengine.registry import STRATEGIES as MMENGINE_STRATEGIES
 from mmengine.registry import Registry
 
 MODELS = Registry(
@@ -19,6 +20,12 @@ HOOKS = Registry(
 OPTIM_WRAPPER_CONSTRUCTORS = Registry(
     "optimizer wrapper constructor",
     parent=MMENGINE_CONSTRUCTORS,
+    scope="mmswinv2",
+    locations=["mmswinv2.engine"],
+)
+STRATEGIES = Registry(
+    "strategy",
+    parent=MMENGINE_STRATEGIES,
     scope="mmswinv2",
     locations=["mmswinv2.engine"],
 )

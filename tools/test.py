@@ -11,6 +11,7 @@ import os
 
 import launch  # first: puts the package on the path
 import preflight
+import strategies
 from mmengine.config import Config, ConfigDict
 from mmengine.dist import master_only
 
@@ -36,6 +37,7 @@ def parse_args() -> argparse.Namespace:
 def apply_flags(cfg: Config, args: argparse.Namespace) -> None:
     """Writes what the command line asks for into the config."""
     cfg.load_from = args.checkpoint
+    strategies.drop(cfg)
     if args.work_dir is None:  # beside the config that the training left there
         cfg.work_dir = os.path.join(cfg.work_dir, "test")
     if args.tta:

@@ -10,6 +10,7 @@ import argparse
 
 import launch  # first: puts the package on the path
 import preflight
+import strategies
 from mmengine.config import Config
 from mmengine.runner import find_latest_checkpoint
 
@@ -31,12 +32,20 @@ def parse_args() -> argparse.Namespace:
         metavar="CHECKPOINT",
         help="go on from a checkpoint, or from the latest in the work dir, if any",
     )
+    parser.add_argument(
+        "--strategy",
+        choices=strategies.NAMES,
+        action="append",
+        default=[],
+        help="share parameters or optimizer state among the GPUs of a distributed run",
+    )
     launch.add_arguments(parser)
     return parser.parse_args()
 
 
 def apply_flags(cfg: Config, args: argparse.Namespace) -> None:
     """Writes what the command line asks for into the config."""
+    strategies.apply(cfg, args.strategy)
     if args.amp:
         kind = cfg.optim_wrapper.get("type", "OptimWrapper")
         if kind not in ("OptimWrapper", "AmpOptimWrapper"):
@@ -63,6 +72,7 @@ def main() -> None:
         cfg = launch.load_config(args)
         apply_flags(cfg, args)
         amp = cfg.optim_wrapper.get("type") == "AmpOptimWrapper"
+        strategies.check(cfg)
         preflight.check_device(cfg, amp=amp)
         if launch.is_first_process():
             preflight.check_data(cfg, "train")

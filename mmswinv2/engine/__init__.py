@@ -1,6 +1,13 @@
-"""Hooks and optimizer constructors, registered under the scope ``mmswinv2``."""
+"""Hooks, optimizer constructors and strategies, under the scope ``mmswinv2``."""
 
+from .fsdp import FSDPStrategy
 from .layer_decay import LayerDecayOptimWrapperConstructor
 from .window_transfer_hook import WindowResolutionTransferHook
+from .zero import ZeRO1Strategy
 
-__all__ = ["LayerDecayOptimWrapperConstructor", "WindowResolutionTransferHook"]
+__all__ = [
+    "FSDPStrategy",
+    "LayerDecayOptimWrapperConstructor",
+    "WindowResolutionTransferHook",
+    "ZeRO1Strategy",
+]

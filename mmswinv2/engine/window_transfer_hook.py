@@ -7,12 +7,14 @@ from mmengine.model import is_model_wrapper
 from mmengine.runner import EpochBasedTrainLoop, Runner
 from torch import nn
 
+from mmswinv2.checkpoints.windows import per_stage
 from mmswinv2.models.swin_transformer_v2 import SwinTransformerV2
-from mmswinv2.models.window_fit import Window, parse_windows, per_stage
+from mmswinv2.models.window_fit import Window, parse_windows
 from mmswinv2.models.window_transfer import StageTransfer, stage_transfers
 from mmswinv2.registry import HOOKS
 
 from .bias_maps import draw_bias_maps
+from .fsdp import is_sharded
 from .resolution import FixedSizes, image_sizes, resize_batch
 from .window_schedule import Step, check_windows, parse_schedule, step_at
 
@@ -105,7 +107,7 @@ class WindowResolutionTransferHook(Hook):
         if self.resizes and self._sizes is None:
             self._sizes = FixedSizes(_bare(runner.model).data_preprocessor)
         self._enter(runner, step_at(self.steps, self._now(runner)))
-        self._show(runner, stage_transfers(_backbone(runner)), runner.iter)
+        self._show(runner, runner.iter)
 
     def before_train_iter(
         self, runner: Runner, batch_idx: int, data_batch: dict | None = None
@@ -115,7 +117,8 @@ class WindowResolutionTransferHook(Hook):
         if step != self.step:
             before = _backbone(runner).window_size
             self._enter(runner, step)
-            if self.plot and before != _backbone(runner).window_size:
+            changed = before != _backbone(runner).window_size
+            if self.plot and changed and not is_sharded(runner.model):
                 transfers = stage_transfers(_backbone(runner), before)
                 _draw(runner, transfers, runner.iter)
         if self.scheduled:
@@ -180,7 +183,7 @@ class WindowResolutionTransferHook(Hook):
         """Act after the checkpoint under test is loaded."""
         self._take_test_windows(runner)
         # runner.iter would build the training loop
-        self._show(runner, stage_transfers(_backbone(runner)), step=0)
+        self._show(runner, step=0)
 
     def after_test(self, runner: Runner) -> None:
         """Go back to the windows of training."""
@@ -229,9 +232,11 @@ class WindowResolutionTransferHook(Hook):
                 parse_windows(windows, len(backbone.layers), name=name)
         return backbone
 
-    def _show(
-        self, runner: Runner, transfers: Sequence[StageTransfer], step: int
-    ) -> None:
+    def _show(self, runner: Runner, step: int) -> None:
+        if is_sharded(runner.model):
+            runner.logger.info("Position biases are sharded: they are not compared")
+            return
+        transfers = stage_transfers(_backbone(runner))
         _report(runner, transfers)
         if self.plot:
             _draw(runner, transfers, step)
