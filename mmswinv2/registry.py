@@ -9,6 +9,7 @@ from mmengine.registry import HOOKS as MMENGINE_HOOKS
 from mmengine.registry import MODELS as MMENGINE_MODELS
 from mmengine.registry import OPTIM_WRAPPER_CONSTRUCTORS as MMENGINE_CONSTRUCTORS
 from mmengine.registry import STRATEGIES as MMENGINE_STRATEGIES
+from mmengine.registry import TRANSFORMS as MMENGINE_TRANSFORMS
 from mmengine.registry import Registry
 
 MODELS = Registry(
@@ -28,4 +29,10 @@ STRATEGIES = Registry(
     parent=MMENGINE_STRATEGIES,
     scope="mmswinv2",
     locations=["mmswinv2.engine"],
+)
+TRANSFORMS = Registry(
+    "transform",
+    parent=MMENGINE_TRANSFORMS,
+    scope="mmswinv2",
+    locations=["mmswinv2.datasets"],
 )

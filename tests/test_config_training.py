@@ -5,6 +5,8 @@ eighth, the backbone is 'nano' and transformer heads have one layer.
 """
 
 import json
+import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -126,11 +128,10 @@ def train(
     monkeypatch.chdir(tmp_path)
     tool = Tool(monkeypatch, capfd)
 
-    def run(name: str, change: Callable = lambda cfg: None, ok: bool = True) -> str:
-        cfg = reduce(Config.fromfile(find(name)))
-        change(cfg)
-        cfg.dump("config.py")
+    def run(name: str, ok: bool = True, data_root: Path | None = None) -> str:
+        reduce(Config.fromfile(find(name))).dump("config.py")
         root = data / ("ade/ADEChallengeData2016" if "ade20k" in name else "coco")
+        root = data_root or root
         args = ("tools/train.py", "config.py", "--cfg-options", f"data_root={root}")
         return tool(*args) if ok else tool.fails(*args)
 
@@ -154,3 +155,41 @@ def test_trains_and_evaluates(train: Callable[..., str], name: str) -> None:
         if not name.startswith(("retinanet", "dino")):
             metrics.add("coco/segm_mAP")
     assert metrics <= rows[-1].keys()
+
+
+STUFF = "htc_swinv2-b-p4-w16-in22k_fpn_ms-crop-3x_coco"
+INSTABOOST = "htc++_swinv2-b-p4-w32-in22k_fpn_64xb1-instaboost-lsj-3x_coco"
+
+
+def test_missing_stuff(train: Callable[..., str], data: Path, tmp_path: Path) -> None:
+    """No maps, an empty folder, a map missing: said before anything is written."""
+    copied = shutil.copytree(data / "coco", tmp_path / "coco")
+    maps = copied / "stuffthingmaps/train2017"
+
+    def fails() -> str:
+        message = train(STUFF, ok=False, data_root=copied)
+        assert "stuffthingmaps_trainval2017.zip" in message
+        assert "'without-semantic' need none" in message
+        assert "train_dataloader.dataset.data_prefix.seg" in message
+        assert not Path("work_dirs").exists()
+        return message
+
+    (maps / "000000000001.png").unlink()
+    (maps / "000000000002.png").unlink()
+    (maps / "000000000009.png").touch()
+    assert "which belongs to 00000000000" in fails()
+    (maps / "000000000009.png").unlink()
+    assert f"{maps}/ is empty" in fails()
+    shutil.rmtree(maps)
+    assert f"{maps}/ does not exist" in fails()
+
+
+def test_missing_instaboost(
+    train: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The message names the transform and what to install."""
+    monkeypatch.setitem(sys.modules, "instaboostfast", None)
+    message = train(INSTABOOST, ok=False)
+    assert "train_dataloader.dataset.pipeline has mmswinv2.InstaBoost" in message
+    assert "pip install instaboostfast" in message
+    assert not Path("work_dirs").exists()

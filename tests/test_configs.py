@@ -189,7 +189,7 @@ def number_of_classes(model: dict) -> int:
 
 def build_transform(transform: dict) -> None:
     """Build it, or be told what to install: one package is optional."""
-    if transform.type == "InstaBoost" and not find_spec("instaboostfast"):
+    if transform.type == "mmswinv2.InstaBoost" and not find_spec("instaboostfast"):
         with pytest.raises(ImportError, match="pip install instaboostfast"):
             TRANSFORMS.build(transform)
     else:

@@ -6,13 +6,13 @@ import copy
 import json
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 import torch
 from mmengine.config import Config
-from mmengine.registry import DATASETS, MODELS, init_default_scope
+from mmengine.registry import DATASETS, MODELS, TRANSFORMS, init_default_scope
 from mmengine.runner import load_state_dict as load_matching
 from torch import nn
 
@@ -58,10 +58,12 @@ def check_data(cfg: Config, split: str) -> None:
                 raise FileNotFoundError(
                     f"{path} does not exist ({key}.{name}). Expected in the data root "
                     f"{root!r}: {', '.join(parts.values())}. Data that lie elsewhere: "
-                    f"--cfg-options data_root=DIR"
+                    f"--cfg-options data_root=DIR{_hint(name)}"
                 )
             if os.path.isdir(path) and not any(os.scandir(path)):
-                raise FileNotFoundError(f"{path} is empty ({key}.{name})")
+                raise FileNotFoundError(f"{path} is empty ({key}.{name}){_hint(name)}")
+        _check_stuff(root, prefixes, key)
+        _check_pipeline(dataset.get("pipeline", ()), key)
         with DATASETS.switch_scope_and_registry(cfg.default_scope) as registry:
             kind = registry.get(dataset.type)
         if hasattr(kind, "COCOAPI"):
@@ -73,6 +75,42 @@ def check_data(cfg: Config, split: str) -> None:
         if file and "://" not in file and not os.path.exists(file):
             key = f"{split}_evaluator.ann_file"
             raise FileNotFoundError(f"{file} does not exist ({key})")
+
+
+def _hint(name: str) -> str:
+    if name != "data_prefix.seg":
+        return ""
+    return (
+        ". These are the pixel maps of things and stuff of COCO-Stuff, "
+        "stuffthingmaps_trainval2017.zip; the configs called 'without-semantic' need "
+        "none"
+    )
+
+
+def _check_stuff(root: str, prefixes: dict[str, str], key: str) -> None:
+    """Raises where a picture, the first that is found, has no map of its pixels."""
+    if not {"img", "seg"} <= prefixes.keys():
+        return
+    picture = next(os.scandir(os.path.join(root, prefixes["img"]))).name
+    path = os.path.join(root, prefixes["seg"], Path(picture).stem + ".png")
+    if not os.path.exists(path):
+        name = "data_prefix.seg"
+        raise FileNotFoundError(
+            f"{path}, which belongs to {picture}, does not exist ({key}.{name})"
+            f"{_hint(name)}"
+        )
+
+
+def _check_pipeline(pipeline: Sequence[dict], key: str) -> None:
+    """Raises where a transform cannot be built, or its package is not installed."""
+    for transform in pipeline:
+        try:
+            TRANSFORMS.build(copy.deepcopy(transform))
+        except ImportError as error:
+            raise RuntimeError(
+                f"{key}.pipeline has {transform['type']}, whose package is missing: "
+                f"{error} Or take {transform['type']} out of the pipeline"
+            ) from error
 
 
 def as_list(evaluators: dict | list | None) -> list[dict]:

@@ -10,7 +10,7 @@ model = dict(backbone=dict(init_cfg=dict(type="Pretrained", checkpoint=checkpoin
 
 # after the image, before its annotations; needs the package instaboostfast
 train_pipeline = _base_.train_pipeline
-train_pipeline.insert(1, dict(type="InstaBoost"))
+train_pipeline.insert(1, dict(type="mmswinv2.InstaBoost"))
 train_dataloader = dict(batch_size=1, dataset=dict(pipeline=train_pipeline))  # 64 GPUs
 
 # Tests with windows of 48 what windows of 32 trained (paper, table 3).
