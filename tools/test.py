@@ -12,8 +12,9 @@ import os
 import launch  # first: puts the package on the path
 import preflight
 import strategies
-from mmengine.config import Config, ConfigDict
+from mmengine.config import Config
 from mmengine.dist import master_only
+from tta import use_tta
 
 
 def parse_args() -> argparse.Namespace:
@@ -52,27 +53,6 @@ def apply_flags(cfg: Config, args: argparse.Namespace) -> None:
             cfg.visualizer.save_dir = show_dir
     if args.out:
         keep_predictions(cfg, args.out)
-
-
-def use_tta(cfg: Config) -> None:
-    """Wraps the model and replaces the pipeline by the config's TTA.
-
-    DetTTAModel merges boxes but no masks, so a mask branch is left out.
-    """
-    if not {"tta_model", "tta_pipeline"} <= cfg.keys():
-        raise ValueError("--tta needs tta_model and tta_pipeline in the config")
-    roi_head = cfg.model.get("roi_head", {})
-    if roi_head.pop("mask_head", None):
-        roi_head.pop("mask_roi_extractor", None)
-        for metric in preflight.as_list(cfg.test_evaluator):
-            if "segm" in metric.get("metric", []):
-                metric.metric = "bbox"
-        print("--tta merges boxes, not masks: the mask branch is left out", flush=True)
-    cfg.model = ConfigDict(**cfg.tta_model, module=cfg.model)
-    dataset = cfg.test_dataloader.dataset
-    while "dataset" in dataset:
-        dataset = dataset.dataset
-    dataset.pipeline = cfg.tta_pipeline
 
 
 def keep_predictions(cfg: Config, out: str) -> None:
