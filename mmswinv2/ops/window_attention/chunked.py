@@ -6,17 +6,20 @@ so nothing is padded, rolled or partitioned; logits exist for a few windows, or 
 query rows of a large window, of one head at a time.
 """
 # B batch, H W map, h w window, Y X windows, G windows of a piece, N = h * w tokens,
-# R query rows of a piece, n heads, d head channels, C = n * d
+# R query rows of a step, n heads, m heads of a step, d head channels, C = n * d
 
 from collections.abc import Iterator
+from functools import lru_cache
 
 import torch
 from torch import Tensor
 
 from .sdpa import expand_table, fold_table
-from .windows import NORM_EPS, attention_mask, axis_labels
+from .windows import MASK_VALUE, NORM_EPS
 
-# Bytes of logits at a time: what a core's cache holds, or enough work for a GPU.
+# Bytes of a piece's tokens and of a step's logits: what a core's cache holds, or enough
+# work for a GPU.
+TOKEN_BYTES = {"cpu": 2**22, "cuda": 2**28}
 LOGIT_BYTES = {"cpu": 2**20, "cuda": 2**27}
 
 
@@ -30,13 +33,15 @@ def chunked_forward(
     """See :func:`mmswinv2.ops.window_attention.window_attention`."""
     B, H, W, _ = qkv.shape
     tokens = qkv.flatten(0, 2)
+    bias = _bias(qkv, table)
     out = tokens.new_empty(len(tokens) + 1, tokens.shape[1] // 3)  # one row for padding
-    for index, bias in _pieces(qkv, table, window, shift):
+    for index, mask in _pieces(qkv, window, shift):
         q, k, v, _ = _gather(tokens, index, scale)
         o = torch.empty_like(q)
-        for head, rows in _steps(q):
-            p = torch.baddbmm(bias[head, rows], q[head][:, rows], k[head].mT)
-            torch.bmm(_softmax_(p), v[head], out=o[head][:, rows])
+        for heads, rows in _steps(q):
+            p = _weights(q, k, bias, mask, heads, rows)
+            own = o[heads, :, rows]
+            own.copy_((p @ v[heads].flatten(0, 1)).view_as(own))
         o = o.permute(1, 2, 0, 3).flatten(0, 1).flatten(1)  # (G * N, C)
         out.index_copy_(0, index.flatten(), o.to(out.dtype))
     return out[:-1].view(B, H, W, -1)
@@ -55,73 +60,95 @@ def chunked_backward(
     grad_tokens = tokens.new_empty(len(tokens) + 1, tokens.shape[1])
     grad_out = grad_out.flatten(0, 2)
     grad_scale = torch.zeros_like(scale)
-    grad_bias = None
-    for index, bias in _pieces(qkv, table, window, shift):
-        q, k, v, lengths = _gather(tokens, index, scale)
-        grad_bias = torch.zeros_like(bias) if grad_bias is None else grad_bias
-        real = (index < len(tokens)).flatten()[:, None]
-        g = grad_out.index_select(0, index.flatten().clamp_max(len(tokens) - 1)) * real
-        g = g.to(q.dtype).unflatten(0, index.shape).unflatten(-1, (len(q), -1))
-        g = g.permute(2, 0, 1, 3).contiguous()  # (n, G, N, d)
+    bias = _bias(qkv, table)
+    grad_bias = torch.zeros_like(bias)
+    for index, mask in _pieces(qkv, window, shift):
+        q, k, v, inverse = _gather(tokens, index, scale)
+        g = grad_out.index_select(0, index.flatten().clamp_max(len(tokens) - 1))
+        if mask is not None:
+            g = g * (index < len(tokens)).flatten()[:, None]  # nothing from padding
+        g = g.unflatten(0, index.shape).unflatten(-1, (len(q), -1))
+        g = g.permute(2, 0, 1, 3).to(q.dtype, memory_format=torch.contiguous_format)
         grads = torch.zeros(3, *q.shape, dtype=q.dtype, device=q.device)
-        grad_q, grad_k, grad_v = grads
-        for head, rows in _steps(q):
-            p = torch.baddbmm(bias[head, rows], q[head][:, rows], k[head].mT)
-            p, g_rows = _softmax_(p), g[head][:, rows]
-            grad_v[head].baddbmm_(p.mT, g_rows)
-            grad_p = torch.bmm(g_rows, v[head].mT)
+        for heads, rows in _steps(q):
+            p = _weights(q, k, bias, mask, heads, rows)
+            q_rows, g_rows = (x[heads, :, rows].flatten(0, 1) for x in (q, g))
+            grad_k, grad_v = (x[heads].flatten(0, 1) for x in grads[1:])  # views
+            grad_v.baddbmm_(p.mT, g_rows)
+            grad_p = g_rows @ v[heads].flatten(0, 1).mT
             _softmax_backward_(grad_p, p)
-            grad_bias[head, rows] += grad_p.sum(0)
-            torch.bmm(grad_p, k[head], out=grad_q[head][:, rows])
-            grad_k[head].baddbmm_(grad_p.mT, q[head][:, rows])
-        grad_scale += _unit_length_backward(grads, q, k, scale, lengths)
+            grad_bias[heads, rows] += grad_p.unflatten(0, (-1, q.shape[1])).sum(1)
+            own = grads[0, heads, :, rows]
+            own.copy_((grad_p @ k[heads].flatten(0, 1)).view_as(own))
+            grad_k.baddbmm_(grad_p.mT, q_rows)
+        grad_scale += _unit_length_backward(grads, q, k, scale, inverse)
         grads = grads.permute(2, 3, 0, 1, 4).flatten(0, 1).flatten(1)  # (G * N, 3C)
         grad_tokens.index_copy_(0, index.flatten(), grads.to(grad_tokens.dtype))
     grad_table = fold_table(grad_bias, window).to(table.dtype)
     return grad_tokens[:-1].view_as(qkv), grad_table, grad_scale
 
 
+def _bias(qkv: Tensor, table: Tensor) -> Tensor:
+    return expand_table(table.to(torch.promote_types(qkv.dtype, torch.float32)))
+
+
 def _pieces(
-    qkv: Tensor, table: Tensor, window: tuple[int, int], shift: tuple[int, int]
-) -> Iterator[tuple[Tensor, Tensor]]:
-    """Token index ``(G, N)``, bias and mask ``(n, N, N)`` of windows with one mask."""
-    B, H, W, _ = qkv.shape
+    qkv: Tensor, window: tuple[int, int], shift: tuple[int, int]
+) -> Iterator[tuple[Tensor, Tensor | None]]:
+    """Token index ``(G, N)`` and mask ``(G, N, N)``, None where all is seen."""
+    B, H, W, channels = qkv.shape
     dtype = torch.promote_types(qkv.dtype, torch.float32)
-    bias = expand_table(table.detach().to(dtype))
-    index = token_index((B, H, W), window, shift, qkv.device)  # (B, Y, X, N)
-    size = max(LOGIT_BYTES.get(qkv.device.type, 2**27) // bias[0].nbytes, 1)
-    groups: dict[tuple, list[tuple[int, int]]] = {}
-    for y, labels_y in enumerate(axis_labels(H, window[0], shift[0])):
-        for x, labels_x in enumerate(axis_labels(W, window[1], shift[1])):
-            groups.setdefault((labels_y, labels_x), []).append((y, x))
-    for labels, places in groups.items():
-        mask = attention_mask(*labels, like=bias)
-        masked = bias if mask is None else bias + mask
-        y, x = torch.tensor(places, device=qkv.device).unbind(1)
-        for piece in index[:, y, x].flatten(0, 1).split(size):
-            yield piece, masked
+    index, region = _places((B, H, W), window, shift, qkv.device)  # (B, Y, X, N)
+    token_bytes = index.shape[-1] * channels * dtype.itemsize
+    size = max(TOKEN_BYTES.get(qkv.device.type, 2**28) // token_bytes, 1)
+    # Windows before the first padded or wrapped token see all of themselves.
+    whole = torch.zeros(index.shape[1:3], dtype=torch.bool)
+    whole[: (H - shift[0]) // window[0], : (W - shift[1]) // window[1]] = True
+    if not whole.all() and index[..., 0].numel() <= size:
+        whole[:] = False  # few windows: one piece rather than two
+    for group in (whole, ~whole):
+        numbers, regions = (x[:, group].flatten(0, 1) for x in (index, region))
+        for piece, own in zip(numbers.split(size), regions.split(size)):
+            if len(piece):
+                yield piece, None if group is whole else _mask(own, dtype)
 
 
-def token_index(
+@lru_cache(maxsize=32)  # the stages of a model, shifted or not, of some image sizes
+def _places(
     size: tuple[int, int, int],
     window: tuple[int, int],
     shift: tuple[int, int],
     device: torch.device,
-) -> Tensor:
-    """Number of the token at every place of every window, ``(B, Y, X, N)``.
+) -> tuple[Tensor, Tensor]:
+    """Token and region at every place of every window, ``(B, Y, X, N)`` each.
 
-    Tokens are counted over the flat ``(B, H, W)``; a padded place has their number.
+    Tokens are counted over the flat ``(B, H, W)``; padding has their number, and region
+    -1. Regions joined by the shift differ.
     """
     B, H, W = size
-    axes = []
+    tokens, wrapped = [], []
     for length, w, s in zip((H, W), window, shift):
-        padded = length + -length % w
-        axes.append((torch.arange(padded, device=device) + s) % padded)
-    y, x = axes[0][:, None], axes[1][None, :]
+        rolled = torch.arange(s, s + length + -length % w, device=device)
+        wrapped.append(rolled >= len(rolled))
+        tokens.append(rolled % len(rolled))
+    y, x = tokens[0][:, None], tokens[1]
+    real = (y < H) & (x < W)
     image = torch.arange(B, device=device)[:, None, None] * (H * W)
-    index = torch.where((y < H) & (x < W), image + y * W + x, B * H * W)
-    index = index.unflatten(2, (-1, window[1])).unflatten(1, (-1, window[0]))
-    return index.transpose(2, 3).flatten(-2)
+    index = torch.where(real, image + y * W + x, B * H * W)
+    region = torch.where(real, 2 * wrapped[0][:, None] + wrapped[1].long(), -1)
+    return tuple(
+        part.unflatten(2, (-1, window[1]))
+        .unflatten(1, (-1, window[0]))
+        .transpose(2, 3)
+        .flatten(-2)
+        for part in (index, region.expand_as(index))
+    )
+
+
+def _mask(region: Tensor, dtype: torch.dtype) -> Tensor:
+    """Additive mask ``(G, N, N)`` of windows whose tokens have these regions."""
+    seen = (region[:, :, None] == region[:, None, :]) & (region >= 0)[:, None, :]
+    return torch.zeros_like(seen, dtype=dtype).masked_fill_(~seen, MASK_VALUE)
 
 
 def _gather(
@@ -139,17 +166,33 @@ def _gather(
     return *x, torch.where(square > NORM_EPS**2, inverse, 0)
 
 
-def _steps(q: Tensor) -> Iterator[tuple[int, slice]]:
-    """(head, query rows) of every piece of logits."""
+def _steps(q: Tensor) -> Iterator[tuple[slice, slice]]:
+    """Heads and query rows whose logits are computed at a time."""
     n, G, N, _ = q.shape
-    budget = LOGIT_BYTES.get(q.device.type, 2**27)
-    rows = min(max(budget // (G * N * q.element_size()), 32), N)
-    for head in range(n):
-        for start in range(0, N, rows):
-            yield head, slice(start, start + rows)
+    budget = LOGIT_BYTES.get(q.device.type, 2**27) // (G * N * q.element_size())
+    heads = min(max(budget // N, 1), n)
+    rows = min(max(budget, 32), N)
+    for head in range(0, n, heads):
+        for row in range(0, N, rows):
+            yield slice(head, head + heads), slice(row, row + rows)
 
 
-def _softmax_(logits: Tensor) -> Tensor:
+def _weights(
+    q: Tensor,
+    k: Tensor,
+    bias: Tensor,
+    mask: Tensor | None,
+    heads: slice,
+    rows: slice,
+) -> Tensor:
+    """Attention weights of a step, ``(m * G, R, N)``."""
+    logits = bias[heads, None, rows].expand(-1, q.shape[1], -1, -1)
+    if mask is None:
+        logits = logits.clone(memory_format=torch.contiguous_format)
+    else:
+        logits = logits + mask[:, rows]
+    logits = logits.flatten(0, 1)
+    logits.baddbmm_(q[heads, :, rows].flatten(0, 1), k[heads].flatten(0, 1).mT)
     return torch.ops.aten._softmax.out(logits, -1, False, out=logits)
 
 

@@ -1,0 +1,144 @@
+"""The table and the plot of measured cases."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import numpy as np
+
+from mmswinv2.architectures import ARCHITECTURES, Architecture
+
+
+def flops(arch: Architecture, size: tuple[int, int], window: int, batch: int) -> float:
+    """Of matrix products in one forward pass; padding not counted."""
+    total = 0.0
+    for stage, depth in enumerate(arch.depths):
+        channels = arch.embed_dims * 2**stage
+        tokens = batch * np.prod([-(-px // (4 * 2**stage)) for px in size])
+        area = np.prod([min(window, -(-px // (4 * 2**stage))) for px in size])
+        # qkv 3, projection 1, MLP 8 products of channels; attention 2 of a window
+        total += depth * tokens * 2 * (12 * channels**2 + 2 * channels * area)
+        if stage + 1 < len(arch.depths):
+            total += tokens / 4 * 2 * 8 * channels**2
+    return total
+
+
+def read_results(folder: Path) -> list[dict]:
+    """All records of a folder, by size, window, mode and batch."""
+    records = [json.loads(file.read_text()) for file in folder.glob("*.json")]
+    return sorted(
+        records,
+        key=lambda r: (
+            r["case"]["mode"],
+            r["case"]["compiled"],
+            r["case"]["batch"],
+            r["case"]["window"],
+            np.prod(r["case"]["size"]),
+        ),
+    )
+
+
+def write_report(folder: Path) -> None:
+    """Write ``table.md`` and ``plot.png`` beside the results."""
+    records = read_results(folder)
+    machine = records[0]["machine"]
+    roof = machine["matmul_flops_per_second"]
+    names = [*dict.fromkeys(name for r in records for name in r["result"])]
+    others = [name for name in names if name != "ours"]
+    lines = [
+        f"{records[0]['arch']}, {machine['processor']}, {machine['threads']} threads, "
+        f"torch {machine['torch']}, {machine['dtype']}; large matrix products run at "
+        f"{roof / 1e9:.0f} GFLOP/s.",
+        "",
+        "Time of others over ours (median over rounds of the ratio within a round), "
+        "and memory of ours over theirs.",
+        "",
+        "| case | ours, ms | of the roof | "
+        + " | ".join(f"{name}: time, memory" for name in others)
+        + " |",
+        "| --- |" + " --- |" * (len(others) + 2),
+    ]
+    for record in records:
+        lines.append(_row(record, others, roof))
+    (folder / "table.md").write_text("\n".join(lines) + "\n")
+    _plot(records, names, folder / "plot.png")
+
+
+def _row(record: dict, others: Iterable[str], roof: float) -> str:
+    case, result = record["case"], record["result"]
+    height, width = case["size"]
+    name = f"{case['mode']} {height}x{width} w{case['window']} b{case['batch']}"
+    name += " compiled" * case["compiled"]
+    mine = result["ours"]
+    if "error" in mine:
+        return f"| {name} | {mine['error']} |"
+    arch = ARCHITECTURES[record["arch"]]
+    work = flops(arch, case["size"], case["window"], case["batch"])
+    work *= 3 if case["mode"] == "training" else 1
+    part_of_roof = work / roof / mine["seconds"]
+    cells = [name, f"{mine['seconds'] * 1e3:.0f}", f"{part_of_roof:.2f}"]
+    for other in others:
+        theirs = result.get(other, {"error": "not measured"})
+        if "error" in theirs:
+            cells.append("cannot: " + theirs["error"][:40].replace("|", "/"))
+        else:
+            memory = mine["bytes"] / theirs["bytes"] if theirs["bytes"] else None
+            cells.append(
+                f"{theirs['ratio']:.2f}" + (f", {memory:.2f}" if memory else "")
+            )
+    return "| " + " | ".join(cells) + " |"
+
+
+def _plot(records: list[dict], names: list[str], file: Path) -> None:
+    """Time and memory of training against the side of square images."""
+    chosen = [
+        r
+        for r in records
+        if r["case"]["mode"] == "training"
+        and r["case"]["size"][0] == r["case"]["size"][1]
+        and r["case"]["batch"] == 1
+        and not r["case"]["compiled"]
+    ]
+    windows = sorted({r["case"]["window"] for r in chosen})
+    if not windows:
+        return
+    figure, axes = plt.subplots(
+        2, len(windows), figsize=(3.4 * len(windows), 6), squeeze=False, sharex=True
+    )
+    for column, window in enumerate(windows):
+        for row, (key, unit) in enumerate((("seconds", 1.0), ("bytes", 2**30))):
+            axis = axes[row, column]
+            for name in names:
+                points = [
+                    (r["case"]["size"][0], r["result"][name][key] / unit)
+                    for r in chosen
+                    if r["case"]["window"] == window
+                    and key in r["result"].get(name, {})
+                ]
+                if not points:
+                    continue
+                sides, values = map(np.array, zip(*sorted(points)))
+                (line,) = axis.loglog(sides, values, "o-", label=name)
+                if name == "ours" and len(sides) > 1:
+                    factor = (values @ sides**2) / (sides**2 @ sides**2.0)
+                    axis.loglog(
+                        sides,
+                        factor * sides**2,
+                        ":",
+                        color=line.get_color(),
+                        label="ours: linear in pixels",
+                    )
+            axis.grid(alpha=0.3)
+            if row == 0:
+                axis.set_title(f"window {window}")
+            else:
+                axis.set_xlabel("image side, px")
+    axes[0, 0].set_ylabel("forward and backward, s")
+    axes[1, 0].set_ylabel("memory, GiB")
+    axes[0, 0].legend(fontsize=7)
+    figure.tight_layout()
+    figure.savefig(file, dpi=110)
+    plt.close(figure)

@@ -1,0 +1,212 @@
+"""Compares Swin V2 backbones of five projects: time and memory, interleaved in one run.
+
+Every case is measured in rounds; in a round every contender runs once, in changing
+order, so that what else the machine does hits all alike. Finished cases are kept: a
+second call goes on where the first was, and writes the table and the plot again.
+
+Examples:
+    >>> python benchmarks/backbone/run.py --threads 2
+    >>> python benchmarks/backbone/run.py --device cuda --dtype bf16 --compile
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import json
+import platform
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+from contenders import CONTENDERS, Size
+from report import write_report
+from rich.console import Console
+from torch import Tensor, nn
+
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+SIZES = ["256x256", "512x512", "800x1344", "1024x1024", "1536x1536"]
+FOLDER = Path(__file__).parent / "results"
+
+
+@dataclass(frozen=True)
+class Case:
+    """What all contenders do.
+
+    Attributes:
+        mode (str): 'forward' (no gradients, eval) or 'training' (forward, backward).
+        size (tuple[int, int]): Image height and width in px.
+        window (int): Window in tokens.
+        batch (int): Images at a time.
+        compiled (bool): Whether torch.compile runs them.
+    """
+
+    mode: str
+    size: Size
+    window: int
+    batch: int
+    compiled: bool
+
+    @property
+    def name(self) -> str:
+        """Name of the file of results."""
+        height, width = self.size
+        kind = "compiled" if self.compiled else "eager"
+        return f"{self.mode}-{height}x{width}-w{self.window}-b{self.batch}-{kind}"
+
+
+def step(model: nn.Module, image: Tensor, case: Case, dtype: torch.dtype) -> None:
+    """One forward pass, or forward and backward."""
+    device = image.device.type
+    with torch.autocast(device, dtype, enabled=dtype != torch.float32):
+        if case.mode == "forward":
+            with torch.no_grad():
+                model(image)
+            return
+        loss = sum(out.float().mean() for out in model(image))
+    model.zero_grad()
+    loss.backward()
+
+
+def seconds(run: Callable[[], None], device: str) -> float:
+    """Time of one call."""
+    if device == "cuda":
+        torch.cuda.synchronize()
+    start = time.perf_counter()
+    run()
+    if device == "cuda":
+        torch.cuda.synchronize()
+    return time.perf_counter() - start
+
+
+def memory(run: Callable[[], None], model: nn.Module, device: str) -> int:
+    """Bytes: on a GPU the peak over the model, on CPU what autograd keeps."""
+    if device == "cuda":
+        torch.cuda.synchronize()
+        before = torch.cuda.memory_allocated()
+        torch.cuda.reset_peak_memory_stats()
+        run()
+        return torch.cuda.max_memory_allocated() - before
+    own = {p.untyped_storage().data_ptr() for p in model.parameters()}
+    kept: dict[int, int] = {}
+
+    def keep(tensor: Tensor) -> Tensor:
+        storage = tensor.untyped_storage()
+        if storage.data_ptr() not in own:
+            kept[storage.data_ptr()] = storage.nbytes()
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        run()
+    return sum(kept.values())
+
+
+def measure(case: Case, args: argparse.Namespace, say: Callable[[str], None]) -> dict:
+    """Time and memory of every contender, or why it has none."""
+    image = torch.randn(case.batch, 3, *case.size, device=args.device)
+    dtype = DTYPES[args.dtype]
+    models, result = {}, {}
+    for name in args.contenders:
+        say(f"{case.name}: {name}")
+        try:
+            model = CONTENDERS[name](args.arch, case.size, case.window).to(args.device)
+            model.train(case.mode == "training")
+            if case.compiled:
+                model = torch.compile(model)
+            run = lambda model=model: step(model, image, case, dtype)  # noqa: E731
+            run()
+            result[name] = {"bytes": memory(run, model, args.device)}
+            models[name] = model
+        except (RuntimeError, ValueError, AssertionError, TypeError) as error:
+            reason = str(error).strip().splitlines() or [type(error).__name__]
+            result[name] = {"error": reason[0][:200]}
+    times: dict[str, list[float]] = {name: [] for name in models}
+    for round_ in range(args.rounds):
+        say(f"{case.name}: round {round_ + 1} of {args.rounds}")
+        order = list(models)
+        for name in order if round_ % 2 else reversed(order):
+            run = lambda: step(models[name], image, case, dtype)  # noqa: E731, B023
+            times[name].append(seconds(run, args.device))
+    for name, own in times.items():
+        result[name] |= {
+            "seconds": min(own),
+            "median": statistics.median(own),
+            "ratio": statistics.median(
+                other / mine for mine, other in zip(times["ours"], own)
+            ),
+        }
+    models.clear()
+    gc.collect()
+    return result
+
+
+def machine(args: argparse.Namespace) -> dict:
+    """What it ran on, with the rate of a large matrix product as the roof."""
+    dtype = DTYPES[args.dtype]
+    side = 8192 if args.device == "cuda" else 2048
+    a = torch.randn(side, side, device=args.device, dtype=dtype)
+    best = min(seconds(lambda: a @ a, args.device) for _ in range(5))
+    processor = platform.processor() or platform.machine()
+    if args.device == "cuda":
+        processor = torch.cuda.get_device_name()
+    return {
+        "processor": processor,
+        "threads": torch.get_num_threads(),
+        "torch": torch.__version__,
+        "dtype": args.dtype,
+        "matmul_flops_per_second": 2 * side**3 / best,
+    }
+
+
+def main() -> None:
+    """Run the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--device", default="cpu", choices=("cpu", "cuda"))
+    parser.add_argument("--dtype", default="fp32", choices=DTYPES)
+    parser.add_argument("--arch", default="tiny")
+    parser.add_argument("--contenders", nargs="+", default=[*CONTENDERS])
+    parser.add_argument("--sizes", nargs="+", default=SIZES, help="height x width, px")
+    parser.add_argument("--windows", nargs="+", type=int, default=[8, 16, 24, 32])
+    parser.add_argument("--batch", nargs="+", type=int, default=[1])
+    parser.add_argument("--modes", nargs="+", default=["forward", "training"])
+    parser.add_argument("--compile", action="store_true", help="also compiled")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--threads", type=int, help="of the CPU")
+    parser.add_argument("--out", type=Path, help=f"default: {FOLDER}/<device>-<dtype>")
+    args = parser.parse_args()
+    if args.contenders[0] != "ours":
+        args.contenders = ["ours", *(n for n in args.contenders if n != "ours")]
+    if args.threads:
+        torch.set_num_threads(args.threads)
+    out = args.out or FOLDER / f"{args.device}-{args.dtype}"
+    out.mkdir(parents=True, exist_ok=True)
+    cases = [
+        Case(mode, tuple(map(int, size.split("x"))), window, batch, compiled)
+        for size in args.sizes
+        for window in args.windows
+        for mode in args.modes
+        for batch in args.batch
+        for compiled in ((False, True) if args.compile else (False,))
+    ]
+    console = Console()
+    facts = machine(args)
+    with console.status("") as status:
+        for case in cases:
+            file = out / f"{case.name}.json"
+            if file.exists():
+                continue
+            result = measure(case, args, lambda text: status.update(text))
+            record = {"case": asdict(case), "arch": args.arch, "machine": facts}
+            file.write_text(json.dumps(record | {"result": result}, indent=1) + "\n")
+            console.print(case.name, {n: r.get("ratio") for n, r in result.items()})
+    write_report(out)
+    console.print((out / "table.md").read_text())
+
+
+if __name__ == "__main__":
+    main()
