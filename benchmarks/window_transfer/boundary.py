@@ -83,7 +83,7 @@ def main() -> int:
     models = {
         (bias, seed): file
         for bias in BIASES
-        for seed in size.seeds
+        for seed in (*size.seeds, *size.more_seeds)
         if (file := out / bias / f"seed{seed}" / "pretrained.pth").is_file()
     }
     if not models:

@@ -6,7 +6,7 @@ import json
 import math
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import torch
@@ -37,6 +37,7 @@ class Size:
         batch (tuple[int, int]): Likewise, pictures per step.
         test_scenes (int): Scenes of the test set.
         seeds (tuple[int, ...]): Every seed is a run of its own.
+        more_seeds (tuple[int, ...]): Of runs without fine-tuning, which takes longest.
         workers (int): Runs side by side, each on one thread.
         device (str): 'cpu' or 'cuda'.
         lr (tuple[float, float]): Highest rates of pre-training and fine-tuning.
@@ -52,6 +53,7 @@ class Size:
     batch: tuple[int, int]
     test_scenes: int
     seeds: tuple[int, ...]
+    more_seeds: tuple[int, ...]
     workers: int
     device: str = "cpu"
     lr: tuple[float, float] = (2e-3, 5e-4)
@@ -63,11 +65,19 @@ class Size:
 # shifted windows, a model without a position bias would learn half of the directions.
 SMALL = dict(embed_dims=32, depths=(1, 4), num_heads=(2, 4), out_indices=(0, 1))
 SIZES = {
-    "cpu": Size(SMALL, 64, (800, 60), (32, 16), 200, (0, 1, 2), workers=2),
+    "cpu": Size(SMALL, 64, (800, 60), (32, 16), 200, (0, 1, 2), (3, 4, 5), 2),
     "gpu": Size(
-        dict(arch="nano"), 128, (3000, 300), (128, 32), 500, (0, 1, 2), 4, "cuda"
+        dict(arch="nano"),
+        128,
+        (3000, 300),
+        (128, 32),
+        500,
+        (0, 1, 2),
+        (3, 4, 5),
+        4,
+        "cuda",
     ),
-    "smoke": Size(SMALL, 64, (3, 1), (4, 2), 4, (0,), workers=2, windows=(12,)),
+    "smoke": Size(SMALL, 64, (3, 1), (4, 2), 4, (0,), (), 2, windows=(12,)),
 }
 
 
@@ -104,16 +114,17 @@ class Phase:
 
 def settings(size: Size) -> dict:
     """The numbers that a result depends on, as JSON gives them back."""
-    unrelated = dict(seeds=(), windows=(), workers=0)
-    return json.loads(json.dumps(asdict(replace(size, **unrelated))))
+    unrelated = ("seeds", "more_seeds", "windows", "workers")
+    related = {k: v for k, v in asdict(size).items() if k not in unrelated}
+    return json.loads(json.dumps(related))
 
 
 def phases(bias: str, seed: int, size: Size) -> list[Phase]:
-    """Phases of a run in their order; the control is not fine-tuned."""
+    """Phases of a run in their order."""
     kinds = [TRANSFER]
     if bias.endswith("cpb"):
         kinds.append(STRETCH)
-    if bias != CONTROL:
+    if bias != CONTROL and seed in size.seeds:
         kinds.append(FINETUNE)
     larger = [Phase(bias, seed, kind, w) for kind in kinds for w in size.windows]
     return [Phase(bias, seed, PRETRAIN, PRETRAIN_WINDOW), *larger]
@@ -121,7 +132,11 @@ def phases(bias: str, seed: int, size: Size) -> list[Phase]:
 
 def runs(size: Size, biases: tuple[str, ...] = BIASES) -> list[tuple[str, int]]:
     """(bias, seed) of all runs; the control is there once."""
-    return [*((b, s) for s in size.seeds for b in biases), (CONTROL, size.seeds[0])]
+    tuned, others = (
+        [(bias, seed) for seed in seeds for bias in biases]
+        for seeds in (size.seeds, size.more_seeds)
+    )
+    return [*tuned, (CONTROL, size.seeds[0]), *others]
 
 
 def image_size(window: int, size: Size) -> int:
