@@ -4,7 +4,9 @@ Data, pipelines, losses, optimizer and metrics are the configs' own; sizes in px
 eighth, the backbone is 'nano' and transformer heads have one layer.
 """
 
+import copy
 import json
+import pickle
 import shutil
 import sys
 from collections.abc import Callable
@@ -15,7 +17,7 @@ import numpy as np
 import pytest
 from mmengine.config import Config, ConfigDict
 from pycocotools.coco import COCO
-from tiny import ROOT, Tool, load_script
+from tiny import ROOT, Tool, load_script, save_weights
 
 REDUCTION = 8
 CHANNELS = [32, 64, 128, 256]  # of nano
@@ -118,15 +120,17 @@ def reduce(cfg: Config) -> Config:
 
 
 @pytest.fixture
-def train(
-    monkeypatch: pytest.MonkeyPatch,
-    capfd: pytest.CaptureFixture[str],
-    data: Path,
-    tmp_path: Path,
-) -> Callable[..., str]:
-    """Run tools/train.py with a reduced config; what it prints."""
+def tool(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tmp_path: Path
+) -> Tool:
+    """Runs tools from a folder that is not the repository."""
     monkeypatch.chdir(tmp_path)
-    tool = Tool(monkeypatch, capfd)
+    return Tool(monkeypatch, capfd)
+
+
+@pytest.fixture
+def train(tool: Tool, data: Path) -> Callable[..., str]:
+    """Run tools/train.py with a reduced config; what it prints."""
 
     def run(name: str, ok: bool = True, data_root: Path | None = None) -> str:
         reduce(Config.fromfile(find(name))).dump("config.py")
@@ -155,6 +159,21 @@ def test_trains_and_evaluates(train: Callable[..., str], name: str) -> None:
         if not name.startswith(("retinanet", "dino")):
             metrics.add("coco/segm_mAP")
     assert metrics <= rows[-1].keys()
+
+
+def test_tta_of_cascades(tool: Tool, data: Path, tmp_path: Path) -> None:
+    """Boxes and masks of HTC++ in scaled and flipped views, merged by soft-NMS."""
+    cfg = reduce(Config.fromfile(find(FAMILIES[7])))
+    cfg.tta_pipeline = reduce_sizes(cfg.tta_pipeline)
+    cfg.tta_pipeline[1].transforms[0] = cfg.tta_pipeline[1].transforms[0][:2]
+    cfg.dump("config.py")
+    weights = save_weights(copy.deepcopy(cfg), tmp_path / "weights.pth")
+    root = f"data_root={data / 'coco'}"
+    args = ("--tta", "--out", "kept.pkl", "--cfg-options", root)
+    out = tool("tools/test.py", "config.py", weights, *args)
+    assert "segm_mAP" in out
+    kept = pickle.loads(Path("kept.pkl").read_bytes())[0]["pred_instances"]
+    assert 0 < len(kept["masks"]) == len(kept["scores"]) <= 100
 
 
 STUFF = "htc_swinv2-b-p4-w16-in22k_fpn_ms-crop-3x_coco"

@@ -211,7 +211,7 @@ def test_parts(cfg: Config) -> None:
     assert number_of_classes(cfg.model) == len(metainfo[0]["classes"])
     for transform in cfg.tta_pipeline:
         TRANSFORMS.build(transform)
-    assert cfg.tta_model.type in ("DetTTAModel", "SegTTAModel")
+    assert cfg.tta_model.type in ("mmswinv2.InstanceTTAModel", "SegTTAModel")
 
     wrapper = OptimWrapper(torch.optim.SGD(nn.Linear(2, 2).parameters(), lr=1.0))
     for scheduler in cfg.param_scheduler:

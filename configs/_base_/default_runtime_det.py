@@ -33,9 +33,7 @@ log_level = "INFO"
 load_from = None
 resume = False
 
-# Merges the boxes of all views. Masks are not merged: with --tta, tools/test.py
-# leaves the mask branch out and reports boxes only.
 tta_model = dict(
-    type="DetTTAModel",
+    type="mmswinv2.InstanceTTAModel",
     tta_cfg=dict(nms=dict(type="nms", iou_threshold=0.5), max_per_img=100),
 )

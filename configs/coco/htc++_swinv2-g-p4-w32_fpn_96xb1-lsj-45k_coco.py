@@ -17,3 +17,4 @@ train_dataloader = dict(batch_size=1)  # images per GPU, 96 GPUs
 
 # Tests with windows of 48 what windows of 32 trained (paper, table 3).
 custom_hooks = [dict(type="mmswinv2.WindowResolutionTransferHook", test_window_size=48)]
+tta_model = dict(tta_cfg=dict(nms=dict(type="soft_nms", iou_threshold=0.5)))

@@ -56,8 +56,17 @@ def test_detection(tool: Tool, det: list[str]) -> None:
 
 
 def test_detection_tta(tool: Tool, det: list[str]) -> None:
-    """Boxes of six views are merged; no masks are made or evaluated."""
+    """Boxes and masks of the views are merged and evaluated."""
     out = tool("tools/test.py", *det, "--tta", "--out", "tta.pkl")
+    assert {"bbox_mAP", "segm_mAP"} <= table(out).keys()
+    kept = pickle.loads(Path("tta.pkl").read_bytes())[0]["pred_instances"]
+    assert 0 < len(kept["bboxes"]) == len(kept["masks"]) <= 100
+
+
+def test_detection_tta_of_boxes(tool: Tool, det: list[str]) -> None:
+    """Boxes alone are merged by mmdet's model of TTA; no masks are made."""
+    boxes_only = "tta_model.type=DetTTAModel"
+    out = tool("tools/test.py", *det, boxes_only, "--tta", "--out", "tta.pkl")
     assert "the mask branch is left out" in out
     assert all(name.startswith("bbox_mAP") for name in table(out))
     kept = pickle.loads(Path("tta.pkl").read_bytes())
