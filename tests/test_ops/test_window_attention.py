@@ -1,10 +1,16 @@
 import itertools
 import math
+import warnings
 
 import pytest
 import torch
 
-from mmswinv2.ops.window_attention import IMPLEMENTATIONS, chunked, window_attention
+from mmswinv2.ops.window_attention import (
+    IMPLEMENTATIONS,
+    chunked,
+    operator,
+    window_attention,
+)
 from mmswinv2.ops.window_attention.operator import window_attention_operator
 from mmswinv2.ops.window_attention.reference import relative_position_index
 from mmswinv2.ops.window_attention.sdpa import expand_table
@@ -192,9 +198,10 @@ def test_the_operator_is_registered_as_torch_wants_it():
     """Shapes without data, gradients, and that nothing is changed in place."""
     inputs = make_inputs((9, 6), (4, 4), torch.float32)
     inputs = [x.requires_grad_() for x in inputs]
-    torch.library.opcheck(
-        window_attention_operator, (*inputs, [4, 4], [2, 2], "chunked")
-    )
+    for name in ("chunked", "triton"):
+        torch.library.opcheck(
+            window_attention_operator, (*inputs, [4, 4], [2, 2], name)
+        )
 
 
 @pytest.mark.parametrize("trained", range(3))
@@ -206,6 +213,24 @@ def test_inputs_may_be_frozen(trained):
         out = window_attention(*inputs, window=(4, 4), implementation=implementation)
         (grad,) = torch.autograd.grad(out.sum(), inputs[trained])
         assert grad.isfinite().all()
+
+
+def test_triton_falls_back_with_one_warning(monkeypatch):
+    monkeypatch.setattr(operator, "supported", lambda *_: "it is a test")
+    operator._warn_once.cache_clear()
+    inputs = [x.requires_grad_() for x in make_inputs((8, 8), (4, 4))]
+
+    def grads(implementation):
+        out = window_attention(*inputs, window=(4, 4), implementation=implementation)
+        return torch.autograd.grad(out.cos().sum(), inputs)
+
+    with pytest.warns(UserWarning, match="'triton' is not possible here: it is a test"):
+        given = grads("triton")
+    for grad, expected in zip(given, grads("reference"), strict=True):
+        torch.testing.assert_close(grad, expected, rtol=1e-4, atol=1e-5)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        grads("triton")
 
 
 def test_the_environment_chooses_what_auto_stands_for(monkeypatch):
@@ -220,15 +245,14 @@ def test_the_environment_chooses_what_auto_stands_for(monkeypatch):
     assert "window_attention" not in node()
     assert "window_attention" in node(implementation="chunked")
     monkeypatch.setenv("MMSWINV2_ATTENTION", "flash")
-    with pytest.raises(
-        ValueError, match="ATTENTION='flash': expected one of"
-    ):
+    with pytest.raises(ValueError, match="ATTENTION='flash': expected one of"):
         node()
 
 
 def test_an_unknown_implementation_is_named_with_the_known_ones():
     with pytest.raises(
-        ValueError, match=r"'flash' is unknown.*'auto', 'reference', 'sdpa', 'chunked'"
+        ValueError,
+        match=r"'flash' is unknown.*'auto', 'reference', 'sdpa', 'chunked', 'triton'",
     ):
         window_attention(
             *make_inputs((4, 4), (4, 4)), window=(4, 4), implementation="flash"

@@ -40,6 +40,7 @@ IMPLEMENTATIONS: dict[str, Callable[..., Tensor]] = {
     "reference": reference_window_attention,
     "sdpa": sdpa_window_attention,
     "chunked": partial(_as_node, implementation="chunked"),
+    "triton": partial(_as_node, implementation="triton"),
 }
 
 
@@ -60,9 +61,9 @@ def _choose(qkv: Tensor, dropout: float) -> str:
         return name
     if torch.jit.is_tracing():
         return "reference"  # plain operators, which FLOP counters and exporters know
-    if qkv.device.type == "cpu" and not dropout:
-        return "chunked"
-    return "sdpa"
+    if dropout:
+        return "sdpa"
+    return {"cpu": "chunked", "cuda": "triton"}.get(qkv.device.type, "sdpa")
 
 
 @cache
@@ -98,10 +99,12 @@ def window_attention(
         shift (tuple[int, int]): Cyclic shift in tokens, each smaller than the window.
         dropout (float): Probability with which attention weights are dropped.
         implementation (str): 'reference' (plain and readable, the truth for tests),
-            'sdpa' (``torch.nn.functional.scaled_dot_product_attention``) or 'chunked'
-            (a few windows at a time; keeps no attention weights). 'auto' stands for
-            the environment variable ``MMSWINV2_ATTENTION``, and where it is not set for
-            the fastest here: 'chunked' on CPU, else 'sdpa'; 'reference' while tracing.
+            'sdpa' (``torch.nn.functional.scaled_dot_product_attention``), 'chunked' (a
+            few windows at a time) or 'triton' (fused kernels; 'sdpa' with a warning
+            where they cannot run). The last two keep no attention weights. 'auto'
+            stands for the environment variable ``MMSWINV2_ATTENTION``, and where that
+            is not set for the fastest here: 'chunked' on CPU, 'triton' on CUDA, else
+            'sdpa'; 'reference' while tracing.
 
     Returns:
         Tensor: Attention output ``(B, H, W, C)`` in the dtype of ``qkv``.

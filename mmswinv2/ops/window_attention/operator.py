@@ -4,10 +4,15 @@ For ``torch.compile``, ``torch.export``, FSDP and checkpointing policies. What i
 for the backward pass: qkv, table, scale, the output and, of 'triton', numbers per row.
 """
 
+import warnings
+from functools import cache
+
 import torch
 from torch import Tensor
 
 from .chunked import chunked_backward, chunked_forward
+from .sdpa import sdpa_window_attention
+from .triton_attention import supported, triton_backward, triton_forward
 
 
 @torch.library.custom_op("mmswinv2::window_attention", mutates_args=())
@@ -21,11 +26,12 @@ def window_attention_operator(
 ) -> tuple[Tensor, Tensor]:
     """Attention output ``(B, H, W, C)``, and what the backward pass needs beside it."""
     args = (qkv, table, scale, tuple(window), tuple(shift))
-    if implementation == "triton":
-        from .triton_attention import triton_forward
-
+    if implementation == "chunked":
+        return chunked_forward(*args), scale.new_empty(0)
+    if _runs_triton(qkv, table, scale, window):
         return triton_forward(*args)
-    return chunked_forward(*args), scale.new_empty(0)
+    out = sdpa_window_attention(*args, dropout=0.0).contiguous()
+    return out, scale.new_zeros(*out.shape[:3], len(table))
 
 
 @window_attention_operator.register_fake
@@ -38,7 +44,7 @@ def _(
     implementation: str,
 ) -> tuple[Tensor, Tensor]:
     B, H, W, C = qkv.shape
-    rows = (B, H, W, table.shape[0]) if implementation == "triton" else (0,)
+    rows = (0,) if implementation == "chunked" else (B, H, W, table.shape[0])
     return qkv.new_empty(B, H, W, C // 3), scale.new_empty(rows)
 
 
@@ -56,11 +62,25 @@ def window_attention_backward_operator(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Gradients of qkv, table and scale."""
     args = (grad_out, qkv, table, scale, tuple(window), tuple(shift))
-    if implementation == "triton":
-        from .triton_attention import triton_backward
-
+    if implementation == "triton" and _runs_triton(qkv, table, scale, window):
         return triton_backward(*args, out, rows)
     return chunked_backward(*args)
+
+
+def _runs_triton(qkv: Tensor, table: Tensor, scale: Tensor, window: list[int]) -> bool:
+    reason = supported(qkv, table, scale, tuple(window), 0.0)
+    if reason:
+        _warn_once(reason)
+    return reason is None
+
+
+@cache
+def _warn_once(reason: str) -> None:
+    warnings.warn(
+        f"window attention by 'triton' is not possible here: {reason}. 'sdpa' runs "
+        "instead, with a backward pass in pieces",
+        stacklevel=2,
+    )
 
 
 @window_attention_backward_operator.register_fake
