@@ -63,14 +63,13 @@ def triton_forward(
     n = table.shape[0]
     out = qkv.new_empty(B, H, W, qkv.shape[-1] // 3)
     lse = scale.new_empty(B, H, W, n)
-    queries, keys, warps = _tiles(window)
-    programs = _windows(qkv, window) * n * -(-window[0] * window[1] // queries)
+    tile = _tile("forward", qkv, n, window)
+    programs = _windows(qkv, window) * n * _ceil(window[0] * window[1], tile["M"])
     with torch.cuda.device_of(qkv):
         shifted, bounded = _prepare(table, scale)
         forward_kernel[(programs,)](
             qkv, shifted, bounded, scale, out, lse, B, H, W, *shift,
-            HEADS=n, D=out.shape[-1] // n, WH=window[0], WW=window[1],
-            M=queries, K=keys, num_warps=warps,
+            HEADS=n, D=out.shape[-1] // n, WH=window[0], WW=window[1], **tile,
         )  # fmt: skip
     return out, lse
 
@@ -92,48 +91,48 @@ def triton_backward(
     grad_out, qkv = grad_out.contiguous(), qkv.contiguous()
     B, H, W, _ = qkv.shape
     n, N = table.shape[0], window[0] * window[1]
-    d = out.shape[-1] // n
     windows = _windows(qkv, window)
+    geometry = B, H, W, *shift
+    fixed = dict(HEADS=n, D=out.shape[-1] // n, WH=window[0], WW=window[1])
     grad_qkv = torch.empty_like(qkv)
-    geometry = (B, H, W, *shift)
-    queries, keys, warps = _tiles(window)
-    options = dict(
-        HEADS=n, D=d, WH=window[0], WW=window[1], M=queries, K=keys, num_warps=warps
-    )
     with torch.cuda.device_of(qkv):
         shifted, _ = _prepare(table, scale)
-        if N <= 64:
+        tile = _tile("window", qkv, n, window)
+        if tile["M"] >= N:
             parts = _parts(windows, n, qkv.device)
             grad_bias = table.new_empty(parts, n, N, N)
             grad_scale = table.new_empty(parts, n)
             kernels.window_kernel[(n, parts)](
                 grad_out, qkv, shifted, scale, out, lse,
-                grad_qkv, grad_bias, grad_scale, *geometry, **options,
+                grad_qkv, grad_bias, grad_scale, *geometry, **fixed, **tile,
             )  # fmt: skip
             grad_table = fold_table(grad_bias.sum(0), window)
             return grad_qkv, grad_table, grad_scale.sum(0)
 
         delta = torch.empty_like(lse)
-        tiles_q, tiles_k = -(-N // queries), -(-N // keys)
-        grad_scale = table.new_empty(windows, n, tiles_q)
+        tile = _tile("query", qkv, n, window)
+        grad_scale = table.new_empty(windows, n, _ceil(N, tile["M"]))
         kernels.query_kernel[(grad_scale.numel(),)](
             grad_out, qkv, shifted, scale, out, lse,
-            grad_qkv, delta, grad_scale, *geometry, **options,
+            grad_qkv, delta, grad_scale, *geometry, **fixed, **tile,
         )  # fmt: skip
-        kernels.key_kernel[(windows * n * tiles_k,)](
-            grad_out, qkv, shifted, scale, lse, grad_qkv, delta, *geometry, **options
-        )
+        tile = _tile("key", qkv, n, window)
+        kernels.key_kernel[(windows * n * _ceil(N, tile["K"]),)](
+            grad_out, qkv, shifted, scale, lse,
+            grad_qkv, delta, *geometry, **fixed, **tile,
+        )  # fmt: skip
+        tile = _tile("bias", qkv, n, window)
         grad_table = torch.empty_like(table)
         # Bias tiles of a few heads at a time: all of them may be larger than the map.
         step = max(min(n, SCRATCH_BYTES // (4 * N * N)), 1)
         for first in range(0, n, step):
             heads = min(step, n - first)
-            tiles = heads * tiles_q * tiles_k
+            tiles = heads * _ceil(N, tile["M"]) * _ceil(N, tile["K"])
             parts = _parts(windows, tiles, qkv.device)
             grad_bias = table.new_empty(parts, heads, N, N)
             kernels.bias_kernel[(tiles, parts)](
                 grad_out, qkv, shifted, scale, lse, delta, grad_bias,
-                first, *geometry, **options,
+                first, *geometry, **fixed, **tile,
             )  # fmt: skip
             grad_table[first : first + heads] = fold_table(grad_bias.sum(0), window)
     return grad_qkv, grad_table, grad_scale.sum((0, 2))
@@ -144,7 +143,7 @@ def _parts(windows: int, programs: int, device: torch.device) -> int:
     if device.type != "cuda":
         return min(windows, 2)
     processors = torch.cuda.get_device_properties(device).multi_processor_count
-    return min(windows, -(-2 * processors // programs))
+    return min(windows, _ceil(2 * processors, programs))
 
 
 def _prepare(table: Tensor, scale: Tensor) -> tuple[Tensor, Tensor]:
@@ -161,16 +160,42 @@ def _prepare(table: Tensor, scale: Tensor) -> tuple[Tensor, Tensor]:
 
 def _windows(qkv: Tensor, window: tuple[int, int]) -> int:
     B, H, W, _ = qkv.shape
-    return B * -(-H // window[0]) * -(-W // window[1])
+    return B * _ceil(H, window[0]) * _ceil(W, window[1])
 
 
-def _tiles(window: tuple[int, int]) -> tuple[int, int, int]:
-    """Queries and keys of a tile of logits, and warps that work on it."""
+def _ceil(a: int, b: int) -> int:
+    return -(-a // b)
+
+
+def _tile(
+    kernel: str, qkv: Tensor, heads: int, window: tuple[int, int]
+) -> dict[str, int]:
+    """Queries M and keys K of a tile of logits, and how the GPU works on it.
+
+    As large as registers allow (benchmarks/attention/compile_kernels.py): the larger,
+    the fewer instructions per logit.
+    """
     N = window[0] * window[1]
-    if N <= 64:
-        whole = 16 if N <= 16 else 32 if N <= 32 else 64
-        return whole, whole, whole // 16
-    keys = 64 if N % 64 == 0 or N > 512 else 32
-    if -(-N // 128) * 128 <= 1.15 * N:
-        return 128, keys, 8
-    return 64, keys, 4
+    whole = max(16, 1 << (N - 1).bit_length())  # no more than the window needs
+    wide = qkv.element_size() * qkv.shape[-1] // (3 * heads) > 64  # bytes of a row
+    if kernel == "window":
+        size = 0 if wide or whole > 64 else whole
+        return dict(M=size, K=size, num_warps=max(size // 16, 1), num_stages=1)
+    rows, columns = (
+        (64, 32) if wide else (128, 64)
+    )  # a program's, and those it loops over
+    if kernel != "forward" and not _is_hopper(qkv.device):
+        columns //= 2
+    if _ceil(N, rows) * rows > 1.15 * N:
+        rows = 64
+    if _ceil(N, 32) * 32 < 0.9 * _ceil(N, columns) * columns:
+        columns = 32
+    rows, columns = min(rows, whole), min(columns, whole)
+    stages = 1 if wide or kernel == "bias" else 2
+    M, K = (columns, rows) if kernel == "key" else (rows, columns)
+    return dict(M=M, K=K, num_warps=rows // 16, num_stages=stages)
+
+
+def _is_hopper(device: torch.device) -> bool:
+    """Whether matrix products take operands from shared memory, not from registers."""
+    return device.type == "cuda" and torch.cuda.get_device_capability(device)[0] == 9

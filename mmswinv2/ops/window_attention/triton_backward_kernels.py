@@ -14,6 +14,7 @@ import triton.language as tl
 
 from .triton_common import (
     LOG2E,
+    NO_TOKEN,
     SIZES,
     bias_offset,
     count_windows,
@@ -21,8 +22,9 @@ from .triton_common import (
     load_rows,
     locate,
     logits,
-    places,
+    regions,
     store_rows,
+    tokens,
     unit_length,
     unit_length_backward,
     used_places,
@@ -78,16 +80,15 @@ def _query_tile(
     DELTA += first_token * HEADS + head
 
     place = start + tl.arange(0, M)
-    token, region = places(place, top, left, H, W, SH, SW, WH, WW, BORDER)
+    token = tokens(place, top, left, H, W, SH, SW, WH, WW, BORDER)
+    region = regions(place, top, left, H, W, SH, SW, WH, WW, BORDER)
     offset = bias_offset(place, WH, WW) + bias_offset(N - 1, WH, WW)
-    raw_q = load_rows(QKV, token, region, 3 * C, D, GUARD_Q)
-    unit_q, inverse = unit_length(raw_q)
-    q = unit_q.to(raw_q.dtype)
+    q, inverse = unit_length(load_rows(QKV, token, region, 3 * C, D, GUARD_Q))
     grad_out = load_rows(GRAD_OUT, token, region, C, D, GUARD_Q)
     out = load_rows(OUT, token, region, C, D, GUARD_Q)
     delta = tl.sum(grad_out.to(tl.float32) * out.to(tl.float32), 1)
-    tl.store(DELTA + token * HEADS, delta, region >= 0)
-    lse = tl.load(LSE + token * HEADS, region >= 0, 0.0)
+    tl.store(DELTA + token * HEADS, delta, region < NO_TOKEN)
+    lse = tl.load(LSE + token * HEADS, region < NO_TOKEN, 0.0)
 
     grad_q = tl.zeros([M, D], tl.float32)
     end = N
@@ -96,20 +97,20 @@ def _query_tile(
         end = tl.where(start < end, end, 0)  # no query, no work
     for first in range(0, end, K):
         key = first + tl.arange(0, K)
-        k_token, k_region = places(key, top, left, H, W, SH, SW, WH, WW, BORDER)
+        k_token = tokens(key, top, left, H, W, SH, SW, WH, WW, BORDER)
+        k_region = regions(key, top, left, H, W, SH, SW, WH, WW, BORDER)
         k = load_rows(QKV + C, k_token, k_region, 3 * C, D, GUARD_K)
         v = load_rows(QKV + 2 * C, k_token, k_region, 3 * C, D, GUARD_K)
-        k = unit_length(k)[0].to(k.dtype)
+        k = unit_length(k)[0]
         k_offset = -bias_offset(key, WH, WW)
         s = logits(q, k, scale * LOG2E, TABLE, offset, k_offset, region, k_region,
                    GUARD_K)
         p = tl.exp2(s - lse[:, None])
         grad_s = p * (dot(grad_out, tl.trans(v)) - delta[:, None])
         grad_q += dot(grad_s.to(k.dtype), k)
-    program = tl.program_id(0)
-    tl.store(GRAD_SCALE + program, tl.sum(tl.sum(unit_q * grad_q, 1), 0))
-    grad_q = unit_length_backward(grad_q * scale, unit_q, inverse)
-    store_rows(GRAD_QKV, grad_q, token, region, 3 * C, D)
+    grad_q, along = unit_length_backward(grad_q, q, inverse)
+    tl.store(GRAD_SCALE + tl.program_id(0), tl.sum(along, 0))
+    store_rows(GRAD_QKV, grad_q * scale, token, region, 3 * C, D)
 
 
 @triton.jit(do_not_specialize=SIZES)
@@ -158,11 +159,10 @@ def _key_tile(
     DELTA += first_token * HEADS + head
 
     place = start + tl.arange(0, K)
-    token, region = places(place, top, left, H, W, SH, SW, WH, WW, BORDER)
+    token = tokens(place, top, left, H, W, SH, SW, WH, WW, BORDER)
+    region = regions(place, top, left, H, W, SH, SW, WH, WW, BORDER)
     offset = bias_offset(N - 1, WH, WW) - bias_offset(place, WH, WW)
-    raw_k = load_rows(QKV + C, token, region, 3 * C, D, GUARD_K)
-    unit_k, inverse = unit_length(raw_k)
-    k = unit_k.to(raw_k.dtype)
+    k, inverse = unit_length(load_rows(QKV + C, token, region, 3 * C, D, GUARD_K))
     v = load_rows(QKV + 2 * C, token, region, 3 * C, D, GUARD_K)
 
     grad_k = tl.zeros([K, D], tl.float32)
@@ -173,12 +173,13 @@ def _key_tile(
         end = tl.where(start < end, end, 0)  # no key, no work
     for first in range(0, end, M):
         query = first + tl.arange(0, M)
-        q_token, q_region = places(query, top, left, H, W, SH, SW, WH, WW, BORDER)
+        q_token = tokens(query, top, left, H, W, SH, SW, WH, WW, BORDER)
+        q_region = regions(query, top, left, H, W, SH, SW, WH, WW, BORDER)
         q = load_rows(QKV, q_token, q_region, 3 * C, D, GUARD_Q)
         grad_out = load_rows(GRAD_OUT, q_token, q_region, C, D, GUARD_Q)
-        lse = tl.load(LSE + q_token * HEADS, q_region >= 0, 0.0)
-        delta = tl.load(DELTA + q_token * HEADS, q_region >= 0, 0.0)
-        q = unit_length(q)[0].to(q.dtype)
+        lse = tl.load(LSE + q_token * HEADS, q_region < NO_TOKEN, 0.0)
+        delta = tl.load(DELTA + q_token * HEADS, q_region < NO_TOKEN, 0.0)
+        q = unit_length(q)[0]
         q_offset = bias_offset(query, WH, WW)
         s = logits(k, q, scale * LOG2E, TABLE, offset, q_offset, region, q_region,
                    GUARD_Q or GUARD_K)
@@ -186,8 +187,8 @@ def _key_tile(
         grad_v += dot(p.to(grad_out.dtype), grad_out)
         grad_s = p * (dot(v, tl.trans(grad_out)) - delta[None, :])
         grad_k += dot(grad_s.to(q.dtype), q)
-    grad_k = unit_length_backward(grad_k * scale, unit_k, inverse)
-    store_rows(GRAD_QKV + C, grad_k, token, region, 3 * C, D)
+    grad_k, _ = unit_length_backward(grad_k, k, inverse)
+    store_rows(GRAD_QKV + C, grad_k * scale, token, region, 3 * C, D)
     store_rows(GRAD_QKV + 2 * C, grad_v, token, region, 3 * C, D)
 
 
@@ -240,16 +241,18 @@ def _bias_tile(
     GRAD_OUT += first_token * C + head * D
     LSE += first_token * HEADS + head
     DELTA += first_token * HEADS + head
-    token, region = places(query, top, left, H, W, SH, SW, WH, WW, BORDER)
-    k_token, k_region = places(key, top, left, H, W, SH, SW, WH, WW, BORDER)
+    token = tokens(query, top, left, H, W, SH, SW, WH, WW, BORDER)
+    region = regions(query, top, left, H, W, SH, SW, WH, WW, BORDER)
+    k_token = tokens(key, top, left, H, W, SH, SW, WH, WW, BORDER)
+    k_region = regions(key, top, left, H, W, SH, SW, WH, WW, BORDER)
     q = load_rows(QKV, token, region, 3 * C, D, GUARD_Q)
     k = load_rows(QKV + C, k_token, k_region, 3 * C, D, GUARD_K)
     v = load_rows(QKV + 2 * C, k_token, k_region, 3 * C, D, GUARD_K)
     grad_out = load_rows(GRAD_OUT, token, region, C, D, GUARD_Q)
-    lse = tl.load(LSE + token * HEADS, region >= 0, 0.0)
-    delta = tl.load(DELTA + token * HEADS, region >= 0, 0.0)
-    q = unit_length(q)[0].to(q.dtype)
-    k = unit_length(k)[0].to(k.dtype)
+    lse = tl.load(LSE + token * HEADS, region < NO_TOKEN, 0.0)
+    delta = tl.load(DELTA + token * HEADS, region < NO_TOKEN, 0.0)
+    q = unit_length(q)[0]
+    k = unit_length(k)[0]
     offset = bias_offset(query, WH, WW) + bias_offset(N - 1, WH, WW)
     k_offset = -bias_offset(key, WH, WW)
     s = logits(q, k, scale, TABLE, offset, k_offset, region, k_region, GUARD_K)
@@ -304,33 +307,32 @@ def _window(
     QKV += first_token * 3 * C + head * D
     GRAD_QKV += first_token * 3 * C + head * D
     place = tl.arange(0, M)
-    token, region = places(place, top, left, H, W, SH, SW, WH, WW, BORDER)
-    offset = bias_offset(place, WH, WW)
-    raw_q = load_rows(QKV, token, region, 3 * C, D, GUARD)
-    raw_k = load_rows(QKV + C, token, region, 3 * C, D, GUARD)
+    token = tokens(place, top, left, H, W, SH, SW, WH, WW, BORDER)
+    region = regions(place, top, left, H, W, SH, SW, WH, WW, BORDER)
+    at = first_token * C + head * D
+    grad_out = load_rows(GRAD_OUT + at, token, region, C, D, GUARD)
+    out = load_rows(OUT + at, token, region, C, D, GUARD)
+    delta = tl.sum(grad_out.to(tl.float32) * out.to(tl.float32), 1)
+    at = (first_token + token) * HEADS + head
+    lse = tl.load(LSE + at, region < NO_TOKEN, 0.0)
+    q = load_rows(QKV, token, region, 3 * C, D, GUARD)
+    k = load_rows(QKV + C, token, region, 3 * C, D, GUARD)
     v = load_rows(QKV + 2 * C, token, region, 3 * C, D, GUARD)
-    grad_out = load_rows(GRAD_OUT + first_token * C + head * D, token, region, C, D,
-                         GUARD)
-    out = load_rows(OUT + first_token * C + head * D, token, region, C, D, GUARD)
-    lse = tl.load(LSE + (first_token + token) * HEADS + head, region >= 0, 0.0)
-    unit_q, inverse_q = unit_length(raw_q)
-    unit_k, inverse_k = unit_length(raw_k)
-    q = unit_q.to(raw_q.dtype)
-    k = unit_k.to(raw_k.dtype)
+    q, inverse_q = unit_length(q)
+    k, inverse_k = unit_length(k)
+    # Adds 0, but no compiler can tell: kept for all windows, the addresses of the bias
+    # would fill the registers.
+    offset = bias_offset(place + tl.minimum(top, 0), WH, WW)
     centre = bias_offset(N - 1, WH, WW)
     s = logits(q, k, scale * LOG2E, TABLE, offset + centre, -offset, region, region,
                GUARD)
     p = tl.exp2(s - lse[:, None])
-    delta = tl.sum(grad_out.to(tl.float32) * out.to(tl.float32), 1)
     grad_v = dot(tl.trans(p.to(v.dtype)), grad_out)
     store_rows(GRAD_QKV + 2 * C, grad_v, token, region, 3 * C, D)
     grad_s = p * (dot(grad_out, tl.trans(v)) - delta[:, None])
     low = grad_s.to(q.dtype)
-    grad_q = dot(low, k)
-    grad_scale = tl.sum(unit_q * grad_q, 1)
-    grad_q = unit_length_backward(grad_q * scale, unit_q, inverse_q)
-    store_rows(GRAD_QKV, grad_q, token, region, 3 * C, D)
-    grad_k = dot(tl.trans(low), q) * scale
-    grad_k = unit_length_backward(grad_k, unit_k, inverse_k)
-    store_rows(GRAD_QKV + C, grad_k, token, region, 3 * C, D)
+    grad_q, grad_scale = unit_length_backward(dot(low, k), q, inverse_q)
+    store_rows(GRAD_QKV, grad_q * scale, token, region, 3 * C, D)
+    grad_k, _ = unit_length_backward(dot(tl.trans(low), q), k, inverse_k)
+    store_rows(GRAD_QKV + C, grad_k * scale, token, region, 3 * C, D)
     return grad_s, grad_scale

@@ -19,6 +19,7 @@ LOG2E = tl.constexpr(1.4426950408889634)
 # Cosine logits of a row span at most 2 * scale and the bias its range. Below this span
 # no weight underflows relative to the largest logit possible: exp(-80) > 2**-126.
 SAFE_SPAN = tl.constexpr(80.0)
+NO_TOKEN = tl.constexpr(4)
 # Neither arguments of 1 nor multiples of 16 are worth another compilation.
 SIZES = ["B", "H", "W", "SH", "SW"]
 
@@ -87,7 +88,7 @@ def locate(
 
 
 @triton.jit
-def places(
+def tokens(
     place,
     top,
     left,
@@ -99,23 +100,45 @@ def places(
     WW: tl.constexpr,
     BORDER: tl.constexpr,
 ):
-    """Token of every place of a window, and its region: tokens see those of their own.
-
-    The region of a place without a token, padding or beyond the window, is -1.
-    """
-    inside = place < WH * WW
+    """Token at every place of a window."""
     place = tl.minimum(place, WH * WW - 1)
     y = top + SH + place // WW
     x = left + SW + place % WW
-    region = tl.where(inside, 0, -1)
     if BORDER:
         height = tl.cdiv(H, WH) * WH
         width = tl.cdiv(W, WW) * WW
-        region = tl.where(y >= height, 2, 0) + tl.where(x >= width, 1, 0)
         y = tl.where(y >= height, y - height, y)
         x = tl.where(x >= width, x - width, x)
-        region = tl.where(inside & (y < H) & (x < W), region, -1)
-    return y * W + x, region
+    return y * W + x
+
+
+@triton.jit
+def regions(
+    place,
+    top,
+    left,
+    H,
+    W,
+    SH,
+    SW,
+    WH: tl.constexpr,
+    WW: tl.constexpr,
+    BORDER: tl.constexpr,
+):
+    """Region of every place of a window: tokens see those of their own.
+
+    0 to 3 on either side of the seams; from NO_TOKEN on there is none. Every query
+    compares it, so it is worth few instructions.
+    """
+    region = place * 0
+    if BORDER:
+        seam = (tl.cdiv(H, WH) * WH - top - SH) * WW
+        row = tl.where(place < seam, NO_TOKEN, 2)
+        row = tl.where(place < (H - top - SH) * WW, 0, row)
+        x = place % WW
+        column = tl.where(x < tl.cdiv(W, WW) * WW - left - SW, 2 * NO_TOKEN, 1)
+        region = row + tl.where(x < W - left - SW, 0, column)
+    return tl.where(place < WH * WW, region, 4 * NO_TOKEN)
 
 
 @triton.jit
@@ -126,9 +149,9 @@ def used_places(top, H, SH, WH: tl.constexpr, WW: tl.constexpr):
 
 @triton.jit
 def bias_offset(place, WH: tl.constexpr, WW: tl.constexpr):
-    """Bias of (query, key): entry offset(query) - offset(key) from the table's centre."""
+    """Bias of (query, key): entry offset(query) - offset(key) from the centre."""
     place = tl.minimum(place, WH * WW - 1)
-    return place // WW * (2 * WW - 1) + place % WW
+    return place + place // WW * (WW - 1)
 
 
 @triton.jit
@@ -138,7 +161,7 @@ def load_rows(
     """Channels of tokens, ``(places, D)``; 0 where there is no token."""
     at = X + token[:, None] * STRIDE + tl.arange(0, D)[None, :]
     if GUARD:
-        return tl.load(at, region[:, None] >= 0, 0.0)
+        return tl.load(at, region[:, None] < NO_TOKEN, 0.0)
     return tl.load(at)
 
 
@@ -146,23 +169,25 @@ def load_rows(
 def store_rows(X, x, token, region, STRIDE: tl.constexpr, D: tl.constexpr):
     """Inverse of :func:`load_rows`."""
     at = X + token[:, None] * STRIDE + tl.arange(0, D)[None, :]
-    tl.store(at, x.to(X.dtype.element_ty), region[:, None] >= 0)
+    tl.store(at, x.to(X.dtype.element_ty), region[:, None] < NO_TOKEN)
 
 
 @triton.jit
 def unit_length(x):
-    """Rows of length 1 in fp32 and 1 / length; see :func:`.windows.unit_length`."""
-    x = x.to(tl.float32)
-    square = tl.sum(x * x, 1)
+    """Rows of length 1 and 1 / length; see :func:`.windows.unit_length`."""
+    exact = x.to(tl.float32)
+    square = tl.sum(exact * exact, 1)
     inverse = tl.rsqrt(tl.maximum(square, MIN_SQUARE))
-    return x * inverse[:, None], tl.where(square > MIN_SQUARE, inverse, 0.0)
+    unit = (exact * inverse[:, None]).to(x.dtype)
+    return unit, tl.where(square > MIN_SQUARE, inverse, 0.0)
 
 
 @triton.jit
 def unit_length_backward(grad, unit, inverse):
-    """Gradient of rows from that of their unit vectors."""
+    """Gradient of rows from that of their unit vectors, and the latter along them."""
+    unit = unit.to(tl.float32)
     along = tl.sum(grad * unit, 1)
-    return (grad - unit * along[:, None]) * inverse[:, None]
+    return (grad - unit * along[:, None]) * inverse[:, None], along
 
 
 @triton.jit

@@ -9,6 +9,7 @@ import triton.language as tl
 
 from .triton_common import (
     LOG2E,
+    NO_TOKEN,
     SIZES,
     bias_offset,
     count_windows,
@@ -16,8 +17,9 @@ from .triton_common import (
     load_rows,
     locate,
     logits,
-    places,
+    regions,
     store_rows,
+    tokens,
     unit_length,
     used_places,
 )
@@ -99,10 +101,10 @@ def _attend(
     image, top, left = locate(window, H, W, SH, SW, WH, WW, BORDER)
     QKV += image * H * W * 3 * C
     place = start + tl.arange(0, M)
-    token, region = places(place, top, left, H, W, SH, SW, WH, WW, BORDER)
+    token = tokens(place, top, left, H, W, SH, SW, WH, WW, BORDER)
+    region = regions(place, top, left, H, W, SH, SW, WH, WW, BORDER)
     offset = bias_offset(place, WH, WW) + bias_offset(N - 1, WH, WW)
-    q = load_rows(QKV, token, region, 3 * C, D, GUARD_Q)
-    q = unit_length(q)[0].to(q.dtype)
+    q = unit_length(load_rows(QKV, token, region, 3 * C, D, GUARD_Q))[0]
 
     highest = tl.full([M], float("-inf"), tl.float32)
     total = tl.zeros([M], tl.float32)
@@ -113,10 +115,11 @@ def _attend(
         end = tl.where(start < end, end, 0)  # no query, no work
     for first in range(0, end, K):
         key = first + tl.arange(0, K)
-        k_token, k_region = places(key, top, left, H, W, SH, SW, WH, WW, BORDER)
+        k_token = tokens(key, top, left, H, W, SH, SW, WH, WW, BORDER)
+        k_region = regions(key, top, left, H, W, SH, SW, WH, WW, BORDER)
         k = load_rows(QKV + C, k_token, k_region, 3 * C, D, GUARD_K)
         v = load_rows(QKV + 2 * C, k_token, k_region, 3 * C, D, GUARD_K)
-        k = unit_length(k)[0].to(k.dtype)
+        k = unit_length(k)[0]
         k_offset = -bias_offset(key, WH, WW)
         s = logits(q, k, scale, TABLE, offset, k_offset, region, k_region, GUARD_K)
         if BOUNDED:
@@ -135,4 +138,4 @@ def _attend(
     if not BOUNDED:
         lse += highest
     store_rows(OUT + image * H * W * C, out / total[:, None], token, region, C, D)
-    tl.store(LSE + (image * H * W + token) * HEADS, lse, region >= 0)
+    tl.store(LSE + (image * H * W + token) * HEADS, lse, region < NO_TOKEN)
