@@ -93,6 +93,9 @@ def reduce(cfg: Config) -> Config:
         stages = model.train_cfg.rcnn
         for stage in stages if isinstance(stages, list) else [stages]:
             stage.sampler.num = 32
+        heads = model.roi_head.bbox_head
+        for head in heads if isinstance(heads, list) else [heads]:
+            head.fc_out_channels = 64
     out = [CHANNELS[i] for i in model.backbone.out_indices]
     necks = model.get("neck", [])
     for part in (
@@ -112,6 +115,8 @@ def reduce(cfg: Config) -> Config:
     if model.type == "DINO":
         model.encoder.num_layers = model.decoder.num_layers = 1
         model.num_queries = 50
+    for key in ("runner_type", "strategy"):  # for several processes
+        cfg.pop(key, None)
     cfg.train_cfg = dict(type="IterBasedTrainLoop", max_iters=1, val_interval=1)
     cfg.log_processor.by_epoch = False
     cfg.default_hooks.logger.interval = 1

@@ -341,6 +341,15 @@ def test_windows_of_tests() -> None:
     assert found.keys() == {48, 56}
 
 
+def test_strategies(cfg: Config) -> None:
+    """H and G are shared out among GPUs; smaller models run without a strategy."""
+    shared = re.search(r"swinv2-[hg]-", Path(cfg.filename).stem)
+    assert ("strategy" in cfg) == ("runner_type" in cfg) == bool(shared)
+    if shared:
+        assert cfg.runner_type == "FlexibleRunner"
+        assert cfg.strategy.type == "mmswinv2.FSDPStrategy"
+
+
 def test_ms_crop_scales() -> None:
     """Short sides of 480 to 800 px, long sides of at most 1333 (paper)."""
     path = ROOT / "configs/_base_/datasets/coco_instance_ms-crop.py"

@@ -3,6 +3,7 @@ _base_ = [
     "../_base_/datasets/ade20k_640x640.py",
     "../_base_/schedules/80k.py",
     "../_base_/default_runtime_seg.py",
+    "../_base_/strategies/fsdp.py",
 ]
 
 crop_size = (640, 640)  # px; stage 4 has 20 x 20 tokens, windows shrink to the map

@@ -3,6 +3,7 @@ _base_ = [
     "../_base_/datasets/coco-stuff_instance_lsj-1536.py",
     "../_base_/schedules/htc++_45k.py",
     "../_base_/default_runtime_det_iters.py",
+    "../_base_/strategies/fsdp.py",
 ]
 
 # The weights of G (3.0 billion parameters) were never published, and SimMIM's 'giant'

@@ -1,4 +1,7 @@
-_base_ = "./htc_swinv2-b-p4-w16-in22k_fpn_ms-crop-3x_coco.py"
+_base_ = [
+    "./htc_swinv2-b-p4-w16-in22k_fpn_ms-crop-3x_coco.py",
+    "../_base_/strategies/fsdp.py",
+]
 
 model = dict(
     backbone=dict(
