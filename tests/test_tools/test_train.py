@@ -52,7 +52,9 @@ def test_resume_a_named_checkpoint(tool: Tool, data: Path) -> None:
 def test_resume_at_a_first_start(tmp_path: Path) -> None:
     """Where there is nothing to go on from, load_from is not forgotten."""
     train = load_script("tools/train.py")
-    args = argparse.Namespace(amp=False, auto_scale_lr=False, resume="auto")
+    args = argparse.Namespace(
+        amp=False, auto_scale_lr=False, resume="auto", strategy=None
+    )
     cfg = Config(dict(work_dir=str(tmp_path), load_from="pretrained.pth"))
     train.apply_flags(cfg, args)
     assert (cfg.resume, cfg.load_from) == (False, "pretrained.pth")
@@ -77,7 +79,7 @@ def test_options_and_auto_scale_lr_take_effect(tool: Tool, data: Path) -> None:
 def test_amp_chooses_the_mixed_precision_wrapper() -> None:
     """--amp changes the wrapper and keeps a loss scale that the config sets."""
     train = load_script("tools/train.py")
-    args = argparse.Namespace(amp=True, auto_scale_lr=False, resume=None)
+    args = argparse.Namespace(amp=True, auto_scale_lr=False, resume=None, strategy=None)
     cfg = Config(dict(optim_wrapper=dict(type="OptimWrapper")))
     train.apply_flags(cfg, args)
     assert cfg.optim_wrapper == dict(type="AmpOptimWrapper", loss_scale="dynamic")
