@@ -143,7 +143,7 @@ def figure_of(results: dict[tuple[str, str, str], dict]) -> Figure:
     panels = dict(zip(DEPTHS, figure.subplots(1, len(DEPTHS), sharey=True)))
     for (depth, norm, attention), result in results.items():
         ax, values = panels[depth], result["after"]
-        ax.semilogy(
+        ax.plot(
             range(1, len(values) + 1),
             values,
             STYLES[attention],

@@ -194,7 +194,7 @@ def draw_figure(results: Results) -> Figure:
         ax.tick_params(labelsize=8)
     figure.supxlabel("window in tokens, and picture", fontsize=9)
     figure.supylabel("percent", fontsize=9)
-    grid[0, 0].legend(fontsize=8)
+    grid[0, 1].legend(fontsize=8)
     return figure
 
 
