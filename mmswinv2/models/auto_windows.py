@@ -1,40 +1,33 @@
 """Choose windows for an input size and a budget, from a model of their cost.
 
-The model counts what a block of 16-bit training keeps for its backward pass, and what
-its forward pass moves and computes. It was fitted to published throughput of Swin V2 on
-five GPUs (within 17 percent) and to saved tensors counted on the CPU. It is there to
-compare windows; the real peak has the heads, the weights and their optimizer beside it.
+Memory is that of :mod:`memory_model`, for 16-bit training on a GPU. Time counts what
+the forward pass moves and computes, fitted to published throughput of Swin V2 on five
+GPUs (within 17 percent). Both are there to compare windows; the real peak has the
+heads, the weights and their optimizer beside it.
 """
 # T tokens with padding, C channels, N tokens of a window, n heads
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from mmengine.logging import print_log
 
 from mmswinv2.architectures import Architecture
-from mmswinv2.checkpoints.windows import PATCH_SIZE, per_stage
+from mmswinv2.checkpoints.windows import per_stage
 
+from .memory_model import Training, peak, stage_maps
 from .window_fit import Window, fit_axis, is_int, is_list
 
 GIB = 2**30
 WINDOWS = range(4, 57)  # tokens; 56 is the largest that the paper tested
 UNIT = 8  # slowdown is counted from this window, the smallest of published weights
 
-# Bytes per token and channel that a block keeps for its backward pass: activations,
-# and for 'reference' 8 bytes per logit, of which a token has n times N.
-KEPT = {"reference": 44, "sdpa": 46}
-KEPT_PER_LOGIT = {"reference": 8, "sdpa": 0}
-KEPT_PER_BIAS = {"reference": 7.2, "sdpa": 4}  # bytes per element of (n, N, N)
-KEPT_INPUT = 4  # bytes per token and channel of a block that is recomputed
-PASSING_PER_LOGIT = {"reference": 14, "sdpa": 2}  # held by one block at a time
-
 # Forward pass on an H200; only ratios of times are used.
 MOVED = 202  # bytes per token and channel
-MOVED_PER_LOGIT = {"reference": 42, "sdpa": 0}
+MOVED_PER_LOGIT = 42  # bytes, of 'reference', which writes logits to memory
 BYTES_PER_SECOND = 4.3e12
 FLOPS_PER_SECOND = 600e12
-LOGITS_PER_SECOND = 1.2e12  # exponentials bound the fused kernels
+LOGITS_PER_SECOND = 1.2e12  # of the others: exponentials bound fused kernels
 
 
 @dataclass(frozen=True)
@@ -88,6 +81,7 @@ def choose_windows(
     batch_size: int = 1,
     attention: str = "auto",
     with_cp: Sequence[bool] = (),
+    checkpoint: str = "block",
 ) -> tuple[Window, ...]:
     """The largest windows within a budget, one per stage; the log says why.
 
@@ -105,6 +99,7 @@ def choose_windows(
         attention (str): Implementation of attention. Defaults to 'auto'.
         with_cp (Sequence[bool]): Whether blocks are recomputed, one per stage.
             Defaults to (): none.
+        checkpoint (str): What is recomputed, 'block' or 'mlp'. Defaults to 'block'.
 
     Returns:
         tuple[tuple[int, int], ...]: (height, width) in tokens of every stage.
@@ -122,10 +117,18 @@ def choose_windows(
         raise _malformed(f"memory is {memory!r} and slowdown {slowdown!r}")
 
     maps = stage_maps(image, len(arch.depths))
-    kind = "reference" if attention == "reference" else "sdpa"
+    training = Training(
+        arch,
+        tuple(image),
+        batch_size,
+        windows=(),
+        attention=attention,
+        with_cp=tuple(with_cp),
+        checkpoint=checkpoint,
+    )
 
     def cost_of(window: int) -> Cost:
-        return estimate(arch, maps, fitted(maps, window), kind, batch_size, with_cp)
+        return estimate(replace(training, windows=fitted(maps, window)))
 
     unit = cost_of(UNIT).seconds
     most_memory = float("inf") if memory is None else memory
@@ -154,14 +157,6 @@ def choose_windows(
     return windows
 
 
-def stage_maps(image_size: Window, num_stages: int) -> list[Window]:
-    """(height, width) in tokens of the map of every stage."""
-    maps = [tuple(-(-length // PATCH_SIZE) for length in image_size)]
-    while len(maps) < num_stages:
-        maps.append(tuple(-(-length // 2) for length in maps[-1]))
-    return maps
-
-
 def fitted(maps: Sequence[Window], window: int) -> tuple[Window, ...]:
     """A window at every stage, no larger than the map, fitted to pad little."""
     return tuple(
@@ -176,50 +171,23 @@ def padding(size: Window, window: Window) -> float:
     return padded[0] * padded[1] / (size[0] * size[1])
 
 
-def estimate(
-    arch: Architecture,
-    maps: Sequence[Window],
-    windows: Sequence[Window],
-    kind: str,
-    batch_size: int = 1,
-    with_cp: Sequence[bool] = (),
-) -> Cost:
-    """Cost of windows.
+def estimate(training: Training) -> Cost:
+    """Cost of the windows of a training."""
+    times = (forward_seconds(training, i) for i in range(len(training.arch.depths)))
+    return Cost(peak(training.parts()) / GIB, sum(times))
 
-    Args:
-        arch (Architecture): Sizes of the backbone.
-        maps (Sequence[tuple[int, int]]): Map of every stage in tokens.
-        windows (Sequence[tuple[int, int]]): Window of every stage.
-        kind (str): 'reference' or 'sdpa'.
-        batch_size (int): Images per GPU. Defaults to 1.
-        with_cp (Sequence[bool]): Stages whose blocks are recomputed. Defaults to ().
 
-    Returns:
-        Cost: Memory and time.
-    """
-    kept = passing = seconds = 0.0
-    for i, (size, window) in enumerate(zip(maps, windows)):
-        channels, heads = arch.embed_dims * 2**i, arch.num_heads[i]
-        tokens = batch_size * size[0] * size[1] * padding(size, window)
-        N = window[0] * window[1]
-        logits, numbers = tokens * N * heads, tokens * channels
-        block = (
-            KEPT[kind] * numbers
-            + KEPT_PER_LOGIT[kind] * logits
-            + KEPT_PER_BIAS[kind] * heads * N**2
-        )
-        recomputed = i < len(with_cp) and with_cp[i]
-        kept += arch.depths[i] * (KEPT_INPUT * numbers if recomputed else block)
-        held = PASSING_PER_LOGIT[kind] * logits + (block if recomputed else 0)
-        passing = max(passing, held)
-        moved = MOVED * numbers + MOVED_PER_LOGIT[kind] * logits
-        flops = numbers * (24 * channels + 4 * N)
-        seconds += arch.depths[i] * (
-            moved / BYTES_PER_SECOND
-            + flops / FLOPS_PER_SECOND
-            + (logits / LOGITS_PER_SECOND if kind == "sdpa" else 0)
-        )
-    return Cost((kept + passing) / GIB, seconds)
+def forward_seconds(training: Training, stage: int) -> float:
+    """Duration of the forward pass of all blocks of a stage on an H200."""
+    block = training.block(stage)
+    numbers = block.padded * block.channels
+    flops = numbers * (24 * block.channels + 4 * block.window[0] * block.window[1])
+    seconds = MOVED * numbers / BYTES_PER_SECOND + flops / FLOPS_PER_SECOND
+    if training.attention == "reference":
+        seconds += MOVED_PER_LOGIT * block.logits / BYTES_PER_SECOND
+    else:
+        seconds += block.logits / LOGITS_PER_SECOND
+    return training.arch.depths[stage] * seconds
 
 
 def _reasons(

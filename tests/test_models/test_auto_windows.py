@@ -5,31 +5,23 @@ import torch
 
 from mmswinv2.architectures import ARCHITECTURES
 from mmswinv2.models import SwinTransformerV2
-from mmswinv2.models.auto_windows import (
-    GIB,
-    PASSING_PER_LOGIT,
-    choose_windows,
-    estimate,
-    fitted,
-    padding,
-    stage_maps,
-)
+from mmswinv2.models.auto_windows import choose_windows, estimate, fitted, padding
+from mmswinv2.models.memory_model import Training, stage_maps
 
 TINY = ARCHITECTURES["tiny"]
 SIZES = [(800, 1333), (1024, 1024), (512, 512), (224, 640), (33, 50)]
 
 
-def plain(image, window):
-    """The maps of an image, and a window that only shrinks to them."""
-    maps = stage_maps(image, 4)
-    return maps, [tuple(min(window, length) for length in size) for size in maps]
+def cost_of(image, window, batch=1, **kwargs):
+    """The cost of a window that is fitted as window_size='auto' fits it."""
+    windows = fitted(stage_maps(image, 4), window)
+    return estimate(Training(TINY, image, batch, windows, **kwargs))
 
 
 @pytest.mark.parametrize("image", SIZES)
 @pytest.mark.parametrize("budget", ["memory", "slowdown"])
 def test_a_larger_budget_never_gives_a_smaller_window(image, budget):
-    maps = stage_maps(image, 4)
-    least = estimate(TINY, maps, fitted(maps, 4), "sdpa").memory
+    least = cost_of(image, 4).memory
     values = [least * 1.1**i for i in range(20)]
     if budget == "slowdown":
         values = [1 + 0.1 * i for i in range(20)]
@@ -61,12 +53,29 @@ def test_windows_that_divide_are_preferred(slowdown):
 
 
 def test_it_is_within_the_budget_and_the_next_window_is_not():
-    maps = stage_maps((800, 1333), 4)
-    windows = choose_windows(TINY, image_size=(800, 1333), memory=4, batch_size=2)
-    costs = {w: estimate(TINY, maps, fitted(maps, w), "sdpa", 2) for w in range(4, 57)}
-    best = max(w for w, cost in costs.items() if cost.memory <= 4)
-    assert windows == fitted(maps, best)
-    assert best < 56 and costs[best + 1].memory > 4
+    kwargs = dict(attention="reference")
+    image, memory = (800, 1333), 8
+    costs = {w: cost_of(image, w, 2, **kwargs) for w in range(4, 57)}
+    best = max(w for w, cost in costs.items() if cost.memory <= memory)
+    windows = choose_windows(
+        TINY, image_size=image, memory=memory, batch_size=2, **kwargs
+    )
+    assert windows == fitted(stage_maps(image, 4), best)
+    assert best < 56 and costs[best + 1].memory > memory
+
+
+def test_fused_attention_leaves_memory_to_larger_windows():
+    kwargs = dict(image_size=(800, 1333), memory=5.5, batch_size=2)
+    fused = choose_windows(TINY, **kwargs)
+    assert fused[0] > choose_windows(TINY, attention="sdpa", **kwargs)[0]
+    assert fused[0] > choose_windows(TINY, attention="reference", **kwargs)[0]
+
+
+def test_recomputing_mlps_alone_saves_less():
+    kwargs = dict(image_size=1024, memory=2.2, attention="reference")
+    kwargs |= dict(with_cp=(True,) * 4)
+    block = choose_windows(TINY, checkpoint="block", **kwargs)
+    assert block[0] > choose_windows(TINY, checkpoint="mlp", **kwargs)[0]
 
 
 def test_the_tighter_of_two_budgets_counts():
@@ -98,30 +107,11 @@ def test_recomputed_stages_leave_room_for_larger_windows():
     ],
 )
 def test_time_is_that_of_the_published_model(arch, image, window, milliseconds):
-    cost = estimate(ARCHITECTURES[arch], *plain(image, window), "reference")
+    training = Training(
+        ARCHITECTURES[arch], image, 1, ((window, window),) * 4, attention="reference"
+    )
+    cost = estimate(training)
     assert cost.seconds * 1e3 == pytest.approx(milliseconds, rel=0.15)
-
-
-def test_memory_is_about_what_autograd_saves():
-    """Counted on the CPU in fp32: twice the bytes of 16 bits."""
-    image = (256, 320)
-    model = SwinTransformerV2("tiny", window_size=8, attention="reference")
-    saved = {}
-
-    def pack(tensor):
-        saved[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
-        return tensor
-
-    parameters = {p.untyped_storage().data_ptr() for p in model.parameters()}
-    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
-        maps = model(torch.rand(1, 3, *image))
-        held = sum(size for address, size in saved.items() if address not in parameters)
-    assert maps[0].requires_grad
-    stages, windows = plain(image, 8)
-    cost = estimate(TINY, stages, windows, "reference")
-    logits = stages[0][0] * stages[0][1] * 64 * TINY.num_heads[0]
-    kept = cost.memory - PASSING_PER_LOGIT["reference"] * logits / GIB
-    assert 0.5 < held / GIB / kept < 2
 
 
 def test_the_log_says_why(logs):

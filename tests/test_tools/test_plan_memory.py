@@ -1,0 +1,124 @@
+"""Training memory: counted, added up, and brought under a budget."""
+
+import re
+import shlex
+
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.model import revert_sync_batchnorm
+from mmengine.registry import MODELS, init_default_scope
+from tiny import DET, ROOT, SEG, load_script
+
+from mmswinv2.apis import find_config
+
+SCRIPT = "tools/analysis/plan_memory.py"
+G = "htc++_swinv2-g-p4-w32_fpn_96xb1-lsj-45k_coco"
+
+plan_memory = load_script(SCRIPT)
+training_batch = load_script("tools/analysis/training_batch.py")
+saved_tensors = load_script("tools/analysis/saved_tensors.py")
+
+
+def peak_of(out: str) -> tuple[bool, float]:
+    """Whether it fits, and GiB."""
+    match = re.search(r"peak: (fits|does not fit) .* ([\d.]+)", out)
+    return match[1] == "fits", float(match[2])
+
+
+@pytest.mark.parametrize("name", [DET, SEG])
+def test_prediction_is_what_a_real_forward_pass_saves(name):
+    """Of the whole model, computed without any trick."""
+    cfg = Config.fromfile(find_config(name))
+    cfg.model.backbone.init_cfg = None
+    init_default_scope(cfg.default_scope)
+    model = revert_sync_batchnorm(MODELS.build(cfg.model)).train()
+    training = plan_memory.read_training(cfg, model.backbone, (96, 160))
+    images, samples = training_batch.make_batch(cfg, training.batch, training.image)
+    tensors = [*model.parameters(), *model.buffers()]
+    with saved_tensors.SavedBytes(tensors) as saved:
+        losses = model.loss(images, samples)
+    assert all(torch.as_tensor(v).isfinite().all() for v in losses.values())
+    heads, _ = plan_memory.heads_memory(cfg, training, amp=False)
+    kept = heads + sum(part.kept for part in training.parts())
+    assert kept == pytest.approx(saved.total, rel=0.15)
+
+
+@pytest.mark.parametrize(
+    ("name", "size"),
+    [
+        ("mask-rcnn_swinv2-t-p4-w16_fpn_1x_coco", (800, 1344)),
+        ("mask-rcnn_swinv2-t-p4-w16_fpn_ms-crop-3x_coco", (800, 1344)),
+        ("mask2former_swinv2-t-p4-w16_8xb2-lsj-50e_coco", (1024, 1024)),
+        (G, (1536, 1536)),
+        ("swinv2-t-p4-w8-in1k-256-pre_upernet_8xb2-160k_ade20k-512x512", (512, 512)),
+    ],
+)
+def test_largest_images(name, size):
+    (path,) = ROOT.glob(f"configs/*/{name}.py")
+    assert training_batch.image_size(Config.fromfile(path)) == size
+
+
+def test_a_pipeline_without_a_size():
+    pipeline = [dict(type="LoadImageFromFile")]
+    cfg = Config(dict(train_dataloader=dict(dataset=dict(pipeline=pipeline)), model={}))
+    with pytest.raises(ValueError, match="--image-size HEIGHT WIDTH"):
+        training_batch.image_size(cfg)
+
+
+def test_suggested_switches_do_what_they_promise(tool):
+    """Their command is planned again: it fits, at the size that was promised."""
+    config = "mask-rcnn_swinv2-nano-p4-w16_fpn_mini-256px"
+    args = ("--image-size", "256", "256", "--gpus", "1")
+    fits, before = peak_of(tool(SCRIPT, config, *args, "--gpu", "80GB"))
+    assert fits
+    gpu = f"{before:.2f}GB"  # of which a tenth is not for tensors
+    out = tool(SCRIPT, config, *args, "--gpu", gpu)
+    fits, _ = peak_of(out)
+    assert not fits
+    assert max(map(len, out.splitlines())) <= 100
+    promised = float(re.search(r"make it fit \(([\d.]+) GiB\)", out)[1])
+    command = out[out.index("python tools/train.py") :].split("\n\n")[0]
+    chosen = shlex.split(command.replace("\\\n", " "))[3:]
+    assert chosen
+    again = tool(SCRIPT, config, *args, "--gpu", gpu, *chosen)
+    assert peak_of(again) == (True, pytest.approx(promised, abs=0.02))
+
+
+def test_giant_needs_no_memory(tool):
+    """3 billion parameters are shapes only; FSDP is in its config."""
+    (path,) = ROOT.glob(f"configs/coco/{G}.py")
+    out = tool(SCRIPT, path, "--image-size", "256", "256", "--gpus", "96")
+    assert "strategy fsdp" in out and peak_of(out)[0]
+    alone = ("--cfg-options", "strategy.type=mmswinv2.ZeRO1Strategy", "--gpus", "1")
+    out = tool(SCRIPT, path, "--image-size", "256", "256", "--gpu", "24GB", *alone)
+    fits, peak = peak_of(out)
+    assert not fits and peak > 45  # 16 bytes for each
+    assert "No set of switches fits" in out
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        ((DET, "--gpu", "large"), "--gpu large: expected its memory, such as 80GB"),
+        ((DET, "--gpus", "0"), "--gpus 0: expected 1 or more"),
+        ((DET, "--image-size", "0", "8"), "--image-size [0, 8]: expected px"),
+        (
+            (DET, "--cfg-options", "model.backbone.type=ResNet"),
+            "only SwinTransformerV2",
+        ),
+        (("no-such-config",), "no-such-config"),
+        (
+            (DET, "--cfg-options", "optim_wrapper.optimizer.type=Lion"),
+            "optimizer 'Lion': the bytes of its state are not known",
+        ),
+    ],
+)
+def test_bad_arguments(tool, args, message):
+    assert message in tool.fails(SCRIPT, *args)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="says what is missing")
+def test_measuring_needs_a_gpu(tool):
+    args = ("--image-size", "64", "64", "--measure")
+    assert "--measure needs a GPU" in tool.fails(SCRIPT, DET, *args)

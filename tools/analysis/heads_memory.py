@@ -1,0 +1,123 @@
+"""What the necks and heads of a config keep, counted in their own forward pass.
+
+The backbone is replaced by maps of its shapes, products by zeros, and what is saved is
+freed at once: so the count runs on a CPU at the real size of the batch.
+"""
+
+from __future__ import annotations
+
+import copy
+from contextlib import ExitStack
+from unittest.mock import patch
+
+import torch
+import torch.nn.functional as F
+from mmengine.config import Config
+from mmengine.model import BaseModel, revert_sync_batchnorm
+from mmengine.registry import MODELS, init_default_scope
+from saved_tensors import CudaAutocast, SavedBytes, ZeroProducts
+from torch import Tensor, nn
+from training_batch import make_batch
+
+from mmswinv2.models.memory_model import Training, stage_maps
+
+
+class Maps(nn.Module):
+    """Stands for a backbone: zeros of the shapes of its outputs, with a gradient."""
+
+    def __init__(self, shapes: list[tuple[int, ...]]) -> None:
+        super().__init__()
+        self.shapes = shapes
+
+    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
+        """Maps for any image."""
+        maps = (torch.zeros(shape, requires_grad=True) for shape in self.shapes)
+        return tuple(m * 1.0 for m in maps)
+
+
+class _DeformableAttention(torch.autograd.Function):
+    """Keeps what mmcv's CUDA kernel keeps, which CPUs do not have."""
+
+    @staticmethod
+    def forward(
+        ctx: torch.autograd.function.FunctionCtx,
+        value: Tensor,
+        shapes: Tensor,
+        locations: Tensor,
+        weights: Tensor,
+    ) -> Tensor:
+        ctx.save_for_backward(value, shapes, locations, weights)
+        return value.new_zeros(*locations.shape[:2], value.shape[2] * value.shape[3])
+
+
+class _FocalLoss(torch.autograd.Function):
+    """Keeps what mmcv's CUDA kernel keeps, which CPUs do not have."""
+
+    @staticmethod
+    def forward(
+        ctx: torch.autograd.function.FunctionCtx, pred: Tensor, target: Tensor
+    ) -> Tensor:
+        ctx.save_for_backward(pred, target)
+        return torch.zeros_like(pred)
+
+
+def _focal_loss(
+    pred: Tensor, target: Tensor, *args: object, **kwargs: object
+) -> Tensor:
+    return _FocalLoss.apply(pred, target).sum()
+
+
+def build_heads(cfg: Config, training: Training) -> BaseModel:
+    """The model of a config, with random weights and without its backbones' blocks."""
+    init_default_scope(cfg.default_scope)
+    sizes = stage_maps(training.image, len(training.arch.depths))
+    shapes = [
+        (training.batch, training.arch.embed_dims * 2**i, *sizes[i])
+        for i in training.out_indices
+    ]
+    model = copy.deepcopy(cfg.model)
+    model.backbone = dict(type=Maps, shapes=shapes)
+    for neck in necks(model):
+        if neck.type == "mmswinv2.GlobalAttention":
+            neck.clear()
+            neck.type = nn.Identity
+    return revert_sync_batchnorm(MODELS.build(model)).train()
+
+
+def necks(model: dict) -> list[dict]:
+    """Configs of the necks of a model."""
+    given = model.get("neck") or []
+    return given if isinstance(given, list) else [given]
+
+
+def heads_memory(cfg: Config, training: Training, *, amp: bool) -> tuple[int, int]:
+    """Bytes that necks, heads and losses keep for the backward pass of a batch.
+
+    Args:
+        cfg (Config): Of the model.
+        training (Training): Of its backbone.
+        amp (bool): Whether they run under autocast.
+
+    Returns:
+        tuple[int, int]: Of all, and of the largest tensor.
+    """
+    torch.manual_seed(0)
+    model = build_heads(cfg, training)
+    images, samples = make_batch(cfg, training.batch, training.image)
+    attention = "mmcv.ops.multi_scale_deform_attn.multi_scale_deformable_attn_pytorch"
+    focal = "mmdet.models.losses.focal_loss.py_sigmoid_focal_loss"
+    with ExitStack() as stack:
+        # Batch norm of one image and one token: over all GPUs there are more.
+        stack.enter_context(patch.object(F, "_verify_batch_size", lambda size: None))
+        stack.enter_context(patch(attention, _DeformableAttention.apply))
+        # Its output is made before it is called; in 16 bits CPUs do not have it.
+        stack.enter_context(patch("mmcv._ext.roi_align_forward", lambda *a, **k: None))
+        if cfg.default_scope == "mmdet":
+            stack.enter_context(patch(focal, _focal_loss))
+        stack.enter_context(ZeroProducts())
+        stack.enter_context(CudaAutocast())
+        stack.enter_context(torch.autocast("cpu", torch.bfloat16, enabled=amp))
+        tensors = [*model.parameters(), *model.buffers()]
+        count = stack.enter_context(SavedBytes(tensors, forget=True))
+        model.loss(images, samples)
+    return count.total, count.largest

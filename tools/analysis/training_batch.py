@@ -1,0 +1,116 @@
+"""The largest batch that a config trains with, and one made up of that size."""
+
+from __future__ import annotations
+
+import torch
+from mmengine.config import Config
+from mmengine.structures import InstanceData, PixelData
+from torch import Tensor
+
+# Objects per image, a crowded one. RoI heads take up to 128 positive boxes of an image,
+# and every object is one; transformer heads compare the masks of all objects.
+ROI_OBJECTS, OBJECTS = 100, 20
+
+
+def image_size(cfg: Config) -> tuple[int, int]:
+    """(height, width) in px of the largest images that the training pipeline gives.
+
+    Raises:
+        ValueError: If no transform in it sets a size.
+    """
+    size = _after(cfg.train_dataloader.dataset, cfg)
+    if size is None:
+        raise ValueError(
+            "the training pipeline has no transform that sets the size of images; give "
+            "it with --image-size HEIGHT WIDTH"
+        )
+    divisor = cfg.model.get("data_preprocessor", {}).get("pad_size_divisor") or 1
+    return tuple(-(-int(length) // divisor) * divisor for length in size)
+
+
+def _after(dataset: dict, cfg: Config) -> tuple[float, float] | None:
+    while "pipeline" not in dataset and "dataset" in dataset:
+        dataset = dataset["dataset"]  # of a wrapper such as RepeatDataset
+    return _run(dataset.get("pipeline", cfg.get("train_pipeline", [])), None)
+
+
+def _run(pipeline: list[dict], size: tuple | None) -> tuple | None:
+    """(height, width) after the transforms of a pipeline, at most."""
+    for transform in pipeline:
+        kind = transform["type"].split(".")[-1]
+        if kind == "RandomChoice":
+            sizes = [_run(branch, size) for branch in transform["transforms"]]
+            size = max((s for s in sizes if s), key=lambda s: s[0] * s[1], default=size)
+        elif "Resize" in kind:
+            scales = transform.get("scales") or transform.get("scale")
+            scales = scales if isinstance(scales[0], (list, tuple)) else [scales]
+            width, height = max(scales, key=lambda scale: scale[0] * scale[1])
+            if transform.get("keep_ratio") or kind == "RandomChoiceResize":
+                height, width = sorted((height, width))  # a landscape photo
+            ratio = max(transform.get("ratio_range", (1, 1)))
+            size = (height * ratio, width * ratio)
+        elif "Crop" in kind and transform.get("crop_type", "absolute") == "absolute":
+            size = tuple(transform["crop_size"])  # smaller images are padded to it
+        elif kind == "Pad" and transform.get("size"):
+            size = tuple(transform["size"])[::-1]
+    return size
+
+
+def make_batch(
+    cfg: Config, batch: int, size: tuple[int, int], device: str = "cpu"
+) -> tuple[Tensor, list]:
+    """Images and their annotations, as the data preprocessor hands them to a model.
+
+    Args:
+        cfg (Config): Of the model.
+        batch (int): Images.
+        size (tuple[int, int]): (height, width) in px.
+        device (str): Of all tensors. Defaults to 'cpu'.
+
+    Returns:
+        tuple[Tensor, list]: ``(B, 3, height, width)`` and the data samples.
+    """
+    images = torch.zeros(batch, 3, *size, device=device)
+    make = _make_det_sample if cfg.default_scope == "mmdet" else _make_seg_sample
+    return images, [make(cfg, size).to(device) for _ in range(batch)]
+
+
+def _meta(size: tuple[int, int]) -> dict:
+    shapes = ("img_shape", "ori_shape", "pad_shape", "batch_input_shape")
+    return dict.fromkeys(shapes, size) | {"scale_factor": (1.0, 1.0), "img_id": 0}
+
+
+def _make_det_sample(cfg: Config, size: tuple[int, int]) -> object:
+    from mmdet.structures import DetDataSample
+    from mmdet.structures.mask import PolygonMasks
+
+    height, width = size
+    objects = ROI_OBJECTS if "roi_head" in cfg.model else OBJECTS
+    generator = torch.Generator().manual_seed(0)
+    centre = torch.rand(objects, 2, generator=generator) * torch.tensor((width, height))
+    half = 8 * 2 ** (3 * torch.rand(objects, 2, generator=generator))  # 16 to 128 px
+    low = (centre - half).clamp(min=0)
+    high = torch.minimum(centre + half, torch.tensor((width, height)))
+    boxes = torch.cat((low, high), 1)
+    corners = boxes[:, [0, 1, 2, 1, 2, 3, 0, 3]].double().numpy()
+    sample = DetDataSample(metainfo=_meta(size))
+    sample.gt_instances = InstanceData(
+        bboxes=boxes,
+        labels=torch.zeros(objects, dtype=torch.long),
+        masks=PolygonMasks([[polygon] for polygon in corners], height, width),
+    )
+    sample.gt_sem_seg = PixelData(sem_seg=torch.zeros(1, height, width).long())
+    sample.ignored_instances = InstanceData(bboxes=boxes[:0], labels=torch.zeros(0))
+    return sample
+
+
+def _make_seg_sample(cfg: Config, size: tuple[int, int]) -> object:
+    from mmseg.structures import SegDataSample
+
+    labels = torch.zeros(1, *size, dtype=torch.long)
+    bands = labels.view(1, *size).split(max(size[0] // 16, 1), dim=1)
+    for label, band in enumerate(bands[:16]):
+        band.fill_(label)  # 16 classes; crops of ADE20K have about ten
+    sample = SegDataSample(metainfo=_meta(size))
+    sample.gt_sem_seg = PixelData(data=labels)
+    return sample
