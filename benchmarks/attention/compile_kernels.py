@@ -1,0 +1,160 @@
+"""Compile the Triton kernels for several GPUs without having one.
+
+The operator runs as it would, on CPU tensors; launches are recorded in place of run, so
+what is compiled is exactly what a GPU would get. Prints a Markdown table of registers,
+spills and machine instructions per logit in the loops that exponentiate.
+"""
+
+import argparse
+import re
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from itertools import product
+from pathlib import Path
+
+import torch
+import triton
+from triton.backends.compiler import GPUTarget
+from triton.compiler import ASTSource, CompiledKernel
+from triton.runtime.jit import JITFunction
+
+from mmswinv2.ops.window_attention import triton_attention as attention
+
+TYPES = {
+    torch.float16: "*fp16",
+    torch.bfloat16: "*bf16",
+    torch.float32: "*fp32",
+    torch.int8: "*i8",
+    int: "i32",
+}
+OPTIONS = ("num_warps", "num_stages")
+TOOLS = Path(triton.__file__).parent / "backends" / "nvidia" / "bin"
+
+
+class Launch:
+    """A kernel and what it was called with."""
+
+    def __init__(self, kernel: JITFunction, args: tuple, kwargs: dict) -> None:
+        self.kernel = kernel
+        self.options = {name: kwargs[name] for name in OPTIONS if name in kwargs}
+        self.args = dict(zip(kernel.arg_names, args))
+        self.args |= {k: v for k, v in kwargs.items() if k in kernel.arg_names}
+
+    def compile(self, capability: int) -> CompiledKernel:
+        """What a GPU of this compute capability, such as 90, would load."""
+        names = self.kernel.arg_names
+        fixed = {p.name for p in self.kernel.params if p.is_constexpr}
+        signature, attributes = {}, {}
+        for i, name in enumerate(names):
+            value = self.args[name]
+            key = value.dtype if isinstance(value, torch.Tensor) else type(value)
+            signature[name] = "constexpr" if name in fixed else TYPES[key]
+            if isinstance(value, torch.Tensor):
+                attributes[i,] = [["tt.divisibility", 16]]
+        source = ASTSource(
+            fn=self.kernel,
+            signature=signature,
+            constexprs={(names.index(name),): self.args[name] for name in fixed},
+            attrs=attributes,
+        )
+        target = GPUTarget("cuda", capability, 32)
+        return triton.compile(source, target=target, options=self.options)
+
+
+def record(
+    window: int, dtype: torch.dtype, head_channels: int, capability: int
+) -> list[Launch]:
+    """Launches of one forward and backward pass, each kernel once."""
+    launches: dict[str, Launch] = {}
+
+    def run(self: JITFunction, *args: object, grid: tuple, **kwargs: object) -> None:
+        launches.setdefault(self.__name__, Launch(self, args, kwargs))
+
+    real_run, JITFunction.run = JITFunction.run, run
+    attention._is_hopper = lambda device: capability // 10 == 9
+    try:
+        size, shift, n = 2 * window, (window // 2, window // 2), 4
+        qkv = torch.zeros(1, size, size, 3 * n * head_channels, dtype=dtype)
+        table = torch.zeros(n, 2 * window - 1, 2 * window - 1)
+        inputs = qkv, table, torch.ones(n), (window, window), shift
+        out, lse = attention.triton_forward(*inputs)
+        attention.triton_backward(out, *inputs, out, lse)
+    finally:
+        JITFunction.run = real_run
+    return list(launches.values())
+
+
+def measure(kernel: CompiledKernel) -> tuple[int, int, list[float]]:
+    """Registers, spilled bytes, and instructions per logit of every loop."""
+    with tempfile.NamedTemporaryFile(suffix=".cubin") as file:
+        file.write(kernel.asm["cubin"])
+        file.flush()
+        usage = _cuobjdump("-res-usage", file.name)
+        listing = _cuobjdump("-sass", file.name)
+    registers = int(re.search(r"REG:(\d+)", usage)[1])
+    spilled = int(re.search(r"STACK:(\d+)", usage)[1])
+    return registers, spilled, sorted(_loops(listing))
+
+
+def _cuobjdump(flag: str, path: str) -> str:
+    command = [TOOLS / "cuobjdump", flag, path]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+
+
+def _loops(listing: str) -> Iterator[float]:
+    """Instructions per exponential in innermost loops, or all code if none has one."""
+    code = re.findall(r"/\*([0-9a-f]{4,})\*/\s+(.*?);", listing)
+    place = {int(address, 16): i for i, (address, _) in enumerate(code)}
+    exponential = ["MUFU.EX2" in text for _, text in code]
+    loops = []
+    for i, (_, text) in enumerate(code):
+        jump = re.search(r"\bBRA\b.*?(0x[0-9a-f]+)", text)
+        start = place.get(int(jump[1], 16), i) if jump else i
+        if start < i and any(exponential[start:i]):
+            loops.append((start, i))
+    inner = [a for a in loops if not any(a[0] <= b[0] and b[1] < a[1] for b in loops)]
+    for start, stop in inner or [(0, len(code) - 1)]:
+        yield (stop - start + 1) / sum(exponential[start : stop + 1])
+
+
+def main() -> None:
+    """Print the table of all kernels asked for; exit with an error if one spills."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--window", type=int, nargs="+", default=[8, 16, 24, 32])
+    parser.add_argument("--head-channels", type=int, nargs="+", default=[32])
+    parser.add_argument("--gpu", type=int, nargs="+", default=[80, 90, 120])
+    parser.add_argument("--dtype", nargs="+", default=["bfloat16"])
+    args = parser.parse_args()
+    print(
+        f"triton {triton.__version__}. A cell: tile of queries and keys: registers of"
+    )
+    print(
+        "a thread / bytes spilled / instructions per logit, inner to border windows.\n"
+    )
+    header = ["kernel", "window", "type", "head", *(f"sm_{gpu}" for gpu in args.gpu)]
+    print("|", " | ".join(header), "|")
+    print("|", " | ".join(["---"] * len(header)), "|")
+    spills = False
+    for dtype, d, window in product(args.dtype, args.head_channels, args.window):
+        cells: dict[str, list[str]] = {}
+        for gpu in args.gpu:
+            for launch in record(window, getattr(torch, dtype), d, gpu):
+                kernel = launch.compile(gpu)
+                if "M" not in launch.args:  # prepares the table, no logits
+                    continue
+                registers, spilled, counts = measure(kernel)
+                spills |= spilled > 0
+                cells.setdefault(launch.kernel.__name__, []).append(
+                    f"{launch.args['M']} x {launch.args['K']}: {registers} / {spilled}"
+                    f" / {counts[0]:.1f} to {counts[-1]:.1f}"
+                )
+        for name, row in cells.items():
+            row = [name.removesuffix("_kernel"), str(window), dtype, str(d), *row]
+            print("|", " | ".join(row), "|", flush=True)
+    sys.exit("Some kernels spill registers" if spills else 0)
+
+
+if __name__ == "__main__":
+    main()
