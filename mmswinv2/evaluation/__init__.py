@@ -1,0 +1,1 @@
+"""Submissions, data checks and records of leaderboard runs."""

@@ -1,0 +1,222 @@
+"""What a leaderboard run measured, with all that is needed to doubt it; and the table.
+
+A record is a JSON file ``<config>.<protocol>.json``.
+"""
+
+import importlib.metadata
+import json
+import platform
+import subprocess
+from collections.abc import Iterable, Mapping
+from datetime import date
+from pathlib import Path
+
+import torch
+from mmengine.config import Config
+
+import mmswinv2
+
+from .files import sha256, whole_file
+from .paper import PAPER, Reported
+
+# Folder of configs: images of the validation set that its table is about.
+VALIDATION_IMAGES = {"coco": 5000, "ade20k": 2000}
+PACKAGES = ("torch", "mmengine", "mmcv", "mmdet", "mmseg", "numpy", "pycocotools")
+# Our names of metrics: those of MMDetection and MMSegmentation, factor to percent.
+METRICS = {
+    "box AP": ("coco/bbox_mAP", 100),
+    "mask AP": ("coco/segm_mAP", 100),
+    "mIoU": ("mIoU", 1),
+}
+PROTOCOLS = {"ss": "one scale", "ms": "several scales and flips"}
+NOT_TRAINED = "not trained"
+# Options that change no number.
+HARMLESS = {
+    "data_root",
+    "test_dataloader.num_workers",
+    "test_dataloader.persistent_workers",
+}
+
+
+def make_record(
+    cfg: Config,
+    *,
+    protocol: str,
+    checkpoint: Path,
+    options: Mapping[str, object],
+    metrics: Mapping[str, float],
+    images: int,
+    processes: int,
+) -> dict:
+    """A record of one evaluation.
+
+    Args:
+        cfg (Config): The config as it was run.
+        protocol (str): 'ss' or 'ms'.
+        checkpoint (Path): The weights.
+        options (Mapping): What ``--cfg-options`` changed.
+        metrics (Mapping[str, float]): All metrics of the evaluator.
+        images (int): How many were evaluated.
+        processes (int): How many evaluated them.
+
+    Returns:
+        dict: Of plain values.
+    """
+    cuda = torch.cuda.is_available()
+    dataset = cfg.test_dataloader.dataset
+    record = dict(
+        config=Path(cfg.filename).stem,
+        protocol=protocol,
+        date=date.today().isoformat(),
+        results={
+            name: round(float(metrics[key]) * factor, 2)
+            for name, (key, factor) in METRICS.items()
+            if key in metrics
+        },
+        metrics={name: float(value) for name, value in metrics.items()},
+        images=images,
+        checkpoint=dict(name=checkpoint.name, sha256=sha256(checkpoint)),
+        options={name: str(value) for name, value in options.items()},
+        evaluator=_plain(cfg.test_evaluator),
+        pipeline=_plain(dataset.pipeline),
+        hooks=_plain(cfg.get("custom_hooks", [])),
+        device=torch.cuda.get_device_name() if cuda else platform.processor() or "CPU",
+        processes=processes,
+        versions=_versions(),
+    )
+    # folders of one machine are no part of it
+    root = json.dumps(cfg.data_root.rstrip("/"))[1:-1]
+    return json.loads(json.dumps(record).replace(root, "DATA_ROOT"))
+
+
+def _plain(node: object) -> object:
+    return json.loads(json.dumps(node, default=str))
+
+
+def _versions() -> dict[str, str]:
+    """Versions by import name, with the distribution where its name is another."""
+    versions = {"python": platform.python_version(), "mmswinv2": mmswinv2.__version__}
+    if commit := _commit():
+        versions["mmswinv2"] += f" ({commit})"
+    owners = importlib.metadata.packages_distributions()
+    for package in PACKAGES:
+        for name in owners.get(package, [])[:1]:
+            version = importlib.metadata.version(name)
+            versions[package] = version if name == package else f"{name} {version}"
+    if torch.version.cuda:
+        versions["cuda"] = torch.version.cuda
+    return versions
+
+
+def _commit() -> str | None:
+    """Commit of this package's repository, and whether files differ from it."""
+    root = Path(__file__).resolve().parents[2]
+    command = ["git", "-C", str(root), "describe", "--always", "--dirty"]
+    try:
+        run = subprocess.run(command, capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return run.stdout.strip()
+
+
+def why_not_entered(
+    cfg: Config, config_dir: Path, options: Iterable[str], images: int
+) -> str | None:
+    """Why a run has no place in the table, or None.
+
+    Args:
+        cfg (Config): The config.
+        config_dir (Path): The repository's ``configs/``.
+        options (Iterable[str]): Keys that ``--cfg-options`` changed.
+        images (int): How many were evaluated.
+    """
+    path = Path(cfg.filename).resolve()
+    expected = VALIDATION_IMAGES.get(path.parent.name)
+    if path.parent.parent != config_dir or expected is None:
+        return f"{path.name} is none of configs/{{{','.join(VALIDATION_IMAGES)}}}"
+    if changed := set(options) - HARMLESS:
+        return f"--cfg-options changed {', '.join(sorted(changed))}"
+    if images != expected:
+        return f"{images} images were evaluated, the benchmark has {expected}"
+    return None
+
+
+def read_records(folder: Path) -> list[dict]:
+    """All records in a folder, by name.
+
+    Raises:
+        ValueError: If a file there is no record.
+    """
+    records = []
+    for path in sorted(folder.glob("*.json")):
+        try:
+            record = json.loads(path.read_text())
+            expected = f"{record['config']}.{record['protocol']}.json"
+            record["results"], record["checkpoint"]["sha256"]
+        except (ValueError, KeyError, TypeError) as error:
+            raise ValueError(f"{path} is no record of a leaderboard run") from error
+        if path.name != expected:
+            raise ValueError(f"{path} should be named {expected}")
+        records.append(record)
+    return records
+
+
+def write_record(record: dict, path: Path) -> None:
+    """Writes a record, whole or not at all."""
+    with whole_file(path) as part:
+        part.write_text(json.dumps(record, indent=2) + "\n")
+
+
+def write_results(configs: Iterable[Path], folder: Path, page: Path) -> None:
+    """Writes the page with the table of all records.
+
+    Args:
+        configs (Iterable[Path]): Files of configs.
+        folder (Path): The records.
+        page (Path): The Markdown file, beside ``folder``.
+    """
+    records = {(r["config"], r["protocol"]): r for r in read_records(folder)}
+    rows = []
+    for config in configs:
+        paper = PAPER.get(config.stem, ())
+        measured = [r for (name, _), r in records.items() if name == config.stem]
+        keys = {(r.protocol, r.metric): r for r in paper}
+        for record in measured:
+            for metric in record["results"]:
+                keys.setdefault((record["protocol"], metric), None)
+        link = f"[{config.stem}](../configs/{config.parent.name}/{config.name})"
+        for (protocol, metric), reported in sorted(keys.items(), key=lambda k: k[0]):
+            record = records.get((config.stem, protocol))
+            ours = _ours(record, metric, folder.name)
+            rows.append(
+                f"| {link} | {protocol} | {metric} | {_paper(reported)} | {ours} |"
+            )
+    with whole_file(page) as part:
+        part.write_text(PAGE.format(rows="\n".join(rows)))
+
+
+def _paper(reported: Reported | None) -> str:
+    return f"{reported.value:.1f} ({reported.source})" if reported else "-"
+
+
+def _ours(record: dict | None, metric: str, folder: str) -> str:
+    if record is None or metric not in record["results"]:
+        return NOT_TRAINED if record is None else "not measured"
+    name = f"{record['config']}.{record['protocol']}.json"
+    return f"[{record['results'][metric]:.1f}]({folder}/{name})"
+
+
+PAGE = """# Results
+
+Validation sets of COCO 2017 and ADE20K, in percent. Paper: Swin Transformer V2,
+arXiv 2111.09883. Ours: measured by `tools/leaderboard/run.py`, which writes this page;
+each number links to its record: checkpoint hash, evaluator, pipeline, versions, device.
+"not trained": nobody has trained this configuration here.
+
+ss: one scale. ms: several scales and flips, the `tta_pipeline` of the config; the paper
+does not state its scales. With ms, box AP alone where the merging keeps no masks.
+
+| config | protocol | metric | paper | ours |
+| --- | --- | --- | --- | --- |
+{rows}
+"""

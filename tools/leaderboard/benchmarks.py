@@ -1,0 +1,134 @@
+"""The test sets of COCO and ADE20K: where they lie, and how a config predicts them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple
+
+from mmengine.config import Config, ConfigDict
+
+
+class Split(NamedTuple):
+    """Where the images of a split lie.
+
+    Attributes:
+        root (str): Folder of the data by default.
+        images (str): Folder of the images in it.
+        ann_file (str | None): COCO's list of the images.
+    """
+
+    root: str
+    images: str
+    ann_file: str | None = None
+
+
+class Benchmark(NamedTuple):
+    """A benchmark with a server.
+
+    Attributes:
+        splits (dict[str, Split]): The test set first.
+        metric (str): Class of the evaluator that writes the predictions.
+        server (str): Where they go, and when that last worked.
+    """
+
+    splits: dict[str, Split]
+    metric: str
+    server: str
+
+
+def _coco(prefix: str) -> dict[str, Split]:
+    test, val = f"{prefix}image_info_test-dev2017", f"{prefix or 'instances_'}val2017"
+    return {
+        "test-dev2017": Split("data/coco", "test2017", f"annotations/{test}.json"),
+        "val2017": Split("data/coco", "val2017", f"annotations/{val}.json"),
+    }
+
+
+_COCO_SERVERS = (
+    "none is known to accept since January 2026: CodaLab's{ids} were switched off or "
+    "have submissions disabled, and no successor was open in April 2026; report "
+    "val2017 until then"
+)
+BENCHMARKS = {
+    "coco": Benchmark(
+        _coco(""),
+        "CocoMetric",
+        _COCO_SERVERS.format(ids=" (7384 boxes, 7383 masks)"),
+    ),
+    "coco-panoptic": Benchmark(
+        _coco("panoptic_"), "CocoPanopticMetric", _COCO_SERVERS.format(ids="")
+    ),
+    "ade20k": Benchmark(
+        {
+            "testing": Split("data/ade/release_test", "testing"),
+            "validation": Split("data/ade/ADEChallengeData2016", "images/validation"),
+        },
+        "IoUMetric",
+        "http://sceneparsing.csail.mit.edu/eval/ (with long outages; its state in 2026 "
+        "is not known)",
+    ),
+}
+
+
+def format_only(
+    cfg: Config, benchmark: str, split_name: str, root: Path, out: Path
+) -> None:
+    """Lets a config predict a split that has no labels, and write instead of score.
+
+    Args:
+        cfg (Config): The config, changed in place.
+        benchmark (str): One of ``BENCHMARKS``.
+        split_name (str): One of its splits.
+        root (Path): Folder of the data.
+        out (Path): Folder of the predictions.
+
+    Raises:
+        ValueError: If the config is of another benchmark.
+    """
+    split = BENCHMARKS[benchmark].splits[split_name]
+    wanted = BENCHMARKS[benchmark].metric
+    metrics = cfg.test_evaluator
+    metrics = metrics if isinstance(metrics, list) else [metrics]
+    metric = next((m for m in metrics if m.type == wanted), None)
+    if metric is None:
+        given = ", ".join(m.type for m in metrics)
+        raise ValueError(f"{benchmark} needs a config with {wanted}, this has {given}")
+    dataset = cfg.test_dataloader.dataset
+    while "dataset" in dataset:
+        dataset = dataset.dataset
+    dataset.data_root = str(root)
+    dataset.pipeline = _without_labels(dataset.pipeline)
+    dataset.pop("indices", None)
+    if benchmark == "ade20k":
+        dataset.data_prefix = dict(img_path=split.images)
+        cfg.test_evaluator = ConfigDict(
+            type=wanted, format_only=True, output_dir=str(out)
+        )
+        return
+    dataset.ann_file = split.ann_file
+    dataset.data_prefix = {**dataset.data_prefix, "img": f"{split.images}/"}
+    options = {k: v for k, v in metric.items() if k in ("metric", "proposal_nums")}
+    cfg.test_evaluator = ConfigDict(
+        type=wanted,
+        **options,
+        ann_file=str(root / split.ann_file),
+        format_only=True,
+        outfile_prefix=str(out / "results"),
+    )
+
+
+def _without_labels(pipeline: list) -> list:
+    """A pipeline, or one inside of TestTimeAug, without the loading of annotations."""
+    kept = []
+    for step in pipeline:
+        if isinstance(step, dict):
+            if step["type"].startswith("Load") and step["type"].endswith("Annotations"):
+                continue
+            if "transforms" in step:
+                step = {**step, "transforms": _without_labels(step["transforms"])}
+        else:
+            step = _without_labels(step)
+            if not step:
+                continue
+        kept.append(step)
+    return kept

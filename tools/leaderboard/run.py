@@ -1,0 +1,127 @@
+"""Evaluates by the paper's protocol, records all of it, and fills the results table.
+
+Examples:
+    >>> python tools/leaderboard/run.py CONFIG CHECKPOINT --protocol ss
+    >>> python tools/leaderboard/run.py CONFIG CHECKPOINT --protocol ms --data-root DIR
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+import launch  # first: puts the package on the path
+import preflight
+import strategies
+from mmengine.config import Config
+from mmengine.dist import get_world_size, is_main_process
+from tta import use_tta
+
+from mmswinv2.apis import CONFIG_DIR
+from mmswinv2.evaluation.records import (
+    PROTOCOLS,
+    make_record,
+    why_not_entered,
+    write_record,
+    write_results,
+)
+
+
+def parse_args() -> argparse.Namespace:
+    """Reads the command line."""
+    parser = argparse.ArgumentParser(description="Fill a row of the results table.")
+    parser.add_argument("config", help="a config file, or the name of one in configs/")
+    parser.add_argument("checkpoint", type=Path, help="the trained weights, a file")
+    parser.add_argument(
+        "--protocol",
+        choices=PROTOCOLS,
+        required=True,
+        help="; ".join(f"{name}: {what}" for name, what in PROTOCOLS.items()),
+    )
+    parser.add_argument("--data-root", metavar="DIR", help="the data, if elsewhere")
+    parser.add_argument(
+        "--results",
+        type=Path,
+        default=CONFIG_DIR.parent / "docs" / "results.md",
+        metavar="FILE.md",
+        help="the page with the table; records lie beside it, in FILE/",
+    )
+    launch.add_arguments(parser)
+    return parser.parse_args()
+
+
+def prepare(args: argparse.Namespace) -> Config:
+    """The config of the run, after everything was looked at that can be wrong."""
+    if args.data_root:
+        args.cfg_options = {**args.cfg_options, "data_root": args.data_root}
+    if not args.checkpoint.is_file():
+        raise FileNotFoundError(
+            f"{args.checkpoint} does not exist; a record needs the file itself, as it "
+            "holds its hash"
+        )
+    cfg = launch.load_config(args)
+    strategies.drop(cfg)
+    if args.work_dir is None:
+        cfg.work_dir = os.path.join(cfg.work_dir, "leaderboard", args.protocol)
+    preflight.check_device(cfg)
+    if launch.is_first_process():
+        preflight.check_data(cfg, "test")
+        preflight.check_model(cfg, trained=str(args.checkpoint))
+    if args.protocol == "ms":
+        use_tta(cfg)
+    cfg.load_from = str(args.checkpoint)
+    return cfg
+
+
+def report(record: dict, reason: str | None, results: Path, work_dir: str) -> None:
+    """Keeps the record, enters it where it belongs, and prints what happened."""
+    name = f"{record['config']}.{record['protocol']}.json"
+    for metric, value in record["results"].items():
+        print(f"{metric}  {value:g}")
+    if reason:
+        path = Path(work_dir) / name
+        print(f"not entered into {results}: {reason}")
+    else:
+        path = results.with_suffix("") / name
+    write_record(record, path)
+    print(f"record: {path}")
+    if not reason:
+        configs = sorted(CONFIG_DIR.glob("[!_]*/*.py"))
+        write_results(configs, results.with_suffix(""), results)
+        print(f"table: {results}")
+
+
+def main() -> None:
+    """Evaluates and records."""
+    with launch.Preparation() as preparation:
+        args = parse_args()
+        cfg = prepare(args)
+        runner = launch.build_runner(cfg, preparation)
+        # Hooks ask for runner.iter, which would load the training data
+        runner._train_loop = None
+        metrics = runner.test()
+    if not is_main_process():
+        return
+    images = len(runner.test_loop.dataloader.dataset)
+    record = make_record(
+        cfg,
+        protocol=args.protocol,
+        checkpoint=args.checkpoint,
+        options=args.cfg_options,
+        metrics=metrics,
+        images=images,
+        processes=get_world_size(),
+    )
+    with launch.Preparation():
+        if not record["results"]:
+            raise ValueError("nothing to record: the model has not detected anything")
+    reason = why_not_entered(cfg, CONFIG_DIR, args.cfg_options, images)
+    report(record, reason, args.results, cfg.work_dir)
+
+
+if __name__ == "__main__":
+    main()
