@@ -118,6 +118,34 @@ def test_bad_arguments(tool, args, message):
     assert message in tool.fails(SCRIPT, *args)
 
 
+@pytest.mark.parametrize("name", [DET, SEG])
+def test_what_is_measured_is_a_training_step(name):
+    cfg = Config.fromfile(find_config(name))
+    cfg.model.backbone.init_cfg = None
+    model = plan_memory.build_on_meta(cfg)
+    training = plan_memory.read_training(cfg, model.backbone, (64, 64))
+    plan = plan_memory.Plan(training, amp=False, strategy=None, gpus=1)
+    calls = []
+    loss = plan_memory.train(cfg, plan, "cpu", lambda: calls.append(1))
+    assert loss.isfinite() and calls == [1]
+
+
+def test_fsdp_and_amp_are_two_precisions_of_one_backbone():
+    from memory_plan import alternatives  # on the path since the script was loaded
+
+    training = plan_memory.Training(
+        plan_memory.Architecture(32, (2, 2, 4, 2), (1, 2, 4, 8)),
+        (256, 256),
+        2,
+        ((8, 8),) * 4,
+    )
+    for amp in (False, True):
+        plan = plan_memory.Plan(training, amp=amp, strategy=None, gpus=8)
+        plans = {(p.strategy, p.amp) for p in alternatives(plan)}
+        assert ("fsdp", True) not in plans
+        assert ("zero1", True) in plans and (("fsdp", False) in plans) != amp
+
+
 @pytest.mark.skipif(torch.cuda.is_available(), reason="says what is missing")
 def test_measuring_needs_a_gpu(tool):
     args = ("--image-size", "64", "64", "--measure")

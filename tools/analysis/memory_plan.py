@@ -184,9 +184,9 @@ def alternatives(plan: Plan) -> Iterator[Plan]:
         batches,
         {given.windows, half_windows(given)},
     ):
-        if strategy == "fsdp" and amp and not plan.amp:
-            continue  # it has a precision of its own
         fsdp = strategy == "fsdp" and plan.strategy != "fsdp"
+        if amp and (fsdp or (strategy == "fsdp" and not plan.amp)):
+            continue  # it has a precision of its own
         training = replace(
             given,
             attention=attention,

@@ -1,8 +1,9 @@
 """Predicts the training memory of a config, and which switches make it fit a GPU.
 
 The backbone is counted tensor by tensor, necks and heads in a forward pass of zeros on
-the CPU; what passes during the backward pass is an estimate. Without --measure nothing
-needs a GPU; with it, a real training step is compared with the prediction.
+the CPU; what passes during the backward pass is an estimate. Both counts are tested
+against the tensors that autograd saves. With --measure, a real training step on this
+machine's GPU is compared with the prediction; we had none: not measured.
 
 Examples:
     >>> python tools/analysis/plan_memory.py CONFIG --gpu 80GB
@@ -16,6 +17,7 @@ import copy
 import re
 import sys
 import warnings
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
@@ -29,9 +31,11 @@ from memory_plan import SHARE, Memory, Parameters, Plan, cheapest, cost, switche
 from memory_report import breakdown, describe, gib, stage_table
 from mmengine.config import Config
 from mmengine.logging import MMLogger
+from mmengine.model import revert_sync_batchnorm
+from mmengine.optim import build_optim_wrapper
 from mmengine.registry import MODELS, init_default_scope
 from rich.console import Console
-from torch import nn
+from torch import Tensor, nn
 from training_batch import image_size, make_batch
 
 from mmswinv2.architectures import Architecture
@@ -210,29 +214,37 @@ def suggest(memory: Memory, plan: Plan, budget: float, config: str) -> list[str]
     return lines
 
 
-def measure(cfg: Config, plan: Plan) -> int:
-    """Peak of the third training step of this model on this GPU, in bytes.
-
-    Raises:
-        RuntimeError: If there is no GPU.
-    """
-    if not torch.cuda.is_available():
-        raise RuntimeError("--measure needs a GPU, and torch sees none; leave it out")
-    from mmengine.model import revert_sync_batchnorm
-    from mmengine.optim import build_optim_wrapper
-
+def train(
+    cfg: Config, plan: Plan, device: str, before_last: Callable[[], None]
+) -> Tensor:
+    """Train three steps, the last one with the optimizer's state there; its loss."""
     init_default_scope(cfg.default_scope)
     config = copy.deepcopy(cfg.model)
     config.backbone.init_cfg = None
-    model = revert_sync_batchnorm(MODELS.build(config)).cuda().train()
+    model = revert_sync_batchnorm(MODELS.build(config)).to(device).train()
     wrapper = build_optim_wrapper(model, cfg.optim_wrapper)
-    batch = make_batch(cfg, plan.training.batch, plan.training.image, "cuda")
+    batch = make_batch(cfg, plan.training.batch, plan.training.image, device)
     for step in range(3):
-        if step == 2:  # the optimizer has its state now
-            torch.cuda.reset_peak_memory_stats()
+        if step == 2:
+            before_last()
         with wrapper.optim_context(model):
             loss, _ = model.parse_losses(model.loss(*batch))
         wrapper.update_params(loss)
+    return loss
+
+
+def measure(cfg: Config, plan: Plan) -> int:
+    """Peak of a training step on this machine's GPU, in bytes.
+
+    Raises:
+        ValueError: If the config shares the model among several GPUs.
+        RuntimeError: If there is no GPU.
+    """
+    if plan.strategy:
+        raise ValueError(f"--measure trains on one GPU, without {plan.strategy}")
+    if not torch.cuda.is_available():
+        raise RuntimeError("--measure needs a GPU, and torch sees none; leave it out")
+    train(cfg, plan, "cuda", torch.cuda.reset_peak_memory_stats)
     return torch.cuda.max_memory_allocated()
 
 
