@@ -79,7 +79,7 @@ def test_options_and_auto_scale_lr_take_effect(tool: Tool, data: Path) -> None:
 def test_amp_chooses_the_mixed_precision_wrapper() -> None:
     """--amp changes the wrapper and keeps a loss scale that the config sets."""
     train = load_script("tools/train.py")
-    args = argparse.Namespace(amp=True, auto_scale_lr=False, resume=None, strategy=None)
+    args = argparse.Namespace(amp=True, auto_scale_lr=False, resume=None, strategy=[])
     cfg = Config(dict(optim_wrapper=dict(type="OptimWrapper")))
     train.apply_flags(cfg, args)
     assert cfg.optim_wrapper == dict(type="AmpOptimWrapper", loss_scale="dynamic")
