@@ -29,7 +29,7 @@ TYPES = {
     torch.int8: "*i8",
     int: "i32",
 }
-OPTIONS = ("num_warps", "num_stages")
+OPTIONS = ("num_warps", "num_stages", "enable_fp_fusion")
 TOOLS = Path(triton.__file__).parent / "backends" / "nvidia" / "bin"
 
 

@@ -16,6 +16,7 @@ from .sdpa import fold_table
 
 HEAD_CHANNELS = (16, 32, 64)
 DTYPES = (torch.float16, torch.bfloat16, torch.float32)
+FMA = {"enable_fp_fusion": True}  # no longer a default in Triton 3.10
 SCRATCH_BYTES = 2**26  # of gradients of the bias
 
 
@@ -153,7 +154,7 @@ def _prepare(table: Tensor, scale: Tensor) -> tuple[Tensor, Tensor]:
     shifted = torch.empty_like(table)
     bounded = torch.empty(len(table), dtype=torch.int8, device=table.device)
     prepare_kernel[(len(table),)](
-        table, scale, shifted, bounded, table[0].numel(), BLOCK=1024
+        table, scale, shifted, bounded, table[0].numel(), BLOCK=1024, **FMA
     )
     return shifted, bounded
 
@@ -180,7 +181,7 @@ def _tile(
     wide = qkv.element_size() * qkv.shape[-1] // (3 * heads) > 64  # bytes of a row
     if kernel == "window":
         size = 0 if wide or whole > 64 else whole
-        return dict(M=size, K=size, num_warps=max(size // 16, 1), num_stages=1)
+        return dict(M=size, K=size, num_warps=max(size // 16, 1), num_stages=1) | FMA
     rows, columns = (
         (64, 32) if wide else (128, 64)
     )  # a program's, and those it loops over
@@ -193,7 +194,7 @@ def _tile(
     rows, columns = min(rows, whole), min(columns, whole)
     stages = 1 if wide or kernel == "bias" else 2
     M, K = (columns, rows) if kernel == "key" else (rows, columns)
-    return dict(M=M, K=K, num_warps=rows // 16, num_stages=stages)
+    return dict(M=M, K=K, num_warps=rows // 16, num_stages=stages) | FMA
 
 
 def _is_hopper(device: torch.device) -> bool:
