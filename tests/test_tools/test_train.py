@@ -53,9 +53,11 @@ def test_resume_at_a_first_start(tmp_path: Path) -> None:
     """Where there is nothing to go on from, load_from is not forgotten."""
     train = load_script("tools/train.py")
     args = argparse.Namespace(
-        amp=False, auto_scale_lr=False, resume="auto", strategy=None
+        amp=False, auto_scale_lr=False, resume="auto", strategy=[]
     )
-    cfg = Config(dict(work_dir=str(tmp_path), load_from="pretrained.pth"))
+    cfg = Config(
+        dict(work_dir=str(tmp_path), load_from="pretrained.pth", optim_wrapper={})
+    )
     train.apply_flags(cfg, args)
     assert (cfg.resume, cfg.load_from) == (False, "pretrained.pth")
     (tmp_path / "last_checkpoint").write_text("iter_1.pth")
