@@ -192,7 +192,7 @@ def _key_tile(
     store_rows(GRAD_QKV + 2 * C, grad_v, token, region, 3 * C, D)
 
 
-@triton.jit(do_not_specialize=["head", *SIZES])
+@triton.jit(do_not_specialize=["first_head", *SIZES])
 def bias_kernel(
     GRAD_OUT, QKV, TABLE, SCALE, LSE, DELTA, GRAD_BIAS,
     first_head, B, H, W, SH, SW,
