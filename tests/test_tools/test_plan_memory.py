@@ -85,6 +85,24 @@ def test_suggested_switches_do_what_they_promise(tool):
     assert peak_of(again) == (True, pytest.approx(promised, abs=0.02))
 
 
+def test_no_column_is_cut(tool):
+    """The widest table: fp32, an implementation that keeps logits, large maps."""
+    (path,) = ROOT.glob("configs/coco/mask-rcnn_swinv2-l-p4-w16-in22k_fpn_1x_coco.py")
+    cfg = Config.fromfile(path)
+    cfg.model.backbone.update(with_cp=False, attention="reference", init_cfg=None)
+    training = plan_memory.read_training(
+        cfg, plan_memory.build_on_meta(cfg).backbone, (1536, 1536)
+    )
+    plan = plan_memory.Plan(training, amp=False, strategy=None, gpus=1)
+    console = plan_memory.Console(width=100)
+    with console.capture() as captured:
+        console.print(plan_memory.stage_table(plan))
+    out = captured.get()
+    assert "…" not in out
+    for header in ("no cp", "mlp", "block", "w / 2", "16 bits", "triton", "attention"):
+        assert header in out
+
+
 def test_giant_needs_no_memory(tool):
     """3 billion parameters are shapes only; FSDP is in its config."""
     (path,) = ROOT.glob(f"configs/coco/{G}.py")

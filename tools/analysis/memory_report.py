@@ -25,7 +25,7 @@ NAMES = {
 
 def gib(size: float) -> str:
     """Bytes in GiB."""
-    return f"{size / GIB:.2f}"
+    return f"{size / GIB:.{1 if size >= 10 * GIB else 2}f}"
 
 
 def describe(plan: Plan, name: str) -> str:
@@ -65,7 +65,7 @@ def stage_table(plan: Plan) -> Table:
     table = Table(
         title="kept for the backward pass, GiB; with_cp: off, of mlp, of block",
         box=box.SIMPLE_HEAD,
-        padding=(0, 1, 0, 0),
+        padding=0,
         title_justify="left",
     )
     for header in ("stage", "map", "window", "blocks", "tokens", "attention"):
@@ -81,7 +81,7 @@ def stage_table(plan: Plan) -> Table:
             "{}x{}".format(*block.size),
             "{}x{}".format(*block.window),
             f"{depth}",
-            f"{block.tokens:,}",
+            f"{block.tokens / 1000:.3g}k",
             gib(_attention(now, i)),
             *(gib(stages[i]) for stages in kept.values()),
         )
