@@ -178,7 +178,7 @@ def _tile(
     """
     N = window[0] * window[1]
     whole = max(16, 1 << (N - 1).bit_length())  # no more than the window needs
-    wide = qkv.element_size() * qkv.shape[-1] // (3 * heads) > 64  # bytes of a row
+    wide = qkv.element_size() > 2 or qkv.shape[-1] // (3 * heads) > 32
     if kernel == "window":
         size = 0 if wide or whole > 64 else whole
         return dict(M=size, K=size, num_warps=max(size // 16, 1), num_stages=1) | FMA
