@@ -40,10 +40,9 @@ class FSDPStrategy(MMEngineFSDPStrategy):
     """Shards parameters, gradients and optimizer state over all processes.
 
     A block of Swin V2 is the unit that is gathered, used and freed; what is left, heads
-    included, is one more. Checkpoints are whole and the same as without the strategy;
-    only their optimizer state goes by names, so that a run is resumed under it with any
-    number of processes, and loaded by anything else. Weights of other layouts and
-    windows are adapted in ``load_from`` as in ``init_cfg``.
+    included, is one more. Checkpoints are whole and their weights the same as without
+    the strategy; their optimizer state goes by names, so that only FSDP resumes it.
+    Weights of other layouts and windows are adapted in ``load_from``, too.
 
     Args:
         backbone_dtype (str, optional): Such as 'bfloat16': the backbone runs under
@@ -165,7 +164,7 @@ class FSDPStrategy(MMEngineFSDPStrategy):
         return {**state, **FSDP.optim_state_dict(self.model, optimizer)}
 
     def load_optim_state_dict(self, state_dict: dict) -> None:
-        """Loads what :meth:`optim_state_dict` gave, with any number of processes."""
+        """Loads what :meth:`optim_state_dict` gave."""
         optimizer = self.optim_wrapper.optimizer
         parts = {name: state_dict[name] for name in ("state", "param_groups")}
         if any(isinstance(p, int) for g in parts["param_groups"] for p in g["params"]):

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from mmengine.evaluator import BaseMetric
 from mmengine.hooks import Hook
 from mmengine.model import BaseModel, ImgDataPreprocessor
-from mmengine.runner import Runner
+from mmengine.runner import FlexibleRunner, Runner
 from mmengine.structures import BaseDataElement, PixelData
 from torch import nn
 from torch.utils.data import Dataset
@@ -180,3 +180,81 @@ def train_rank(rank: int, world: int, work_dir: str, port: int) -> None:
     )
     runner.train()
     dist.destroy_process_group()
+
+
+class Losses(Hook):
+    """Keeps what each process sees: losses, its shard, its optimizer state."""
+
+    def __init__(self) -> None:
+        self.losses: list[torch.Tensor] = []
+
+    def after_train_iter(
+        self,
+        runner: Runner,
+        batch_idx: int,
+        data_batch: object = None,
+        outputs: dict | None = None,
+    ) -> None:
+        self.losses.append(outputs["loss"].detach().double())
+
+    def after_train(self, runner: Runner) -> None:
+        folder, rank = Path(runner.work_dir), runner.rank
+        torch.save(torch.stack(self.losses), folder / f"losses{rank}.pt")
+        optimizer = runner.optim_wrapper.optimizer
+        state = getattr(optimizer, "optim", optimizer).state  # of ZeRO: its own part
+        held = (t.numel() for s in state.values() for t in s.values() if t.dim())
+        torch.save(sum(held), folder / f"held{rank}.pt")
+        shard = sum(p.numel() for p in runner.model.parameters())
+        torch.save(shard, folder / f"shard{rank}.pt")
+
+
+def train_with_strategy(
+    rank: int,
+    world: int,
+    work_dir: str,
+    port: int,
+    strategy: dict | None,
+    options: dict,
+) -> None:
+    """Train on one of several processes, or alone."""
+    os.environ.update(
+        RANK=str(rank),
+        LOCAL_RANK=str(rank),
+        WORLD_SIZE=str(world),
+        MASTER_ADDR="127.0.0.1",
+        MASTER_PORT=str(port),
+    )
+    torch.set_num_threads(1)
+    if world > 1:
+        dist.init_process_group("gloo")
+    options = dict(iters=1, resume=False, load_from=None, window_size=8) | options
+    runner_options = {name: options.pop(name) for name in ("resume", "load_from")}
+    max_iters = options.pop("iters")
+    torch.manual_seed(0)
+    optimizer = dict(type="AdamW", lr=1e-3, weight_decay=0.05)
+    runner = FlexibleRunner(
+        Segmentor(**options),
+        work_dir=work_dir,
+        strategy=strategy,
+        train_dataloader=loader(4 // world),
+        train_cfg=dict(by_epoch=False, max_iters=max_iters),
+        optim_wrapper=dict(
+            optimizer=optimizer,
+            constructor="mmswinv2.LayerDecayOptimWrapperConstructor",
+            paramwise_cfg=dict(layer_decay_rate=0.9),
+            clip_grad=dict(max_norm=1.0),  # less than the gradients have
+        ),
+        param_scheduler=dict(type="LinearLR", start_factor=0.5, by_epoch=False, end=6),
+        custom_hooks=[dict(type="mmswinv2.WindowResolutionTransferHook"), Losses()],
+        default_hooks=dict(
+            checkpoint=dict(type="CheckpointHook", interval=1, by_epoch=False)
+        ),
+        launcher="pytorch" if world > 1 else "none",
+        visualizer=dict(type="Visualizer", vis_backends=[dict(type="LocalVisBackend")]),
+        default_scope="mmengine",
+        randomness=dict(seed=0),
+        **runner_options,
+    )
+    runner.train()
+    if world > 1:
+        dist.destroy_process_group()
