@@ -207,7 +207,7 @@ def suggest(memory: Memory, plan: Plan, budget: float, config: str) -> list[str]
         steps = plan.training.batch // best.training.batch
         lines.append(
             f"Schedules that count iterations, val_interval too, need {steps} times as "
-            "many."
+            "many.\nWhat heads keep was scaled to this batch size, not counted."
         )
     if best.training.windows != plan.training.windows:
         lines.append("Smaller windows cost accuracy.")
