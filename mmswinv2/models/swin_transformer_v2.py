@@ -135,7 +135,12 @@ class SwinTransformerV2(BaseModule):
         if checkpoint not in ("block", "mlp"):
             raise ValueError(f"checkpoint={checkpoint!r}: expected 'block' or 'mlp'")
         window_size = resolve_windows(
-            window_size, auto_windows, arch=sizes, attention=attention, with_cp=with_cp
+            window_size,
+            auto_windows,
+            arch=sizes,
+            attention=attention,
+            with_cp=with_cp,
+            checkpoint=checkpoint,
         )
         windows = parse_windows(window_size, num_stages)
         self.position_bias = position_bias
