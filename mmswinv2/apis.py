@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
+import yaml
 from mmengine.config import Config
 from mmengine.registry import DATASETS
 from torch import nn
@@ -20,17 +21,18 @@ if TYPE_CHECKING:
     from mmdet.apis import DetInferencer
     from mmseg.apis import MMSegInferencer
 
-CONFIG_DIR = Path(__file__).resolve().parents[1] / "configs"
+ROOT = Path(__file__).resolve().parents[1]
+CONFIG_DIR = ROOT / "configs"
 
 
 def list_models() -> list[str]:
-    """Names of all configs under ``configs/``, sorted.
+    """Names of all models in ``model-index.yml``, sorted.
 
     Returns:
-        list[str]: File names without ``.py``, each of which
+        list[str]: File names of configs without ``.py``, each of which
         :func:`build_inferencer` takes as a model.
     """
-    return sorted(_config_files())
+    return sorted(_model_index())
 
 
 def build_inferencer(
@@ -47,7 +49,8 @@ def build_inferencer(
         model (str | Path | Config): A config, its file, or one of
             :func:`list_models`.
         weights (str | Path, optional): A trained checkpoint, file or URL. Defaults
-            to the config's ``load_from``.
+            to the ``Weights`` that ``model-index.yml`` has for a name, and to the
+            config's ``load_from``.
         device (str, optional): Such as 'cpu' or 'cuda:0'. Defaults to the first
             accelerator, and to the CPU where there is none.
 
@@ -67,9 +70,13 @@ def build_inferencer(
     """
     is_config = isinstance(model, Config)
     cfg = copy.deepcopy(model) if is_config else Config.fromfile(find_config(model))
-    weights = weights or cfg.get("load_from")
+    published = {} if is_config else _model_index().get(str(model), {})
+    weights = weights or published.get("Weights") or cfg.get("load_from")
     if weights is None:
-        raise ValueError("no weights given, and the config names none in load_from")
+        raise ValueError(
+            "no weights given; none are published for this model, and its config names "
+            "none in load_from"
+        )
     if device is not None:
         _check_device(device)
     scope = cfg.default_scope
@@ -96,10 +103,10 @@ def find_config(model: str | Path) -> str:
     """Path of a config given as a file or as one of :func:`list_models`."""
     if Path(model).is_file():
         return str(model)
-    files = _config_files()
-    if str(model) in files:
-        return str(files[str(model)])
-    close = difflib.get_close_matches(Path(model).stem, files, n=3, cutoff=0.5)
+    index = _model_index()
+    if str(model) in index:
+        return str(ROOT / index[str(model)]["Config"])
+    close = difflib.get_close_matches(Path(model).stem, index, n=3, cutoff=0.5)
     hint = f"; close to it: {', '.join(close)}" if close else ""
     raise FileNotFoundError(
         f"no config {str(model)!r}: neither a file nor a name under {CONFIG_DIR}{hint}"
@@ -164,9 +171,14 @@ def read_weights(model: nn.Module, weights: str | Path) -> tuple[dict, dict]:
     return state, checkpoint.get("meta", {})
 
 
-def _config_files() -> dict[str, Path]:
-    files = CONFIG_DIR.glob("[!_]*/*.py")
-    return {path.stem: path for path in files if not path.stem.startswith("_")}
+def _model_index() -> dict[str, dict]:
+    """Entries of all metafiles by name, from the file that mim reads too."""
+    index = ROOT / "model-index.yml"
+    if not index.is_file():  # installed without the repository
+        return {}
+    files = yaml.safe_load(index.read_text())["Import"]
+    metafiles = (yaml.safe_load((ROOT / file).read_text()) for file in files)
+    return {entry["Name"]: entry for meta in metafiles for entry in meta["Models"]}
 
 
 def _dataset_meta(cfg: Config) -> dict:

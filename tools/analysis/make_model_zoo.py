@@ -1,0 +1,248 @@
+"""Writes metafile.yml, model-index.yml, docs/model_zoo.md and docs/results.md.
+
+All of it follows from the configs, the paper's numbers and the records of
+tools/leaderboard/run.py. Run it again when a config is added or changed.
+
+Examples:
+    >>> python tools/analysis/make_model_zoo.py
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # works uninstalled
+
+import yaml
+from flops import build_without_memory, count_flops, count_parameters
+from mmengine.config import Config
+
+from mmswinv2.apis import CONFIG_DIR
+from mmswinv2.checkpoints.zoo import find_entry
+from mmswinv2.evaluation.files import whole_file
+from mmswinv2.evaluation.paper import PAPER
+from mmswinv2.evaluation.records import (
+    VALIDATION_IMAGES,
+    read_records,
+    write_results,
+)
+
+ROOT = CONFIG_DIR.parent
+RECORDS = ROOT / "docs" / "results"
+PAPER_URL = "https://arxiv.org/abs/2111.09883"
+TITLE = "Swin Transformer V2: Scaling Up Capacity and Resolution"
+METHODS = {
+    "mask-rcnn": "Mask R-CNN",
+    "cascade-mask-rcnn": "Cascade Mask R-CNN",
+    "htc": "HTC",
+    "htc-without-semantic": "HTC without stuff",
+    "htc++": "HTC++",
+    "htc++-without-semantic": "HTC++ without stuff",
+    "dino-4scale": "DINO, 4 scales",
+    "dino-5scale": "DINO, 5 scales",
+    "mask2former": "Mask2Former",
+    "retinanet": "RetinaNet",
+    "upernet": "UPerNet",
+}
+DATASETS = {"coco": "COCO 2017", "ade20k": "ADE20K", "mini": "generated"}
+
+
+def folders() -> list[Path]:
+    """Folders of configs, those of benchmarks first."""
+    return [CONFIG_DIR / name for name in DATASETS]
+
+
+def method(config: Path) -> str:
+    """Name of the detector or segmentor of a config, from its file's name."""
+    names = config.stem.split("_")
+    for name in names:
+        if name in METHODS:
+            return METHODS[name]
+    raise ValueError(f"{config.name} names no method of {', '.join(METHODS)}")
+
+
+def image_size(cfg: Config) -> tuple[int, int]:
+    """Height and width of a test image, in px, for which FLOPs are counted.
+
+    For detectors, 1280 x 800 where tests resize to 1333 x 800, as Swin's tables have
+    it; for segmentors, the crop.
+    """
+    crop = cfg.model.get("test_cfg", {}).get("crop_size")
+    if crop:
+        return tuple(crop)
+    if cfg.default_scope == "mmseg":
+        return tuple(cfg.model.data_preprocessor.size)
+    (resize,) = [t for t in cfg.test_pipeline if t.type == "Resize"]
+    long, short = max(resize.scale), min(resize.scale)
+    return short, 1280 if long == 1333 else long
+
+
+def per_stage(window: object) -> str:
+    """A window, or one per stage, in tokens."""
+    values = window if isinstance(window, (list, tuple)) else [window]
+    return ", ".join(map(str, values))
+
+
+def schedule(cfg: Config) -> dict[str, int]:
+    """Length of training, as metafiles have it."""
+    loop = cfg.train_cfg
+    if "max_epochs" in loop:
+        return {"Epochs": loop.max_epochs}
+    return {"Iterations": loop.max_iters}
+
+
+def pretraining(cfg: Config) -> str:
+    """Which weights the backbone or the model starts from."""
+    init_cfg = cfg.model.backbone.get("init_cfg")
+    if init_cfg:
+        find_entry(init_cfg.checkpoint)  # raises where no such weights are published
+        return init_cfg.checkpoint
+    return "a run of this repository" if cfg.get("load_from") else "from scratch"
+
+
+def describe(config: Path, records: Iterable[dict]) -> dict:
+    """The entry of a config in its metafile."""
+    cfg = Config.fromfile(config)
+    model = build_without_memory(cfg)
+    height, width = image_size(cfg)
+    paper = [
+        {
+            "Protocol": reported.protocol,
+            "Metric": reported.metric,
+            "Value": reported.value,
+            "Source": reported.source,
+        }
+        for reported in PAPER.get(config.stem, ())
+    ]
+    metadata = {
+        "Architecture": [method(config), "Swin Transformer V2"],
+        "Backbone": cfg.model.backbone.arch,
+        "Window": per_stage(cfg.model.backbone.window_size),
+        "Pretraining": pretraining(cfg),
+        **schedule(cfg),
+        "Batch Size (per GPU)": cfg.train_dataloader.batch_size,
+        "Parameters (M)": round(count_parameters(model) / 1e6, 1),
+        "Backbone Parameters (M)": round(count_parameters(model.backbone) / 1e6, 1),
+        "Backbone GFLOPs": round(count_flops(model.backbone, (height, width)) / 1e9, 1),
+        "Input (width x height)": f"{width} x {height}",
+        "Training Memory (GB)": "not measured",
+    }
+    if paper:
+        metadata["Paper Results"] = paper
+    segments = cfg.default_scope == "mmseg"
+    entry = {
+        "Name": config.stem,
+        "In Collection": f"Swin V2, {config.parent.name}",
+        "Config": str(config.relative_to(ROOT)),
+        "Metadata": metadata,
+    }
+    results = {
+        name: value
+        for record in records
+        if record["config"] == config.stem and record["protocol"] == "ss"
+        for name, value in record["results"].items()
+    }
+    if results:
+        task = "Semantic Segmentation" if segments else "Object Detection"
+        dataset = DATASETS[config.parent.name]
+        entry["Results"] = [{"Task": task, "Dataset": dataset, "Metrics": results}]
+    return entry
+
+
+def collection(folder: Path) -> dict:
+    """The head of a folder's metafile."""
+    return {
+        "Name": f"Swin V2, {folder.name}",
+        "Metadata": {
+            "Training Data": DATASETS[folder.name],
+            "Architecture": ["Swin Transformer V2"],
+        },
+        "Paper": {"URL": PAPER_URL, "Title": TITLE},
+        "README": str((folder / "README.md").relative_to(ROOT)),
+        "Code": {"URL": "mmswinv2/models/swin_transformer_v2.py"},
+    }
+
+
+def write_yaml(path: Path, content: dict) -> None:
+    """Writes a YAML file, whole or not at all."""
+    text = "# Written by tools/analysis/make_model_zoo.py\n"
+    text += yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=100)
+    with whole_file(path) as part:
+        part.write_text(text)
+
+
+def row(entry: dict) -> str:
+    """The line of a config in docs/model_zoo.md."""
+    data = entry["Metadata"]
+    stem = entry["Name"]
+    time = f"{data['Epochs']} epochs" if "Epochs" in data else ""
+    time = time or f"{data['Iterations']} iterations"
+    paper = "; ".join(
+        f"{r['Value']:.1f} {r['Metric']}" + " (ms)" * (r["Protocol"] == "ms")
+        for r in data.get("Paper Results", [])
+    )
+    results = [m for result in entry.get("Results", []) for m in [result["Metrics"]]]
+    ours = "; ".join(f"{v:.1f} {k}" for metrics in results for k, v in metrics.items())
+    cells = [
+        f"[{stem}](../{entry['Config']})",
+        data["Architecture"][0],
+        data["Backbone"],
+        data["Window"],
+        re.sub("swinv2://", "", data["Pretraining"]),
+        time,
+        f"{data['Parameters (M)']:.1f}",
+        f"{data['Backbone GFLOPs']:.1f} at {data['Input (width x height)']}",
+        data["Training Memory (GB)"],
+        paper or "-",
+        ours or "not trained",
+    ]
+    return "| " + " | ".join(cells) + " |"
+
+
+def write_page(entries: list[dict]) -> None:
+    """Writes docs/model_zoo.md."""
+    parts = [PAGE]
+    for name in VALIDATION_IMAGES:
+        rows = [e for e in entries if Path(e["Config"]).parent.name == name]
+        parts += [f"\n## {DATASETS[name]}\n", HEAD, *map(row, rows)]
+    with whole_file(ROOT / "docs" / "model_zoo.md") as part:
+        part.write_text("\n".join(parts) + "\n")
+
+
+PAGE = """# Model zoo
+
+Written by `tools/analysis/make_model_zoo.py` from the configs. Window: tokens; one
+number for all stages. Weights: a name of `tools/weights.py list`. Parameters: millions,
+of the whole model. GFLOPs: billions of multiply-adds of the backbone for one image of
+the size given, width x height in px, padding included. Paper: validation set, one scale
+or several (ms); [results.md](results.md) has the tables' numbers and ours beside them.
+"not trained" and "not measured" say just that. The small configs on generated data are
+in [configs/mini](../configs/mini/README.md)."""
+HEAD = """| config | method | backbone | window | weights | schedule | parameters | GFLOPs | memory | paper | ours |
+| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |"""  # noqa: E501
+
+
+def main() -> None:
+    """Writes all of the zoo's files."""
+    records = read_records(RECORDS)
+    entries, metafiles = [], []
+    for folder in folders():
+        models = []
+        for path in sorted(folder.glob("*.py")):
+            print(path.relative_to(ROOT), flush=True)
+            models.append(describe(path, records))
+        metafile = folder / "metafile.yml"
+        write_yaml(metafile, {"Collections": [collection(folder)], "Models": models})
+        metafiles.append(str(metafile.relative_to(ROOT)))
+        entries += models
+    write_yaml(ROOT / "model-index.yml", {"Import": metafiles})
+    write_page(entries)
+    configs = [path for folder in folders() for path in sorted(folder.glob("*.py"))]
+    write_results(configs, RECORDS, ROOT / "docs" / "results.md")
+
+
+if __name__ == "__main__":
+    main()
