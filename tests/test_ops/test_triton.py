@@ -9,8 +9,6 @@ import pytest
 import torch
 
 GPU = torch.cuda.is_available()
-if not GPU:
-    os.environ["TRITON_INTERPRET"] = "1"  # read where kernels are defined
 pytest.importorskip("triton", "3.2", reason="needs triton 3.2 or newer")
 
 from mmswinv2.ops.window_attention import triton_attention  # noqa: E402
