@@ -60,7 +60,9 @@ def size_of(depth: str, steps: int) -> Size:
 def pre_norm(block: SwinBlock) -> None:
     """Make a block normalise what its branches are given, as Swin V1 does."""
 
-    def forward(x: Tensor, table: Tensor, window: tuple, shift: tuple) -> Tensor:
+    def forward(
+        x: Tensor, table: Tensor, window: tuple, shift: tuple, **_: bool
+    ) -> Tensor:
         x = x + block.attn(block.norm1(x), table, window=window, shift=shift)
         return x + block.mlp(block.norm2(x))
 
