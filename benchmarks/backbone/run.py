@@ -2,7 +2,8 @@
 
 Every case is measured in rounds; in a round every contender runs once, in changing
 order, so that what else the machine does hits all alike. Finished cases are kept: a
-second call goes on where the first was, and writes the table and the plot again.
+second call goes on where the first was, and writes the table and the plot again. On CPU
+a contender that needs more memory than is free fails like one that cannot be built.
 
 Examples:
     >>> python benchmarks/backbone/run.py --threads 2
@@ -15,6 +16,8 @@ import argparse
 import gc
 import json
 import platform
+import re
+import resource
 import statistics
 import time
 from collections.abc import Callable
@@ -26,6 +29,8 @@ from contenders import CONTENDERS, Size
 from report import write_report
 from rich.console import Console
 from torch import Tensor, nn
+
+from mmswinv2.ops.linear import linear
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 SIZES = ["256x256", "512x512", "800x1344", "1024x1024", "1536x1536"]
@@ -117,14 +122,18 @@ def measure(case: Case, args: argparse.Namespace, say: Callable[[str], None]) ->
             if case.compiled:
                 model = torch.compile(model)
             run = lambda model=model: step(model, image, case, dtype)  # noqa: E731
-            run()
+            if case.compiled:
+                run()  # autograd's hooks are not for the compiler
             result[name] = {"bytes": memory(run, model, args.device)}
             models[name] = model
         except (RuntimeError, ValueError, AssertionError, TypeError) as error:
             reason = str(error).strip().splitlines() or [type(error).__name__]
             result[name] = {"error": reason[0][:200]}
     times: dict[str, list[float]] = {name: [] for name in models}
+    end = time.monotonic() + args.seconds
     for round_ in range(args.rounds):
+        if round_ >= 2 and time.monotonic() > end:
+            break
         say(f"{case.name}: round {round_ + 1} of {args.rounds}")
         order = list(models)
         for name in order if round_ % 2 else reversed(order):
@@ -132,6 +141,7 @@ def measure(case: Case, args: argparse.Namespace, say: Callable[[str], None]) ->
             times[name].append(seconds(run, args.device))
     for name, own in times.items():
         result[name] |= {
+            "rounds": len(own),
             "seconds": min(own),
             "median": statistics.median(own),
             "ratio": statistics.median(
@@ -143,15 +153,32 @@ def measure(case: Case, args: argparse.Namespace, say: Callable[[str], None]) ->
     return result
 
 
+def limit_memory() -> None:
+    """Let an allocation fail that the machine has no memory for, in place of a kill."""
+    with open("/proc/meminfo") as file:
+        kilobytes = {line.split(":")[0]: line.split()[1] for line in file}
+    free = int(kilobytes["MemAvailable"]) * 1024
+    _, hard = resource.getrlimit(resource.RLIMIT_DATA)
+    resource.setrlimit(resource.RLIMIT_DATA, (int(0.9 * free), hard))
+
+
 def machine(args: argparse.Namespace) -> dict:
-    """What it ran on, with the rate of a large matrix product as the roof."""
+    """What it ran on, with the best rate of a matrix product as the roof."""
     dtype = DTYPES[args.dtype]
     side = 8192 if args.device == "cuda" else 2048
     a = torch.randn(side, side, device=args.device, dtype=dtype)
-    best = min(seconds(lambda: a @ a, args.device) for _ in range(5))
+    tokens = a.view(1, side // 64, 64, side)  # a product by oneDNN on CPU
+    with torch.no_grad():
+        best = min(
+            seconds(product, args.device)
+            for product in (lambda: a @ a, lambda: linear(tokens, a))
+            for _ in range(5)
+        )
     processor = platform.processor() or platform.machine()
     if args.device == "cuda":
         processor = torch.cuda.get_device_name()
+    elif line := re.search("model name.*: (.*)", Path("/proc/cpuinfo").read_text()):
+        processor = line[1]
     return {
         "processor": processor,
         "threads": torch.get_num_threads(),
@@ -175,7 +202,8 @@ def main() -> None:
     parser.add_argument("--batch", nargs="+", type=int, default=[1])
     parser.add_argument("--modes", nargs="+", default=["forward", "training"])
     parser.add_argument("--compile", action="store_true", help="also compiled")
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=5, help="at most; at least 2")
+    parser.add_argument("--seconds", type=float, default=60, help="of a case's rounds")
     parser.add_argument("--threads", type=int, help="of the CPU")
     parser.add_argument("--out", type=Path, help=f"default: {FOLDER}/<device>-<dtype>")
     args = parser.parse_args()
@@ -193,6 +221,8 @@ def main() -> None:
         for batch in args.batch
         for compiled in ((False, True) if args.compile else (False,))
     ]
+    if args.device == "cpu":
+        limit_memory()
     console = Console()
     facts = machine(args)
     with console.status("") as status:

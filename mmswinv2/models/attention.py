@@ -4,9 +4,9 @@
 import math
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
+from mmswinv2.ops.linear import Linear, linear
 from mmswinv2.ops.window_attention import check_implementation, window_attention
 
 from .position_bias import PositionBias
@@ -49,10 +49,10 @@ class WindowAttention(PositionBias):
         self.implementation = implementation
         self.attn_drop_rate = attn_drop_rate
         self.logit_scale = nn.Parameter(torch.full((num_heads, 1, 1), math.log(10)))
-        self.qkv = nn.Linear(embed_dims, embed_dims * 3, bias=False)
+        self.qkv = Linear(embed_dims, embed_dims * 3, bias=False)
         self.q_bias = nn.Parameter(torch.zeros(embed_dims)) if qkv_bias else None
         self.v_bias = nn.Parameter(torch.zeros(embed_dims)) if qkv_bias else None
-        self.proj = nn.Linear(embed_dims, embed_dims)
+        self.proj = Linear(embed_dims, embed_dims)
         self.proj_drop = nn.Dropout(proj_drop_rate)
 
     def forward(
@@ -78,7 +78,7 @@ class WindowAttention(PositionBias):
         if self.q_bias is not None:
             bias = torch.cat((self.q_bias, torch.zeros_like(self.q_bias), self.v_bias))
         out = window_attention(
-            F.linear(x, self.qkv.weight, bias),
+            linear(x, self.qkv.weight, bias),
             table,
             self.logit_scale.float().flatten().clamp(max=MAX_LOG_SCALE).exp(),
             window=window,

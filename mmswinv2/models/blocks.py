@@ -1,15 +1,20 @@
 """Patch embedding, res-post-norm block, patch merging and stage."""
 # B batch, H W map in tokens, C channels
 
+from collections.abc import Callable
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from mmswinv2.ops.linear import Linear
+
 from .attention import WindowAttention
 from .window_fit import Window, fit_axis
 
 PATCH_SIZE = 4  # px per token at stage 0
+PIECE_BYTES = 2**21  # hidden tokens of an MLP per thread of a CPU, what its cache holds
 
 
 class PatchEmbed(nn.Module):
@@ -36,7 +41,7 @@ class PatchMerging(nn.Module):
 
     def __init__(self, embed_dims: int) -> None:
         super().__init__()
-        self.reduction = nn.Linear(4 * embed_dims, 2 * embed_dims, bias=False)
+        self.reduction = Linear(4 * embed_dims, 2 * embed_dims, bias=False)
         self.norm = nn.LayerNorm(2 * embed_dims)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -51,18 +56,37 @@ class PatchMerging(nn.Module):
 
 
 class Mlp(nn.Module):
-    """Two linear layers with exact GELU between."""
+    """Two linear layers with exact GELU between.
+
+    Large maps on CPU go through in pieces whose hidden tokens stay in the cache, where
+    no gradient needs them.
+    """
 
     def __init__(self, embed_dims: int, hidden_dims: int, drop_rate: float) -> None:
         super().__init__()
-        self.fc1 = nn.Linear(embed_dims, hidden_dims)
+        self.fc1 = Linear(embed_dims, hidden_dims)
         self.act = nn.GELU()
-        self.fc2 = nn.Linear(hidden_dims, embed_dims)
+        self.fc2 = Linear(hidden_dims, embed_dims)
         self.drop = nn.Dropout(drop_rate)
 
     def forward(self, x: Tensor) -> Tensor:
-        """``(..., C)`` -> ``(..., C)``."""
+        """``(B, H, W, C)`` -> the same."""
+        if x.device.type != "cpu" or torch.is_grad_enabled() or _is_recorded():
+            return self._mix(x)
+        row_bytes = self.fc1.out_features * x.element_size()
+        rows = max(PIECE_BYTES * torch.get_num_threads() // row_bytes, 1)
+        pieces = x.reshape(1, 1, -1, x.shape[-1]).split(rows, 2)
+        if len(pieces) == 1:
+            return self._mix(x)
+        return torch.cat([self._mix(piece) for piece in pieces], 2).view_as(x)
+
+    def _mix(self, x: Tensor) -> Tensor:
         return self.drop(self.fc2(self.drop(self.act(self.fc1(x)))))
+
+
+def _is_recorded() -> bool:
+    """Whether the graph is to hold for other sizes too."""
+    return torch.compiler.is_compiling() or torch.jit.is_tracing()
 
 
 class DropPath(nn.Module):
@@ -84,10 +108,10 @@ class DropPath(nn.Module):
         return f"rate={self.rate:.3f}"
 
 
-def _recompute(module: nn.Module, *args: object) -> Tensor:
+def _recompute(part: Callable[..., Tensor], *args: object) -> Tensor:
     if torch.is_grad_enabled():
-        return checkpoint(module, *args, use_reentrant=False)
-    return module(*args)
+        return checkpoint(part, *args, use_reentrant=False)
+    return part(*args)
 
 
 class SwinBlock(nn.Module):

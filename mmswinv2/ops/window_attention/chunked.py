@@ -20,7 +20,7 @@ from .windows import MASK_VALUE, NORM_EPS
 # Bytes of a piece's tokens and of a step's logits: what a core's cache holds, or enough
 # work for a GPU.
 TOKEN_BYTES = {"cpu": 2**22, "cuda": 2**28}
-LOGIT_BYTES = {"cpu": 2**20, "cuda": 2**27}
+LOGIT_BYTES = {"cpu": 2**21, "cuda": 2**27}
 
 
 def chunked_forward(
