@@ -144,10 +144,10 @@ def measure(case: Case, args: argparse.Namespace, say: Callable[[str], None]) ->
             "rounds": len(own),
             "seconds": min(own),
             "median": statistics.median(own),
-            "ratio": statistics.median(
-                other / mine for mine, other in zip(times["ours"], own)
-            ),
         }
+        if "ours" in times:
+            pairs = zip(times["ours"], own)
+            result[name]["ratio"] = statistics.median(b / a for a, b in pairs)
     models.clear()
     gc.collect()
     return result

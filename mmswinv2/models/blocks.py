@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from mmswinv2.ops.linear import Linear
+from mmswinv2.ops.linear import Linear, is_recorded
 
 from .attention import WindowAttention
 from .window_fit import Window, fit_axis
@@ -71,7 +71,7 @@ class Mlp(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """``(B, H, W, C)`` -> the same."""
-        if x.device.type != "cpu" or torch.is_grad_enabled() or _is_recorded():
+        if x.device.type != "cpu" or torch.is_grad_enabled() or is_recorded():
             return self._mix(x)
         row_bytes = self.fc1.out_features * x.element_size()
         rows = max(PIECE_BYTES * torch.get_num_threads() // row_bytes, 1)
@@ -82,11 +82,6 @@ class Mlp(nn.Module):
 
     def _mix(self, x: Tensor) -> Tensor:
         return self.drop(self.fc2(self.drop(self.act(self.fc1(x)))))
-
-
-def _is_recorded() -> bool:
-    """Whether the graph is to hold for other sizes too."""
-    return torch.compiler.is_compiling() or torch.jit.is_tracing()
 
 
 class DropPath(nn.Module):

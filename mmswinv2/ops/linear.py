@@ -10,9 +10,9 @@ HAS_ONEDNN = torch.backends.mkldnn.is_available()
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """Linear layer of a channels-last map; on CPU in fp32 as a 1 x 1 convolution.
 
-    torch gives fp32 linear layers to MKL, which leaves AVX-512 unused on processors that
-    are not Intel's, and convolutions to oneDNN, which uses it everywhere: twice as fast
-    on an AMD EPYC (see benchmarks/README.md).
+    torch gives fp32 linear layers to MKL, which leaves AVX-512 unused on processors
+    not made by Intel, and convolutions to oneDNN, which uses it everywhere: twice as
+    fast on an AMD EPYC (see benchmarks/README.md).
 
     Args:
         x (Tensor): ``(B, H, W, C)``; of other dimensions it is a plain linear layer.
@@ -36,8 +36,16 @@ def _as_convolution(x: Tensor) -> bool:
         and x.dim() == 4
         and x.dtype == torch.float32
         and not torch.is_autocast_enabled("cpu")  # 16-bit linear layers are oneDNN's
-        and not torch.jit.is_tracing()  # keeps exported models and FLOP counts plain
+        and not is_recorded()
     )
+
+
+def is_recorded() -> bool:
+    """Whether torch.compile or an exporter sees this, which know plain layers best.
+
+    The compiler copies what convolutions of channels-last maps are given.
+    """
+    return torch.compiler.is_compiling() or torch.jit.is_tracing()
 
 
 class Linear(nn.Linear):
