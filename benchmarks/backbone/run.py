@@ -205,13 +205,15 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5, help="at most; at least 2")
     parser.add_argument("--seconds", type=float, default=60, help="of a case's rounds")
     parser.add_argument("--threads", type=int, help="of the CPU")
-    parser.add_argument("--out", type=Path, help=f"default: {FOLDER}/<device>-<dtype>")
+    parser.add_argument(
+        "--out", type=Path, help=f"default: {FOLDER}/<arch>-<device>-<dtype>"
+    )
     args = parser.parse_args()
     if args.contenders[0] != "ours":
         args.contenders = ["ours", *(n for n in args.contenders if n != "ours")]
     if args.threads:
         torch.set_num_threads(args.threads)
-    out = args.out or FOLDER / f"{args.device}-{args.dtype}"
+    out = args.out or FOLDER / f"{args.arch}-{args.device}-{args.dtype}"
     out.mkdir(parents=True, exist_ok=True)
     cases = [
         Case(mode, tuple(map(int, size.split("x"))), window, batch, compiled)

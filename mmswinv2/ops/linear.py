@@ -43,7 +43,7 @@ def _as_convolution(x: Tensor) -> bool:
 def is_recorded() -> bool:
     """Whether torch.compile or an exporter sees this, which know plain layers best.
 
-    The compiler copies what convolutions of channels-last maps are given.
+    The compiler would copy the maps that it gives to convolutions.
     """
     return torch.compiler.is_compiling() or torch.jit.is_tracing()
 
