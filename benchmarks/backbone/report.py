@@ -35,8 +35,8 @@ def read_results(folder: Path) -> list[dict]:
             r["case"]["mode"],
             r["case"]["compiled"],
             r["case"]["batch"],
-            r["case"]["window"],
             np.prod(r["case"]["size"]),
+            r["case"]["window"],
         ),
     )
 
@@ -53,18 +53,53 @@ def write_report(folder: Path) -> None:
         f"torch {machine['torch']}, {machine['dtype']}; large matrix products run at "
         f"{roof / 1e9:.0f} GFLOP/s.",
         "",
-        "Time of others over ours (median over rounds of the ratio within a round), "
-        "and memory of ours over theirs.",
+        "Batch 1, eager: seconds of ours, time of the fastest other over ours, and "
+        "memory of ours over the leanest.",
         "",
-        "| case | ours, ms | of the roof | "
+        *_summary(records),
+        "",
+        "Time of others over ours (median over rounds of the ratio within a round), "
+        "and memory of ours over theirs. Of the roof: share of that rate.",
+        "",
+        "| case | ours, ms | of the roof | fastest other | "
         + " | ".join(f"{name}: time, memory" for name in others)
         + " |",
-        "| --- |" + " --- |" * (len(others) + 2),
+        "| --- |" + " --- |" * (len(others) + 3),
     ]
     for record in records:
         lines.append(_row(record, others, roof))
     (folder / "table.md").write_text("\n".join(lines) + "\n")
     _plot(records, names, folder / "plot.png")
+
+
+def _summary(records: list[dict]) -> list[str]:
+    """Rows of sizes, columns of windows."""
+    cells: dict[str, dict[int, str]] = {}
+    for record in records:
+        case, result = record["case"], record["result"]
+        if case["batch"] > 1 or case["compiled"] or "error" in result["ours"]:
+            continue
+        mine, *others = (r for r in result.values() if "error" not in r)
+        cell = f"{mine['seconds']:.2f} s"
+        if len(result) > 1 and not others:
+            cell += ", others cannot"
+        elif others:
+            cell += f", {min(r['ratio'] for r in others):.2f}"
+            if least := min(r["bytes"] for r in others):
+                cell += f", {mine['bytes'] / least:.2f}"
+        row = f"{case['mode']}, {case['size'][0]} x {case['size'][1]}"
+        cells.setdefault(row, {})[case["window"]] = cell
+    windows = sorted({window for row in cells.values() for window in row})
+    return [
+        "| | " + " | ".join(f"window {window}" for window in windows) + " |",
+        "| --- |" + " --- |" * len(windows),
+        *(
+            f"| {name} | "
+            + " | ".join(row.get(window, "not measured") for window in windows)
+            + " |"
+            for name, row in cells.items()
+        ),
+    ]
 
 
 def _row(record: dict, others: Iterable[str], roof: float) -> str:
@@ -80,9 +115,13 @@ def _row(record: dict, others: Iterable[str], roof: float) -> str:
     work *= 3 if case["mode"] == "training" else 1
     part_of_roof = work / roof / mine["seconds"]
     cells = [name, f"{mine['seconds'] * 1e3:.0f}", f"{part_of_roof:.2f}"]
+    ratios = [result[o]["ratio"] for o in others if "ratio" in result.get(o, {})]
+    cells.append(f"{min(ratios):.2f}" if ratios else "none")
     for other in others:
-        theirs = result.get(other, {"error": "not measured"})
-        if "error" in theirs:
+        theirs = result.get(other)
+        if theirs is None:
+            cells.append("not measured")
+        elif "error" in theirs:
             cells.append("cannot: " + theirs["error"][:40].replace("|", "/"))
         else:
             memory = mine["bytes"] / theirs["bytes"] if theirs["bytes"] else None
@@ -106,8 +145,14 @@ def _plot(records: list[dict], names: list[str], file: Path) -> None:
     if not windows:
         return
     figure, axes = plt.subplots(
-        2, len(windows), figsize=(3.4 * len(windows), 6), squeeze=False, sharex=True
+        2,
+        len(windows),
+        figsize=(3.4 * len(windows), 6),
+        squeeze=False,
+        sharex=True,
+        sharey="row",
     )
+    all_sides = sorted({r["case"]["size"][0] for r in chosen})
     for column, window in enumerate(windows):
         for row, (key, unit) in enumerate((("seconds", 1.0), ("bytes", 2**30))):
             axis = axes[row, column]
@@ -132,6 +177,8 @@ def _plot(records: list[dict], names: list[str], file: Path) -> None:
                         label="ours: linear in pixels",
                     )
             axis.grid(alpha=0.3)
+            axis.set_xticks(all_sides, map(str, all_sides))
+            axis.minorticks_off()
             if row == 0:
                 axis.set_title(f"window {window}")
             else:

@@ -34,6 +34,7 @@ from mmswinv2.ops.linear import linear
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 SIZES = ["256x256", "512x512", "800x1344", "1024x1024", "1536x1536"]
+FAILURES = (RuntimeError, ValueError, AssertionError, TypeError)
 FOLDER = Path(__file__).parent / "results"
 
 
@@ -109,6 +110,12 @@ def memory(run: Callable[[], None], model: nn.Module, device: str) -> int:
     return sum(kept.values())
 
 
+def reason(error: Exception) -> str:
+    """First line of what went wrong."""
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    return "out of memory" if "memory" in lines[0] else lines[0][:200]
+
+
 def measure(case: Case, args: argparse.Namespace, say: Callable[[str], None]) -> dict:
     """Time and memory of every contender, or why it has none."""
     image = torch.randn(case.batch, 3, *case.size, device=args.device)
@@ -126,9 +133,9 @@ def measure(case: Case, args: argparse.Namespace, say: Callable[[str], None]) ->
                 run()  # autograd's hooks are not for the compiler
             result[name] = {"bytes": memory(run, model, args.device)}
             models[name] = model
-        except (RuntimeError, ValueError, AssertionError, TypeError) as error:
-            reason = str(error).strip().splitlines() or [type(error).__name__]
-            result[name] = {"error": reason[0][:200]}
+        except FAILURES as error:
+            result[name] = {"error": reason(error)}
+            gc.collect()  # what the failed step held
     times: dict[str, list[float]] = {name: [] for name in models}
     end = time.monotonic() + args.seconds
     for round_ in range(args.rounds):
@@ -138,7 +145,12 @@ def measure(case: Case, args: argparse.Namespace, say: Callable[[str], None]) ->
         order = list(models)
         for name in order if round_ % 2 else reversed(order):
             run = lambda: step(models[name], image, case, dtype)  # noqa: E731, B023
-            times[name].append(seconds(run, args.device))
+            try:
+                times[name].append(seconds(run, args.device))
+            except FAILURES as error:
+                result[name] = {"error": reason(error)}
+                del models[name], times[name]
+                gc.collect()  # what the failed step held
     for name, own in times.items():
         result[name] |= {
             "rounds": len(own),
