@@ -57,6 +57,15 @@ def test_entry(path: Path, zoo: object) -> None:
     assert 0 < data["Backbone Parameters (M)"] < data["Parameters (M)"]
 
 
+@pytest.mark.parametrize("folder", ["mini", "ade20k"])
+def test_memory_is_the_planners(folder: str, zoo: object) -> None:
+    """GiB; of the first config, since heads take a while to count."""
+    path = min(path for path in CONFIGS if path.parent.name == folder)
+    found = zoo.training_memory(Config.fromfile(path))
+    recorded = MODELS[path.stem]["Metadata"]["Training Memory (GB)"]
+    assert recorded == pytest.approx(found, abs=0.11), AGAIN
+
+
 # Millions (paper, tables; of H and G its text) and billions of multiply-adds at
 # 256 px and a window (official model hub).
 PUBLISHED = {"tiny": 28, "small": 50, "base": 88, "large": 197, "huge": 658}

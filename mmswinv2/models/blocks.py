@@ -1,8 +1,6 @@
 """Patch embedding, res-post-norm block, patch merging and stage."""
 # B batch, H W map in tokens, C channels
 
-from collections.abc import Callable
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -103,10 +101,10 @@ class DropPath(nn.Module):
         return f"rate={self.rate:.3f}"
 
 
-def _recompute(part: Callable[..., Tensor], *args: object) -> Tensor:
+def _recompute(module: nn.Module, *args: object) -> Tensor:
     if torch.is_grad_enabled():
-        return checkpoint(part, *args, use_reentrant=False)
-    return part(*args)
+        return checkpoint(module, *args, use_reentrant=False)
+    return module(*args)
 
 
 class SwinBlock(nn.Module):

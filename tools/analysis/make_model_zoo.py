@@ -19,6 +19,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # works uninstalle
 import yaml
 from flops import build_without_memory, count_flops, count_parameters
 from mmengine.config import Config
+from plan_memory import GIB, read_memory, read_plan
 
 from mmswinv2.apis import CONFIG_DIR
 from mmswinv2.checkpoints.zoo import find_entry
@@ -103,6 +104,12 @@ def pretraining(cfg: Config) -> str:
     return "a run of this repository" if cfg.get("load_from") else "from scratch"
 
 
+def training_memory(cfg: Config) -> float:
+    """GiB on each GPU that tools/analysis/plan_memory.py predicts for a config."""
+    model, plan = read_plan(cfg)
+    return round(read_memory(cfg, model, plan.training).total(plan) / GIB, 1)
+
+
 def describe(config: Path, records: Iterable[dict]) -> dict:
     """The entry of a config in its metafile."""
     cfg = Config.fromfile(config)
@@ -128,7 +135,7 @@ def describe(config: Path, records: Iterable[dict]) -> dict:
         "Backbone Parameters (M)": round(count_parameters(model.backbone) / 1e6, 1),
         "Backbone GFLOPs": round(count_flops(model.backbone, (height, width)) / 1e9, 1),
         "Input (width x height)": f"{width} x {height}",
-        "Training Memory (GB)": "not measured",
+        "Training Memory (GB)": training_memory(Config.fromfile(config)),
     }
     if paper:
         metadata["Paper Results"] = paper
@@ -195,7 +202,7 @@ def row(entry: dict) -> str:
         time,
         f"{data['Parameters (M)']:.1f}",
         f"{data['Backbone GFLOPs']:.1f} at {data['Input (width x height)']}",
-        data["Training Memory (GB)"],
+        f"{data['Training Memory (GB)']:.1f}",
         paper or "-",
         ours or "not trained",
     ]
@@ -217,10 +224,12 @@ PAGE = """# Model zoo
 Written by `tools/analysis/make_model_zoo.py` from the configs. Window: tokens; one
 number for all stages. Weights: a name of `tools/weights.py list`. Parameters: millions,
 of the whole model. GFLOPs: billions of multiply-adds of the backbone for one image of
-the size given, width x height in px, padding included. Paper: validation set, one scale
-or several (ms); [results.md](results.md) has the tables' numbers and ours beside them.
-"not trained" and "not measured" say just that. The small configs on generated data are
-in [configs/mini](../configs/mini/README.md)."""
+the size given, width x height in px, padding included. Memory: GiB of a GPU in
+training with the batch, precision and strategy of the config, on as many GPUs as it is
+for, predicted by `tools/analysis/plan_memory.py`, not measured. Paper: validation set,
+one scale or several (ms); [results.md](results.md) has the tables' numbers and ours
+beside them. "not trained" says just that. The small configs on generated data are in
+[configs/mini](../configs/mini/README.md)."""
 HEAD = """| config | method | backbone | window | weights | schedule | parameters | GFLOPs | memory | paper | ours |
 | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |"""  # noqa: E501
 

@@ -280,25 +280,22 @@ def parse_args() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def read_plan(args: argparse.Namespace) -> tuple[Config, nn.Module, Plan]:
-    """The config of a run, its model without memory, and how it is trained."""
-    cfg = launch.load_config(args)
-    strategies.apply(cfg, args.strategy)
-    if args.amp:
-        cfg.optim_wrapper.type = "AmpOptimWrapper"
+def read_plan(
+    cfg: Config, gpus: int | None = None, image: list[int] | None = None
+) -> tuple[nn.Module, Plan]:
+    """The model of a config, without memory, and how it is trained."""
     kind = cfg.model.get("backbone", {}).get("type", "none")
     if "SwinTransformerV2" not in str(kind):
         raise ValueError(
             f"the backbone is {kind}; only SwinTransformerV2 is known here"
         )
     model = build_on_meta(cfg)
-    training = read_training(cfg, model.backbone, args.image_size)
+    training = read_training(cfg, model.backbone, image)
     whole = cfg.get("auto_scale_lr", {}).get("base_batch_size", training.batch)
-    gpus = args.gpus or max(whole // training.batch, 1)
     name = cfg.get("strategy", {}).get("type", "")
     strategy = "fsdp" if "FSDP" in name else "zero1" if name else None
-    gpus = 1 if args.measure else gpus
-    return cfg, model, Plan(training, is_amp(cfg), strategy, gpus)
+    gpus = gpus or max(whole // training.batch, 1)
+    return model, Plan(training, is_amp(cfg), strategy, gpus)
 
 
 def main() -> None:
@@ -312,7 +309,12 @@ def main() -> None:
             raise ValueError(f"--image-size {args.image_size}: expected px, 1 or more")
         MMLogger.get_current_instance().setLevel("ERROR")
         warnings.filterwarnings("ignore")  # of the frameworks, on models without data
-        cfg, model, plan = read_plan(args)
+        cfg = launch.load_config(args)
+        strategies.apply(cfg, args.strategy)
+        if args.amp:
+            cfg.optim_wrapper.type = "AmpOptimWrapper"
+        gpus = 1 if args.measure else args.gpus
+        model, plan = read_plan(cfg, gpus, args.image_size)
         memory = read_memory(cfg, model, plan.training)
         console = Console(width=100, highlight=False)
         console.print(describe(plan, args.config))
