@@ -3,6 +3,7 @@
 import logging
 import os
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 import torch
@@ -12,6 +13,8 @@ from torch import nn
 if not torch.cuda.is_available():
     # Read where Triton's kernels are defined, which any test may be the first to do.
     os.environ["TRITON_INTERPRET"] = "1"
+
+from tiny import Tool, load_script
 
 
 @pytest.fixture
@@ -49,3 +52,21 @@ def logs() -> Iterator[list[str]]:
     logger.addHandler(handler)
     yield messages
     logger.removeHandler(handler)
+
+
+@pytest.fixture(scope="session")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Mini data of four pictures: ``coco/`` and ``ade/ADEChallengeData2016/``."""
+    root = tmp_path_factory.mktemp("data") / "mini"
+    script = load_script("tools/dataset_converters/make_mini.py")
+    script.make_mini(root, train=2, val=2, size=64)
+    return root
+
+
+@pytest.fixture
+def tool(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tmp_path: Path
+) -> Tool:
+    """Runs tools from a folder that is not the repository."""
+    monkeypatch.chdir(tmp_path)
+    return Tool(monkeypatch, capfd)

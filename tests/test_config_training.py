@@ -137,15 +137,6 @@ def reduce(cfg: Config, instaboost: bool = False) -> Config:
 
 
 @pytest.fixture
-def tool(
-    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tmp_path: Path
-) -> Tool:
-    """Runs tools from a folder that is not the repository."""
-    monkeypatch.chdir(tmp_path)
-    return Tool(monkeypatch, capfd)
-
-
-@pytest.fixture
 def train(tool: Tool, data: Path) -> Callable[..., str]:
     """Run tools/train.py with a reduced config; what it prints."""
 

@@ -38,15 +38,6 @@ def photos(tmp_path: Path) -> Path:
     return folder
 
 
-@pytest.fixture
-def tool(
-    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tmp_path: Path
-) -> Tool:
-    """Runs the demo in a folder of its own."""
-    monkeypatch.chdir(tmp_path)
-    return Tool(monkeypatch, capfd)
-
-
 def test_folder(tool: Tool, photos: Path, model: list[str]) -> None:
     """A line and a picture for each photo in a folder."""
     args = ["--out-dir", "out/new", "--score-thr", "0"]

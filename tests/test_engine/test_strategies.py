@@ -160,14 +160,6 @@ def test_bad_options(tmp_path: Path, options: dict, message: str) -> None:
 TRAIN = "tools/train.py"
 
 
-@pytest.fixture
-def tool(
-    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tmp_path: Path
-) -> Tool:
-    monkeypatch.chdir(tmp_path)
-    return Tool(monkeypatch, capfd)
-
-
 def test_one_strategy_at_a_time(tool: Tool, tmp_path: Path) -> None:
     """Whether given twice, or in the config and again."""
     message = tool.fails(TRAIN, DET, "--strategy", "fsdp", "--strategy", "zero1")

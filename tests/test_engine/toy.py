@@ -158,8 +158,8 @@ def build(
     )
 
 
-def train_rank(rank: int, world: int, work_dir: str, port: int) -> None:
-    """Train on one of several processes."""
+def take_rank(rank: int, world: int, port: int) -> None:
+    """Say which of the processes this one is."""
     os.environ.update(
         RANK=str(rank),
         LOCAL_RANK=str(rank),
@@ -168,6 +168,11 @@ def train_rank(rank: int, world: int, work_dir: str, port: int) -> None:
         MASTER_PORT=str(port),
     )
     torch.set_num_threads(1)
+
+
+def train_rank(rank: int, world: int, work_dir: str, port: int) -> None:
+    """Train on one of several processes."""
+    take_rank(rank, world, port)
     dist.init_process_group("gloo")
     wrapper = dict(type="MMDistributedDataParallel", device_ids=None)
     runner = build(
@@ -217,14 +222,7 @@ def train_with_strategy(
     options: dict,
 ) -> None:
     """Train on one of several processes, or alone."""
-    os.environ.update(
-        RANK=str(rank),
-        LOCAL_RANK=str(rank),
-        WORLD_SIZE=str(world),
-        MASTER_ADDR="127.0.0.1",
-        MASTER_PORT=str(port),
-    )
-    torch.set_num_threads(1)
+    take_rank(rank, world, port)
     if world > 1:
         dist.init_process_group("gloo")
     options = dict(iters=1, resume=False, load_from=None, window_size=8) | options

@@ -1,19 +1,8 @@
-"""Data and runs of the leaderboard tools."""
-
-from pathlib import Path
+"""Weights for the leaderboard tools."""
 
 import pytest
 import torch
-from tiny import DET, SEG, Tool, load_script, load_tiny, save_weights
-
-
-@pytest.fixture(scope="session")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Mini data of four pictures: ``coco/`` and ``ade/ADEChallengeData2016/``."""
-    root = tmp_path_factory.mktemp("data") / "mini"
-    script = load_script("tools/dataset_converters/make_mini.py")
-    script.make_mini(root, train=2, val=2, size=64)
-    return root
+from tiny import DET, SEG, load_tiny, save_weights
 
 
 @pytest.fixture(scope="session")
@@ -29,12 +18,3 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     bias[0] = 5.0  # sure of one class, so that something is detected
     torch.save(checkpoint, paths[DET])
     return paths
-
-
-@pytest.fixture
-def tool(
-    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tmp_path: Path
-) -> Tool:
-    """Runs tools from a folder that is not the repository."""
-    monkeypatch.chdir(tmp_path)
-    return Tool(monkeypatch, capfd)
