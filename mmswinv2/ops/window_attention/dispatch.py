@@ -8,7 +8,7 @@ import torch
 from mmengine.logging import print_log
 from torch import Tensor
 
-from .operator import window_attention_operator
+from .operator import attend
 from .reference import reference_window_attention
 from .sdpa import sdpa_window_attention
 
@@ -30,10 +30,7 @@ def _as_node(
             f"attention={implementation!r} has no dropout of attention weights; use "
             "'auto', 'sdpa' or 'reference', or set attn_drop_rate to 0"
         )
-    out, _ = window_attention_operator(
-        qkv, table, scale, [*window], [*shift], implementation
-    )
-    return out
+    return attend(qkv, table, scale, window, shift, implementation)
 
 
 IMPLEMENTATIONS: dict[str, Callable[..., Tensor]] = {

@@ -115,3 +115,16 @@ def _backward(
 
 
 window_attention_operator.register_autograd(_backward, setup_context=_keep)
+
+
+def attend(
+    qkv: Tensor,
+    table: Tensor,
+    scale: Tensor,
+    window: tuple[int, int],
+    shift: tuple[int, int],
+    implementation: str,
+) -> Tensor:
+    """Attention by 'chunked' or 'triton' as it is, with gradients."""
+    args = (qkv, table, scale, [*window], [*shift], implementation)
+    return window_attention_operator(*args)[0]
