@@ -86,7 +86,9 @@ def ask(
         return None
     if lines[-1] != READY:
         answer = json.loads(lines[-1])
-        return Answer(answer["reason"]) if answer else None
+        if answer and re.search(r" ended with status \d+$", answer["reason"] or ""):
+            answer["reason"] += f": {_telling_line(err)}"
+        return Answer(**answer) if answer else None
     if not in_time:
         return Answer(f"its check did not end within {LIMIT} s")
     return _crash(process.returncode, err)
@@ -113,11 +115,15 @@ def _environment() -> dict[str, str]:
     return {**here, "PYTHONPATH": os.pathsep.join(path), "PYTHONSAFEPATH": "1"}
 
 
-def _crash(code: int, err: str) -> Answer:
+def _telling_line(err: str) -> str:
+    """Compilers say what is wrong first, and then print all they have."""
     lines = [line.strip() for line in err.splitlines() if line.strip()] or ["no output"]
-    # Compilers say what is wrong first and then print all they have.
     telling = (x for x in lines if re.search("error:|assertion", x, re.IGNORECASE))
-    line = next(telling, lines[-1])[:300]
+    return next(telling, lines[-1])[:300]
+
+
+def _crash(code: int, err: str) -> Answer:
+    line = _telling_line(err)
     if code >= 0:
         return Answer(f"its check ended with exit code {code}: {line}")
     try:

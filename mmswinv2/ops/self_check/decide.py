@@ -9,7 +9,7 @@ from mmengine.logging import print_log
 
 from . import child, verdicts
 from .child import Answer
-from .verdicts import Question
+from .circumstances import Question, circumstances
 
 # Kernel -> function (device, dtype, channels) -> None that raises where it is wrong.
 CHECKS = {
@@ -17,7 +17,7 @@ CHECKS = {
     "residual_norm": "mmswinv2.ops.residual_norm:check",
 }
 
-_known: dict[Question, str | None] = {}
+_known: dict[tuple, str | None] = {}
 
 
 def refusal(
@@ -42,11 +42,10 @@ def refusal(
         str | None: The reason as a part of a sentence, such as 'its check failed:
         RuntimeError: Failed to find C compiler'.
     """
-    question = _question(kernel, device, dtype, channels)
     try:
-        return _known[question]
+        return _known[kernel, device, dtype, channels]
     except KeyError:
-        return _ask(question, anew=False)
+        return _ask(_question(kernel, device, dtype, channels), anew=False)
 
 
 def check_again(
@@ -85,6 +84,8 @@ def _question(
 
 
 def _ask(question: Question, *, anew: bool) -> str | None:
+    if not anew and question in _known:  # the current GPU, whose index was not given
+        return _known[question]
     answer = _find_answer(question, anew)
     if answer.holds != "now":
         _known[question] = answer.reason
@@ -94,7 +95,7 @@ def _ask(question: Question, *, anew: bool) -> str | None:
 def _find_answer(question: Question, anew: bool) -> Answer:
     if reason := unsupported(question.device):
         return Answer(reason)
-    facts = verdicts.circumstances(question)
+    facts = circumstances(question)
     if not anew and (kept := verdicts.read(facts)):
         return Answer(kept.reason)
     with verdicts.alone(facts):

@@ -39,16 +39,12 @@ def check(device: torch.device, dtype: torch.dtype, channels: int) -> None:
     """
     for size, window, shift, heads in CASES + GPU_CASES * (device.type == "cuda"):
         inputs = _make_inputs(size, window, heads, dtype, channels)
-        *leaves, grad = (x.to(device) for x in inputs)
-        results = _run_triton(leaves, grad, window, shift)
         *leaves, grad = (x.double() for x in inputs)
         exact = _run_reference(leaves, grad, window, shift)
-        names = (
-            "output",
-            *(f"gradient of {x}" for x in ("q", "k", "v", "bias", "scale")),
-        )
+        *leaves, grad = (x.to(device) for x in inputs)
+        results = _run_triton(leaves, grad, window, shift)
         dtypes = 4 * [dtype] + 2 * [torch.float32]
-        for name, result, reference, kind in zip(names, results, exact, dtypes):
+        for name, result, reference, kind in zip(QUANTITIES, results, exact, dtypes):
             require_near(f"the {name}", result, reference, kind, ALLOWED[dtype])
 
 
