@@ -244,8 +244,6 @@ def test_a_reason_from_outside_is_not_kept(name, fake, tmp_path, monkeypatch):
     """Neither memory that others have nor a signal that others send."""
     if name == "proven":
         executable(monkeypatch, tmp_path, "echo ready; kill -9 $$")
-    else:
-        monkeypatch.setattr(child, "ask", lambda *_: None)
     reason = fake(name)
     assert "OutOfMemoryError" in reason or "ended by SIGKILL" in reason
     assert not kept_files(tmp_path)
