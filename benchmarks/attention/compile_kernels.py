@@ -73,12 +73,14 @@ def record(
         launches.setdefault(self.__name__, Launch(self, args, kwargs))
 
     real_run, JITFunction.run = JITFunction.run, run
-    attention._is_hopper = lambda device: capability // 10 == 9
+    attention.generation = lambda device: capability // 10
+    attention._tile.cache_clear()
     try:
         size, shift, n = 2 * window, (window // 2, window // 2), 4
         qkv = torch.zeros(1, size, size, 3 * n * head_channels, dtype=dtype)
         table = torch.zeros(n, 2 * window - 1, 2 * window - 1)
-        inputs = qkv, table, torch.ones(n), (window, window), shift
+        prepared = attention.prepare(table, torch.ones(n))
+        inputs = qkv, prepared, (window, window), shift
         out, lse = attention.triton_forward(*inputs)
         attention.triton_backward(out, *inputs, out, lse)
     finally:

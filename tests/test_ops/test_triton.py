@@ -11,7 +11,12 @@ import torch
 GPU = torch.cuda.is_available()
 pytest.importorskip("triton", "3.2", reason="needs triton 3.2 or newer")
 
-from mmswinv2.ops.window_attention import triton_attention  # noqa: E402
+from mmswinv2.ops.window_attention import (  # noqa: E402
+    triton_attention,
+    window_attention,
+)
+from mmswinv2.ops.window_attention.dispatch import why_not_triton  # noqa: E402
+from mmswinv2.ops.window_attention.operator import attend  # noqa: E402
 from mmswinv2.ops.window_attention.reference import (  # noqa: E402
     reference_window_attention,
 )
@@ -48,7 +53,7 @@ def make_inputs(size, window, dtype=torch.float32, heads=2, channels=16, seed=0)
 def run(qkv, table, scale, window, shift):
     """Output and gradients of q, k, v, table and scale."""
     torch.manual_seed(1)
-    inputs = qkv, table, scale, window, shift
+    inputs = qkv, triton_attention.prepare(table, scale), window, shift
     out, lse = triton_attention.triton_forward(*inputs)
     grad_out = torch.randn(out.shape).to(out)
     grads = triton_attention.triton_backward(grad_out, *inputs, out, lse)
@@ -97,7 +102,8 @@ def test_heads_of_other_widths(channels, case):
 def test_largest_window_of_the_paper():
     qkv, *rest = make_inputs((1, 58), (56, 56), heads=1)
     inputs = qkv[:1], *rest, (56, 56), (0, 28)
-    out, _ = triton_attention.triton_forward(*inputs)
+    prepared = triton_attention.prepare(*rest)
+    out, _ = triton_attention.triton_forward(inputs[0], prepared, *inputs[3:])
     reference = reference_window_attention(
         *(x.double() for x in inputs[:3]), *inputs[3:], 0.0
     )
@@ -136,46 +142,41 @@ def test_bias_gradient_of_few_heads_at_a_time(monkeypatch):
 
 
 def test_inputs_and_gradients_may_be_views():
-    size, *geometry = ONE_TILE[5]
-    qkv, table, scale = make_inputs(size, geometry[0])
-    inputs = qkv, table, scale, *geometry
+    size, window, shift = ONE_TILE[5]
+    qkv, table, scale = make_inputs(size, window)
     views = qkv.transpose(1, 2).contiguous().transpose(1, 2), table.mT.contiguous().mT
-    out, lse = triton_attention.triton_forward(*views, scale, *geometry)
-    ones = torch.ones_like(out[0, 0, 0, :1])
-    grads = triton_attention.triton_backward(
-        ones.expand_as(out), *views, scale, *geometry, out, lse
-    )
-    dense = triton_attention.triton_backward(
-        torch.ones_like(out), *inputs, *triton_attention.triton_forward(*inputs)
-    )
-    for grad, other in zip(grads, dense, strict=True):
+    ones = torch.ones(2, *size, qkv.shape[-1] // 3).to(qkv)
+
+    def grads(qkv, table, grad_out):
+        leaves = [x.detach().requires_grad_() for x in (qkv, table, scale)]
+        out = attend(*leaves, window, shift, "triton")
+        return torch.autograd.grad(out, leaves, grad_out)
+
+    expanded = grads(*views, ones[:1, :1, :1, :1].expand_as(ones))
+    for grad, other in zip(expanded, grads(qkv, table, ones), strict=True):
         assert torch.equal(grad, other)
 
 
 @pytest.mark.parametrize(
-    ("qkv", "dropout", "reason"),
+    ("qkv", "reason"),
     [
-        (torch.zeros(1, 4, 4, 96), 0.1, "no dropout"),
-        (torch.zeros(1, 4, 4, 3 * 2 * 24), 0.0, "channels per head, got 24"),
-        (torch.zeros(1, 4, 4, 96, dtype=torch.float64), 0.0, "got torch.float64"),
-        (torch.zeros(1).expand(1, 2**14, 2**13, 96), 0.0, "2**31 or more"),
+        (torch.zeros(1, 4, 4, 3 * 2 * 24), "channels per head, got 24"),
+        (torch.zeros(1, 4, 4, 96, dtype=torch.float64), "got torch.float64"),
+        (torch.zeros(1).expand(1, 2**14, 2**13, 96), r"2\*\*31 or more"),
     ],
 )
-def test_says_why_it_cannot_run(qkv, dropout, reason, monkeypatch):
-    monkeypatch.setenv("TRITON_INTERPRET", "1")
+def test_says_why_it_cannot_run(qkv, reason):
     table, scale = torch.zeros(2, 7, 7), torch.ones(2)
-    assert reason in triton_attention.supported(qkv, table, scale, (4, 4), dropout)
-    fine = torch.zeros(1, 4, 4, 96)
-    assert triton_attention.supported(fine, table, scale, (4, 4), 0.0) is None
+    with pytest.raises(RuntimeError, match=f"cannot run here: .*{reason}"):
+        window_attention(qkv, table, scale, window=(4, 4), implementation="triton")
 
 
 def test_says_that_triton_or_a_gpu_is_missing(monkeypatch):
-    qkv, table, scale = (x.cpu() for x in make_inputs((4, 4), (4, 4)))
-    inputs = qkv, table, scale, (4, 4), 0.0
+    qkv, *_ = (x.cpu() for x in make_inputs((4, 4), (4, 4)))
     monkeypatch.delenv("TRITON_INTERPRET", raising=False)
-    assert "CUDA" in triton_attention.supported(*inputs)
+    assert "CUDA" in why_not_triton(qkv, 2)
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    assert "not installed" in triton_attention.supported(*inputs)
+    assert "not installed" in why_not_triton(qkv, 2)
 
 
 def test_compiles_for_a_gpu_and_spills_no_registers(tmp_path):

@@ -1,5 +1,6 @@
 """The public operator and the choice of its implementation."""
 
+import logging
 import os
 from collections.abc import Callable
 from functools import cache, partial
@@ -7,10 +8,14 @@ from functools import cache, partial
 import torch
 from mmengine.logging import print_log
 from torch import Tensor
+from torch.amp import is_autocast_available
+from torch.autograd import forward_ad
 
+from ..self_check import refusal, unsupported
 from .operator import attend
 from .reference import reference_window_attention
 from .sdpa import sdpa_window_attention
+from .triton_attention import DTYPES, HEAD_CHANNELS
 
 VARIABLE = "MMSWINV2_ATTENTION"  # what 'auto' stands for
 
@@ -30,6 +35,13 @@ def _as_node(
             f"attention={implementation!r} has no dropout of attention weights; use "
             "'auto', 'sdpa' or 'reference', or set attn_drop_rate to 0"
         )
+    # Only looked for inside of forward-mode AD, which would silently drop tangents.
+    if forward_ad._current_level >= 0 and any(map(_has_tangent, (qkv, table, scale))):
+        raise NotImplementedError(
+            f"attention={implementation!r} has no forward-mode derivative; use "
+            "'reference', by the backbone's argument 'attention' or "
+            f"{VARIABLE}=reference"
+        )
     return attend(qkv, table, scale, window, shift, implementation)
 
 
@@ -39,6 +51,10 @@ IMPLEMENTATIONS: dict[str, Callable[..., Tensor]] = {
     "chunked": partial(_as_node, implementation="chunked"),
     "triton": partial(_as_node, implementation="triton"),
 }
+# What 'auto' takes on a GPU without the kernels where gradients are wanted: their
+# memory would be that of all attention weights.
+IN_PIECES = "sdpa, backward in pieces"
+ALL = IMPLEMENTATIONS | {IN_PIECES: partial(_as_node, implementation="sdpa")}
 
 
 def check_implementation(name: str) -> None:
@@ -48,24 +64,82 @@ def check_implementation(name: str) -> None:
         raise ValueError(f"attention={name!r} is unknown; choose one of {known}")
 
 
-def _choose(qkv: Tensor, dropout: float) -> str:
-    """What 'auto' stands for."""
+def _has_tangent(x: Tensor) -> bool:
+    return forward_ad.unpack_dual(x).tangent is not None
+
+
+def _asked() -> str:
+    """What the environment says that 'auto' stands for, 'auto' if nothing."""
     name = os.environ.get(VARIABLE, "auto")
-    if name != "auto":
-        if name not in IMPLEMENTATIONS:
-            known = ", ".join(("auto", *IMPLEMENTATIONS))
-            raise ValueError(f"{VARIABLE}={name!r}: expected one of {known}")
-        return name
+    if name != "auto" and name not in IMPLEMENTATIONS:
+        known = ", ".join(("auto", *IMPLEMENTATIONS))
+        raise ValueError(f"{VARIABLE}={name!r}: expected one of {known}")
+    return name
+
+
+def _choose(qkv: Tensor, table: Tensor, scale: Tensor, dropout: float) -> str:
+    """What 'auto' stands for where nothing else was asked for."""
     if torch.jit.is_tracing():
         return "reference"  # plain operators, which FLOP counters and exporters know
     if dropout:
         return "sdpa"
-    return {"cpu": "chunked", "cuda": "triton"}.get(qkv.device.type, "sdpa")
+    if qkv.device.type == "cpu":
+        return "chunked"
+    if qkv.device.type != "cuda":
+        return "sdpa"
+    reason = why_not_triton(qkv, len(table))
+    if reason is None:
+        return "triton"
+    with_grad = any(x.requires_grad for x in (qkv, table, scale))
+    name = IN_PIECES if with_grad and torch.is_grad_enabled() else "sdpa"
+    if not torch.compiler.is_compiling():
+        _warn_once(str(qkv.device), name, reason)
+    return name
+
+
+def why_not_triton(qkv: Tensor, heads: int) -> str | None:
+    """Why the Triton kernels cannot run on a map; None if they can.
+
+    Args:
+        qkv (Tensor): ``(B, H, W, 3C)``.
+        heads (int): Number of heads.
+    """
+    H, W, channels = qkv.shape[1:]
+    if qkv.dtype not in DTYPES:
+        return f"it needs fp16, bf16 or fp32, got {qkv.dtype}"
+    if channels // (3 * heads) not in HEAD_CHANNELS:
+        needed = "it needs 16, 32 or 64 channels per head"
+        return f"{needed}, got {channels // (3 * heads)}"
+    if H * W * channels >= 2**31:
+        return "the map of one image has 2**31 or more numbers"
+    return _judge(str(qkv.device), qkv.dtype, channels // (3 * heads))
+
+
+@torch.compiler.assume_constant_result
+def _judge(device: str, dtype: torch.dtype, channels: int) -> str | None:
+    found = _devices(device)
+    if found.type == "cuda":
+        return refusal("window_attention", found, dtype, channels)
+    return unsupported(found)  # Triton's interpreter needs no proof
+
+
+_devices = cache(torch.device)
+
+
+@cache
+def _warn_once(device: str, name: str, reason: str) -> None:
+    print_log(
+        f"Window attention on {device} cannot run 'triton': {reason}. {name!r} runs "
+        "instead. `python tools/check_gpu.py` of the repository checks again and "
+        "prints what a report needs",
+        logger="current",
+        level=logging.WARNING,
+    )
 
 
 @cache
 def _log_once(name: str, device: str) -> None:
-    print_log(f"Window attention on {device} runs '{name}'", logger="current")
+    print_log(f"Window attention on {device} runs {name!r}", logger="current")
 
 
 def window_attention(
@@ -97,24 +171,34 @@ def window_attention(
         dropout (float): Probability with which attention weights are dropped.
         implementation (str): 'reference' (plain and readable, the truth for tests),
             'sdpa' (``torch.nn.functional.scaled_dot_product_attention``), 'chunked' (a
-            few windows at a time) or 'triton' (fused kernels; 'sdpa' with a warning
-            where they cannot run). The last two keep no attention weights. 'auto'
-            stands for the environment variable ``MMSWINV2_ATTENTION``, and where that
-            is not set for the fastest here: 'chunked' on CPU, 'triton' on CUDA, else
-            'sdpa'; 'reference' while tracing.
+            few windows at a time) or 'triton' (fused kernels). The last two keep no
+            attention weights. 'auto' stands for the environment variable
+            ``MMSWINV2_ATTENTION``, and where that is not set for the fastest here:
+            'chunked' on CPU; on CUDA 'triton' where it has proven itself, else, with a
+            warning, 'sdpa'; 'sdpa' elsewhere; 'reference' while tracing.
 
     Returns:
         Tensor: Attention output ``(B, H, W, C)`` in the dtype of ``qkv``.
 
     Raises:
         ValueError: If the implementation is unknown or lacks what is asked of it.
+        RuntimeError: If 'triton' was asked for and cannot run.
+        NotImplementedError: If 'chunked' or 'triton' meets forward-mode AD.
     """
     check_implementation(implementation)
-    if implementation == "auto":
-        implementation = _choose(qkv, dropout)
+    name = _asked() if implementation == "auto" else implementation
+    if name == "auto":
+        name = _choose(qkv, table, scale, dropout)
+    elif name == "triton" and (reason := why_not_triton(qkv, len(table))):
+        raise RuntimeError(
+            f"attention='triton' cannot run here: {reason}. 'auto' takes what can; "
+            "`python tools/check_gpu.py` of the repository tells more"
+        )
     if not torch.compiler.is_compiling():
-        _log_once(implementation, qkv.device.type)
-    attend = IMPLEMENTATIONS[implementation]
+        _log_once(name, qkv.device.type)
+    attend = ALL[name]
+    if name == "triton" or not is_autocast_available(qkv.device.type):
+        return attend(qkv, table, scale, window, shift, dropout)
     # Precision is decided here and not by autocast, which would cast logits and bias.
     with torch.autocast(qkv.device.type, enabled=False):
         return attend(qkv, table, scale, window, shift, dropout)

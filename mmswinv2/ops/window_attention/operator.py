@@ -1,18 +1,110 @@
-"""The operator as torch sees it: one node with a shape rule and a gradient.
+"""Attention as autograd and compilers see it: one node, with a gradient of its own.
 
-For ``torch.compile``, ``torch.export``, FSDP and checkpointing policies. What is kept
-for the backward pass: qkv, table, scale, the output and, of 'triton', numbers per row.
+Eager autograd takes a Python function, whose host time is a fraction of an operator's;
+where something else watches (``torch.compile``, ``torch.export``, ``vmap``, fake
+tensors, policies of checkpointing) it is the operator ``mmswinv2::window_attention``.
+
+Kept for the backward pass: qkv, table, scale and, of 'triton', the output and a number
+per row. 'sdpa' is a forward pass by SDPA with the backward pass of 'chunked'.
 """
-
-import warnings
-from functools import cache
 
 import torch
 from torch import Tensor
+from torch.autograd.function import FunctionCtx, once_differentiable
 
+from ..kept import is_watched
 from .chunked import chunked_backward, chunked_forward
 from .sdpa import sdpa_window_attention
-from .triton_attention import supported, triton_backward, triton_forward
+from .triton_attention import (
+    Prepared,
+    keep_prepared,
+    prepare,
+    triton_backward,
+    triton_forward,
+)
+
+Pair = tuple[int, int]
+
+
+def attend(
+    qkv: Tensor,
+    table: Tensor,
+    scale: Tensor,
+    window: Pair,
+    shift: Pair,
+    implementation: str,
+) -> Tensor:
+    """Attention by 'chunked', 'triton' or 'sdpa' as it is, with gradients.
+
+    Arguments are those of :func:`mmswinv2.ops.window_attention.window_attention`.
+    """
+    args = (qkv, table, scale, window, shift, implementation)
+    if is_watched():
+        return window_attention_operator(*args)[0]
+    if torch.is_grad_enabled() and any(x.requires_grad for x in args[:3]):
+        return _Attention.apply(*args)
+    if implementation == "triton":
+        return triton_forward(qkv, keep_prepared(table, scale), window, shift)[0]
+    return _forward(*args)[0]
+
+
+def _forward(
+    qkv: Tensor,
+    table: Tensor,
+    scale: Tensor,
+    window: Pair,
+    shift: Pair,
+    implementation: str,
+) -> tuple[Tensor, Tensor]:
+    """Output and, of 'triton', numbers per row; else an empty tensor."""
+    if implementation == "triton":
+        return triton_forward(qkv, prepare(table, scale), window, shift)
+    if implementation == "sdpa":
+        out = sdpa_window_attention(qkv, table, scale, window, shift, 0.0).contiguous()
+    else:
+        out = chunked_forward(qkv, table, scale, window, shift)
+    return out, scale.new_empty(0)
+
+
+class _Attention(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: FunctionCtx,
+        qkv: Tensor,
+        table: Tensor,
+        scale: Tensor,
+        window: Pair,
+        shift: Pair,
+        implementation: str,
+    ) -> Tensor:
+        ctx.options = window, shift, implementation
+        ctx.dtypes = qkv.dtype, table.dtype, scale.dtype
+        if implementation == "triton":
+            prepared = prepare(table, scale)
+            out, rows = triton_forward(qkv, prepared, window, shift)
+            ctx.save_for_backward(qkv, *prepared, out, rows)
+        else:
+            out, _ = _forward(qkv, table, scale, window, shift, implementation)
+            ctx.save_for_backward(qkv, table, scale)
+        return out
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: FunctionCtx, grad_out: Tensor) -> tuple[Tensor | None, ...]:
+        window, shift, implementation = ctx.options
+        wanted = ctx.needs_input_grad[:3]
+        if implementation == "triton":
+            qkv, *prepared, out, rows = ctx.saved_tensors
+            grads = triton_backward(
+                grad_out, qkv, Prepared(*prepared), window, shift, out, rows, wanted
+            )
+        else:
+            qkv, table, scale = ctx.saved_tensors
+            with torch.autocast(qkv.device.type, enabled=False):
+                grads = chunked_backward(grad_out, qkv, table, scale, window, shift)
+        grads = zip(grads, ctx.dtypes, wanted)
+        grads = (grad.to(dtype) if wants else None for grad, dtype, wants in grads)
+        return *grads, None, None, None
 
 
 @torch.library.custom_op("mmswinv2::window_attention", mutates_args=())
@@ -25,13 +117,7 @@ def window_attention_operator(
     implementation: str,
 ) -> tuple[Tensor, Tensor]:
     """Attention output ``(B, H, W, C)``, and what the backward pass needs beside it."""
-    args = (qkv, table, scale, tuple(window), tuple(shift))
-    if implementation == "chunked":
-        return chunked_forward(*args), scale.new_empty(0)
-    if _runs_triton(qkv, table, scale, window):
-        return triton_forward(*args)
-    out = sdpa_window_attention(*args, dropout=0.0).contiguous()
-    return out, scale.new_zeros(*out.shape[:3], len(table))
+    return _forward(qkv, table, scale, tuple(window), tuple(shift), implementation)
 
 
 @window_attention_operator.register_fake
@@ -44,8 +130,9 @@ def _(
     implementation: str,
 ) -> tuple[Tensor, Tensor]:
     B, H, W, C = qkv.shape
-    rows = (0,) if implementation == "chunked" else (B, H, W, table.shape[0])
-    return qkv.new_empty(B, H, W, C // 3), scale.new_empty(rows)
+    rows = (B, H, W, table.shape[0]) if implementation == "triton" else (0,)
+    dtype = torch.float32 if implementation == "triton" else scale.dtype
+    return qkv.new_empty(B, H, W, C // 3), scale.new_empty(rows, dtype=dtype)
 
 
 @torch.library.custom_op("mmswinv2::window_attention_backward", mutates_args=())
@@ -61,26 +148,13 @@ def window_attention_backward_operator(
     implementation: str,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Gradients of qkv, table and scale."""
-    args = (grad_out, qkv, table, scale, tuple(window), tuple(shift))
-    if implementation == "triton" and _runs_triton(qkv, table, scale, window):
-        return triton_backward(*args, out, rows)
-    return chunked_backward(*args)
-
-
-def _runs_triton(qkv: Tensor, table: Tensor, scale: Tensor, window: list[int]) -> bool:
-    reason = supported(qkv, table, scale, tuple(window), 0.0)
-    if reason:
-        _warn_once(reason)
-    return reason is None
-
-
-@cache
-def _warn_once(reason: str) -> None:
-    warnings.warn(
-        f"window attention by 'triton' is not possible here: {reason}. 'sdpa' runs "
-        "instead, with a backward pass in pieces",
-        stacklevel=2,
-    )
+    geometry = tuple(window), tuple(shift)
+    if implementation == "triton":
+        prepared = prepare(table, scale)
+        grads = triton_backward(grad_out, qkv, prepared, *geometry, out, rows)
+    else:
+        grads = chunked_backward(grad_out, qkv, table, scale, *geometry)
+    return tuple(grad.to(x.dtype) for grad, x in zip(grads, (qkv, table, scale)))
 
 
 @window_attention_backward_operator.register_fake
@@ -98,15 +172,13 @@ def _(
     return tuple(x.new_empty(x.shape) for x in (qkv, table, scale))
 
 
-def _keep(
-    ctx: torch.autograd.function.FunctionCtx, inputs: tuple, output: tuple
-) -> None:
+def _keep(ctx: FunctionCtx, inputs: tuple, output: tuple) -> None:
     qkv, table, scale, *ctx.options = inputs
     ctx.save_for_backward(qkv, table, scale, *output)
 
 
 def _backward(
-    ctx: torch.autograd.function.FunctionCtx, grad_out: Tensor, _: Tensor | None
+    ctx: FunctionCtx, grad_out: Tensor, _: Tensor | None
 ) -> tuple[Tensor | None, ...]:
     grads = window_attention_backward_operator(
         grad_out, *ctx.saved_tensors, *ctx.options
@@ -115,16 +187,3 @@ def _backward(
 
 
 window_attention_operator.register_autograd(_backward, setup_context=_keep)
-
-
-def attend(
-    qkv: Tensor,
-    table: Tensor,
-    scale: Tensor,
-    window: tuple[int, int],
-    shift: tuple[int, int],
-    implementation: str,
-) -> Tensor:
-    """Attention by 'chunked' or 'triton' as it is, with gradients."""
-    args = (qkv, table, scale, [*window], [*shift], implementation)
-    return window_attention_operator(*args)[0]

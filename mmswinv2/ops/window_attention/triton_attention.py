@@ -6,139 +6,221 @@ sums in a fixed order, the same in every run.
 """
 # B batch, H W map, h w window, N = h * w tokens, n heads, d head channels, C = n * d
 
-import importlib.util
-import os
+import weakref
+from contextlib import AbstractContextManager, nullcontext
+from functools import cache, lru_cache
+from typing import NamedTuple
 
 import torch
+from mmengine.logging import print_log
 from torch import Tensor
+from torch.utils.weak import WeakIdKeyDictionary
 
+from ..kept import may_keep
 from .sdpa import fold_table
+from .tiles import FMA, ONE_TILE, generation, is_wide, tile
 
 HEAD_CHANNELS = (16, 32, 64)
 DTYPES = (torch.float16, torch.bfloat16, torch.float32)
-FMA = {"enable_fp_fusion": True}  # no longer a default in Triton 3.10
 SCRATCH_BYTES = 2**26  # of gradients of the bias
 
 
-def supported(
-    qkv: Tensor, table: Tensor, scale: Tensor, window: tuple[int, int], dropout: float
-) -> str | None:
-    """Why the kernels cannot run on these inputs; None if they can."""
-    channels = qkv.shape[-1] // 3 // table.shape[0]
-    if importlib.util.find_spec("triton") is None:
-        return "the package triton is not installed"
-    if not qkv.is_cuda and os.environ.get("TRITON_INTERPRET") != "1":
-        return f"it needs a CUDA device, got {qkv.device.type}"
-    if qkv.is_cuda and torch.version.hip:
-        return "it was never run on ROCm"
-    if qkv.is_cuda and torch.cuda.get_device_capability(qkv.device) < (8, 0):
-        return "it needs compute capability 8.0 (Ampere) or newer"
-    if dropout:
-        return "it has no dropout of attention weights"
-    if channels not in HEAD_CHANNELS:
-        return f"it needs 16, 32 or 64 channels per head, got {channels}"
-    if qkv.dtype not in DTYPES:
-        return f"it needs fp16, bf16 or fp32, got {qkv.dtype}"
-    if qkv[0].numel() >= 2**31:
-        return "the map of one image has 2**31 or more numbers"
-    return None
+class Prepared(NamedTuple):
+    """What the kernels read in place of table and scale, fp32.
+
+    Attributes:
+        table (Tensor): Bias less a constant of its head, see :func:`prepare_kernel`.
+        bounded (Tensor): ``(n,)``, whether logits of a head have no need of their
+            maximum.
+        scale (Tensor): ``(n,)``.
+    """
+
+    table: Tensor
+    bounded: Tensor
+    scale: Tensor
+
+
+def prepare(table: Tensor, scale: Tensor) -> Prepared:
+    """Prepare ``table``, ``(n, 2h - 1, 2w - 1)``, and ``scale``, ``(n,)``."""
+    from .triton_common import prepare_kernel
+
+    table, scale = table.float().contiguous(), scale.float().contiguous()
+    shifted = torch.empty_like(table)
+    bounded = torch.empty(len(table), dtype=torch.int8, device=table.device)
+    with _on(table):
+        prepare_kernel[(len(table),)](
+            table, scale, shifted, bounded, table[0].numel(), BLOCK=1024, **FMA
+        )
+    return Prepared(shifted, bounded, scale)
+
+
+_kept = WeakIdKeyDictionary()  # table -> (what it was prepared with, versions, result)
+
+
+def keep_prepared(table: Tensor, scale: Tensor) -> Prepared:
+    """As :func:`prepare`, once for tensors that stay the same."""
+    versions = tuple(0 if x.is_inference() else x._version for x in (table, scale))
+    kept = _kept.get(table)
+    if kept is not None and kept[0]() is scale and kept[1] == versions:
+        return kept[2]
+    result = prepare(table, scale)
+    if may_keep():
+        _kept[table] = weakref.ref(scale), versions, result
+    return result
 
 
 def triton_forward(
-    qkv: Tensor,
-    table: Tensor,
-    scale: Tensor,
-    window: tuple[int, int],
-    shift: tuple[int, int],
+    qkv: Tensor, prepared: Prepared, window: tuple[int, int], shift: tuple[int, int]
 ) -> tuple[Tensor, Tensor]:
     """See :func:`mmswinv2.ops.window_attention.window_attention`.
 
+    Args:
+        qkv (Tensor): ``(B, H, W, 3C)``.
+        prepared (Prepared): Of the table and the scale.
+        window (tuple[int, int]): In tokens.
+        shift (tuple[int, int]): In tokens.
+
     Returns:
         tuple: Output ``(B, H, W, C)`` and, for the backward pass, the log2 of the sum
-        of exponentials of every token and head, ``(B, H, W, n)``.
+        of exponentials of every token and head, ``(B, H, W, n)``, fp32.
     """
     from .triton_forward_kernel import forward_kernel
 
-    qkv, scale = qkv.contiguous(), scale.float().contiguous()
-    B, H, W, _ = qkv.shape
-    n = table.shape[0]
-    out = qkv.new_empty(B, H, W, qkv.shape[-1] // 3)
+    qkv = qkv.contiguous()
+    B, H, W, C3 = qkv.shape
+    table, bounded, scale = prepared
+    n = len(scale)
+    out = qkv.new_empty(B, H, W, C3 // 3)
     lse = scale.new_empty(B, H, W, n)
-    tile = _tile("forward", qkv, n, window)
-    programs = _windows(qkv, window) * n * _ceil(window[0] * window[1], tile["M"])
-    with torch.cuda.device_of(qkv):
-        shifted, bounded = _prepare(table, scale)
-        forward_kernel[(programs,)](
-            qkv, shifted, bounded, scale, out, lse, B, H, W, *shift,
-            HEADS=n, D=out.shape[-1] // n, WH=window[0], WW=window[1], **tile,
-        )  # fmt: skip
+    if out.numel():
+        N, windows, sizes = _geometry(B, H, W, n, window, shift)
+        d = C3 // 3 // n
+        options = _tile("forward", N, qkv.dtype, d, qkv.device)
+        with _on(qkv):
+            forward_kernel[(windows * n * _ceil(N, options["M"]),)](
+                qkv, table, bounded, scale, out, lse, *sizes, D=d, **options
+            )
     return out, lse
 
 
 def triton_backward(
     grad_out: Tensor,
     qkv: Tensor,
-    table: Tensor,
-    scale: Tensor,
+    prepared: Prepared,
     window: tuple[int, int],
     shift: tuple[int, int],
     out: Tensor,
     lse: Tensor,
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Gradients of qkv, table and scale, from what :func:`triton_forward` returned."""
+    wanted: tuple[bool, bool, bool] = (True, True, True),
+) -> tuple[Tensor, Tensor | None, Tensor]:
+    """Gradients of qkv, table and scale, from what :func:`triton_forward` returned.
+
+    Args:
+        grad_out (Tensor): ``(B, H, W, C)``.
+        qkv (Tensor): As in the forward pass, and so are the next three.
+        prepared (Prepared): Of the table and the scale.
+        window (tuple[int, int]): In tokens.
+        shift (tuple[int, int]): In tokens.
+        out (Tensor): ``(B, H, W, C)``.
+        lse (Tensor): ``(B, H, W, n)``.
+        wanted (tuple[bool, bool, bool]): Which gradients are computed; of the others
+            nothing is to be used. Defaults to all.
+
+    Returns:
+        tuple: In the shapes of what they are gradients of; those of table and scale
+        in fp32.
+    """
     from . import triton_backward_kernels as kernels
 
-    table, scale = table.float().contiguous(), scale.float().contiguous()
     grad_out, qkv = grad_out.contiguous(), qkv.contiguous()
-    B, H, W, _ = qkv.shape
-    n, N = table.shape[0], window[0] * window[1]
-    windows = _windows(qkv, window)
-    geometry = B, H, W, *shift
-    fixed = dict(HEADS=n, D=out.shape[-1] // n, WH=window[0], WW=window[1])
+    B, H, W, C3 = qkv.shape
+    table, _, scale = prepared
+    n = len(scale)
+    if not out.numel():
+        return torch.zeros_like(qkv), torch.zeros_like(table), torch.zeros_like(scale)
+    N, windows, sizes = _geometry(B, H, W, n, window, shift)
+    d = C3 // 3 // n
+
+    def options(kernel: str) -> dict:
+        return _tile(kernel, N, qkv.dtype, d, qkv.device)
+
     grad_qkv = torch.empty_like(qkv)
-    with torch.cuda.device_of(qkv):
-        shifted, _ = _prepare(table, scale)
-        tile = _tile("window", qkv, n, window)
-        if tile["M"] >= N:
+    with _on(qkv):
+        if N <= ONE_TILE and not is_wide(qkv.dtype, d):
             parts = _parts(windows, n, qkv.device)
             grad_bias = table.new_empty(parts, n, N, N)
             grad_scale = table.new_empty(parts, n)
             kernels.window_kernel[(n, parts)](
-                grad_out, qkv, shifted, scale, out, lse,
-                grad_qkv, grad_bias, grad_scale, *geometry, **fixed, **tile,
+                grad_out, qkv, table, scale, out, lse, grad_qkv, grad_bias, grad_scale,
+                *sizes, D=d, **options("window"),
             )  # fmt: skip
-            grad_table = fold_table(grad_bias.sum(0), window)
+            grad_table = fold_table(grad_bias.sum(0), window) if wanted[1] else None
             return grad_qkv, grad_table, grad_scale.sum(0)
 
         delta = torch.empty_like(lse)
-        tile = _tile("query", qkv, n, window)
-        grad_scale = table.new_empty(windows, n, _ceil(N, tile["M"]))
-        kernels.query_kernel[(grad_scale.numel(),)](
-            grad_out, qkv, shifted, scale, out, lse,
-            grad_qkv, delta, grad_scale, *geometry, **fixed, **tile,
+        query = options("query")
+        tiles = _ceil(N, query["M"])
+        grad_scale = table.new_empty(windows, n, tiles)
+        kernels.query_kernel[(windows * n * tiles,)](
+            grad_out, qkv, table, scale, out, lse, grad_qkv, delta, grad_scale,
+            *sizes, D=d, **query,
         )  # fmt: skip
-        tile = _tile("key", qkv, n, window)
-        kernels.key_kernel[(windows * n * _ceil(N, tile["K"]),)](
-            grad_out, qkv, shifted, scale, lse,
-            grad_qkv, delta, *geometry, **fixed, **tile,
-        )  # fmt: skip
-        tile = _tile("bias", qkv, n, window)
-        grad_table = torch.empty_like(table)
-        # Bias tiles of a few heads at a time: all of them may be larger than the map.
-        step = max(min(n, SCRATCH_BYTES // (4 * N * N)), 1)
-        for first in range(0, n, step):
-            heads = min(step, n - first)
-            tiles = heads * _ceil(N, tile["M"]) * _ceil(N, tile["K"])
-            parts = _parts(windows, tiles, qkv.device)
-            grad_bias = table.new_empty(parts, heads, N, N)
-            kernels.bias_kernel[(tiles, parts)](
-                grad_out, qkv, shifted, scale, lse, delta, grad_bias,
-                first, *geometry, **fixed, **tile,
+        if wanted[0]:
+            key = options("key")
+            kernels.key_kernel[(windows * n * _ceil(N, key["K"]),)](
+                grad_out, qkv, table, scale, lse, grad_qkv, delta,
+                *sizes, D=d, **key,
             )  # fmt: skip
-            grad_table[first : first + heads] = fold_table(grad_bias.sum(0), window)
+        grad_table = None
+        if wanted[1]:
+            grad_table = torch.empty_like(table)
+            bias = options("bias")
+            tiles = _ceil(N, bias["M"]) * _ceil(N, bias["K"])
+            # Of a few heads at a time: tiles of all of them may be larger than the map.
+            step = max(min(n, SCRATCH_BYTES // (4 * N * N)), 1)
+            for first in range(0, n, step):
+                heads = min(step, n - first)
+                parts = _parts(windows, heads * tiles, qkv.device)
+                grad_bias = table.new_empty(parts, heads, N, N)
+                kernels.bias_kernel[(heads * tiles, parts)](
+                    grad_out, qkv, table, scale, lse, delta, grad_bias,
+                    first, *sizes, D=d, **bias,
+                )  # fmt: skip
+                part = fold_table(grad_bias.sum(0), window)
+                grad_table[first : first + heads] = part
     return grad_qkv, grad_table, grad_scale.sum((0, 2))
 
 
+@lru_cache(maxsize=1024)
+def _geometry(
+    B: int, H: int, W: int, n: int, window: tuple[int, int], shift: tuple[int, int]
+) -> tuple[int, int, tuple[int, ...]]:
+    """N, windows of a batch, and the sizes that all kernels take."""
+    h, w = window
+    windows = B * _ceil(H, h) * _ceil(W, w)
+    return h * w, windows, (n, B, H, W, *shift, h, w, _ceil(2**30, w))
+
+
+@lru_cache(maxsize=1024)
+def _tile(
+    kernel: str, places: int, dtype: torch.dtype, channels: int, device: torch.device
+) -> dict:
+    _log_compilation(str(device))
+    wide = is_wide(dtype, channels)
+    return tile(kernel, places=places, wide=wide, generation=generation(device))
+
+
+@cache
+def _log_compilation(device: str) -> None:
+    print_log(
+        f"Window attention on {device}: Triton compiles each of its kernels when it is "
+        "first needed, some seconds each and at most 16 per dtype, and keeps them in "
+        "its cache folder for later runs",
+        logger="current",
+    )
+
+
+@lru_cache(maxsize=1024)
 def _parts(windows: int, programs: int, device: torch.device) -> int:
     """Programs that share the windows, so that ``programs`` times it fill the GPU."""
     if device.type != "cuda":
@@ -147,56 +229,12 @@ def _parts(windows: int, programs: int, device: torch.device) -> int:
     return min(windows, _ceil(2 * processors, programs))
 
 
-def _prepare(table: Tensor, scale: Tensor) -> tuple[Tensor, Tensor]:
-    from .triton_common import prepare_kernel
-
-    table = table.float().contiguous()
-    shifted = torch.empty_like(table)
-    bounded = torch.empty(len(table), dtype=torch.int8, device=table.device)
-    prepare_kernel[(len(table),)](
-        table, scale, shifted, bounded, table[0].numel(), BLOCK=1024, **FMA
-    )
-    return shifted, bounded
-
-
-def _windows(qkv: Tensor, window: tuple[int, int]) -> int:
-    B, H, W, _ = qkv.shape
-    return B * _ceil(H, window[0]) * _ceil(W, window[1])
+def _on(x: Tensor) -> AbstractContextManager:
+    """Triton launches on the current device."""
+    if x.is_cuda and x.device.index != torch.cuda.current_device():
+        return torch.cuda.device_of(x)
+    return nullcontext()
 
 
 def _ceil(a: int, b: int) -> int:
     return -(-a // b)
-
-
-def _tile(
-    kernel: str, qkv: Tensor, heads: int, window: tuple[int, int]
-) -> dict[str, int]:
-    """Queries M and keys K of a tile of logits, and how the GPU works on it.
-
-    As large as registers allow (benchmarks/attention/compile_kernels.py): the larger,
-    the fewer instructions per logit.
-    """
-    N = window[0] * window[1]
-    whole = max(16, 1 << (N - 1).bit_length())  # no more than the window needs
-    wide = qkv.element_size() > 2 or qkv.shape[-1] // (3 * heads) > 32
-    if kernel == "window":
-        size = 0 if wide or whole > 64 else whole
-        return dict(M=size, K=size, num_warps=max(size // 16, 1), num_stages=1) | FMA
-    rows, columns = (
-        (64, 32) if wide else (128, 64)
-    )  # a program's, and those it loops over
-    if kernel != "forward" and not _is_hopper(qkv.device):
-        columns //= 2
-    if _ceil(N, rows) * rows > 1.15 * N:
-        rows = 64
-    if _ceil(N, 32) * 32 < 0.9 * _ceil(N, columns) * columns:
-        columns = 32
-    rows, columns = min(rows, whole), min(columns, whole)
-    stages = 1 if wide or kernel == "bias" else 2
-    M, K = (columns, rows) if kernel == "key" else (rows, columns)
-    return dict(M=M, K=K, num_warps=rows // 16, num_stages=stages) | FMA
-
-
-def _is_hopper(device: torch.device) -> bool:
-    """Whether matrix products take operands from shared memory, not from registers."""
-    return device.type == "cuda" and torch.cuda.get_device_capability(device)[0] == 9

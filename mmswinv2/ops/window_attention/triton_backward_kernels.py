@@ -4,8 +4,9 @@ Windows of at most 64 places take one kernel. Larger ones take three, since grad
 queries, keys and bias sum over different axes and sums in a fixed order need one
 program for each: queries loop over keys, keys over queries, bias tiles over windows.
 """
-# H W map, WH WW window, SH SW shift, N = WH * WW places of a window, D head channels,
+# H W map, SH SW shift, WH WW window, N = WH * WW places of a window, D head channels,
 # M queries and K keys at a time; grad_s is the gradient of logits
+# WHOLE: the tile that is looped over divides N
 
 # ruff: noqa: ANN001, ANN201, ANN202 (kernels take pointers and blocks)
 
@@ -16,12 +17,15 @@ from .triton_common import (
     LOG2E,
     NO_TOKEN,
     SIZES,
+    bias_centre,
     bias_offset,
     count_windows,
     dot,
+    load_bias,
     load_rows,
     locate,
     logits,
+    places,
     regions,
     store_rows,
     tokens,
@@ -36,39 +40,36 @@ from .triton_common import (
 @triton.jit(do_not_specialize=SIZES)
 def query_kernel(
     GRAD_OUT, QKV, TABLE, SCALE, OUT, LSE, GRAD_QKV, DELTA, GRAD_SCALE,
-    B, H, W, SH, SW,
-    HEADS: tl.constexpr, D: tl.constexpr, WH: tl.constexpr, WW: tl.constexpr,
-    M: tl.constexpr, K: tl.constexpr,
+    HEADS, B, H, W, SH, SW, WH, WW, PER_ROW,
+    D: tl.constexpr, M: tl.constexpr, K: tl.constexpr, WHOLE: tl.constexpr,
 ):
     """Gradient of queries; delta of :func:`key_kernel`; parts of the scale's one."""
-    TILES: tl.constexpr = (WH * WW + M - 1) // M
+    tiles = tl.cdiv(WH * WW, M)
     pid = tl.program_id(0)
-    start = pid % TILES * M
-    head = pid // TILES % HEADS
-    window = pid // (TILES * HEADS)
+    start = pid % tiles * M
+    head = pid // tiles % HEADS
+    window = pid // (tiles * HEADS)
     inner, _ = count_windows(B, H, W, SH, SW, WH, WW)
     TABLE += head * (2 * WH - 1) * (2 * WW - 1)
     if window >= inner:
         _query_tile(GRAD_OUT, QKV, TABLE, SCALE, OUT, LSE, GRAD_QKV, DELTA, GRAD_SCALE,
-                    window - inner, head, start, H, W, SH, SW,
-                    HEADS, D, WH, WW, M, K, True)
+                    window - inner, head, start, HEADS, H, W, SH, SW, WH, WW, PER_ROW,
+                    D, M, K, WHOLE, True)
     else:
         _query_tile(GRAD_OUT, QKV, TABLE, SCALE, OUT, LSE, GRAD_QKV, DELTA, GRAD_SCALE,
-                    window, head, start, H, W, SH, SW,
-                    HEADS, D, WH, WW, M, K, False)
+                    window, head, start, HEADS, H, W, SH, SW, WH, WW, PER_ROW,
+                    D, M, K, WHOLE, False)
 
 
 @triton.jit
 def _query_tile(
     GRAD_OUT, QKV, TABLE, SCALE, OUT, LSE, GRAD_QKV, DELTA, GRAD_SCALE,
-    window, head, start, H, W, SH, SW,
-    HEADS: tl.constexpr, D: tl.constexpr, WH: tl.constexpr, WW: tl.constexpr,
-    M: tl.constexpr, K: tl.constexpr, BORDER: tl.constexpr,
+    window, head, start, HEADS, H, W, SH, SW, WH, WW, PER_ROW,
+    D: tl.constexpr, M: tl.constexpr, K: tl.constexpr, WHOLE: tl.constexpr,
+    BORDER: tl.constexpr,
 ):
-    N: tl.constexpr = WH * WW
-    C: tl.constexpr = HEADS * D
-    GUARD_Q: tl.constexpr = BORDER or N % M != 0
-    GUARD_K: tl.constexpr = BORDER or N % K != 0
+    GUARD: tl.constexpr = BORDER or not WHOLE  # some of the others are hidden
+    C = HEADS * D
     scale = tl.load(SCALE + head)
     image, top, left = locate(window, H, W, SH, SW, WH, WW, BORDER)
     first_token = image * H * W
@@ -79,36 +80,39 @@ def _query_tile(
     LSE += first_token * HEADS + head
     DELTA += first_token * HEADS + head
 
-    place = start + tl.arange(0, M)
-    token = tokens(place, top, left, H, W, SH, SW, WH, WW, BORDER)
-    region = regions(place, top, left, H, W, SH, SW, WH, WW, BORDER)
-    offset = bias_offset(place, WH, WW) + bias_offset(N - 1, WH, WW)
-    q, inverse = unit_length(load_rows(QKV, token, region, 3 * C, D, GUARD_Q))
-    grad_out = load_rows(GRAD_OUT, token, region, C, D, GUARD_Q)
-    out = load_rows(OUT, token, region, C, D, GUARD_Q)
+    place, row = places(start, WH, WW, PER_ROW, M)
+    token = tokens(place, row, top, left, H, W, SH, SW, WH, WW, BORDER)
+    region = regions(start, place, row, top, left, H, W, SH, SW, WH, WW,
+                     M, False, BORDER)
+    offset = bias_offset(place, row, WW) + bias_centre(WH, WW)
+    q, inverse = unit_length(load_rows(QKV, token, region, 3 * C, D, BORDER))
+    grad_out = load_rows(GRAD_OUT, token, region, C, D, BORDER)
+    out = load_rows(OUT, token, region, C, D, BORDER)
     delta = tl.sum(grad_out.to(tl.float32) * out.to(tl.float32), 1)
     tl.store(DELTA + token * HEADS, delta, region < NO_TOKEN)
     lse = tl.load(LSE + token * HEADS, region < NO_TOKEN, 0.0)
 
     grad_q = tl.zeros([M, D], tl.float32)
-    end = N
+    end = WH * WW
     if BORDER:
         end = used_places(top, H, SH, WH, WW)
         end = tl.where(start < end, end, 0)  # no query, no work
     for first in range(0, end, K):
-        key = first + tl.arange(0, K)
-        k_token = tokens(key, top, left, H, W, SH, SW, WH, WW, BORDER)
-        k_region = regions(key, top, left, H, W, SH, SW, WH, WW, BORDER)
-        k = load_rows(QKV + C, k_token, k_region, 3 * C, D, GUARD_K)
-        v = load_rows(QKV + 2 * C, k_token, k_region, 3 * C, D, GUARD_K)
+        k_place, k_row = places(first, WH, WW, PER_ROW, K)
+        k_token = tokens(k_place, k_row, top, left, H, W, SH, SW, WH, WW, BORDER)
+        k_region = regions(first, k_place, k_row, top, left, H, W, SH, SW, WH, WW,
+                           K, WHOLE, BORDER)
+        k = load_rows(QKV + C, k_token, k_region, 3 * C, D, BORDER)
+        v = load_rows(QKV + 2 * C, k_token, k_region, 3 * C, D, BORDER)
         k = unit_length(k)[0]
-        k_offset = -bias_offset(key, WH, WW)
-        s = logits(q, k, scale * LOG2E, TABLE, offset, k_offset, region, k_region,
-                   GUARD_K)
+        k_offset = -bias_offset(k_place, k_row, WW)
+        bias = load_bias(TABLE, offset, k_offset)
+        s = logits(q, k, scale * LOG2E, bias, region, k_region, GUARD)
         p = tl.exp2(s - lse[:, None])
         grad_s = p * (dot(grad_out, tl.trans(v)) - delta[:, None])
         grad_q += dot(grad_s.to(k.dtype), k)
     grad_q, along = unit_length_backward(grad_q, q, inverse)
+    along = tl.where(region < NO_TOKEN, along, 0.0)
     tl.store(GRAD_SCALE + tl.program_id(0), tl.sum(along, 0))
     store_rows(GRAD_QKV, grad_q * scale, token, region, 3 * C, D)
 
@@ -116,39 +120,36 @@ def _query_tile(
 @triton.jit(do_not_specialize=SIZES)
 def key_kernel(
     GRAD_OUT, QKV, TABLE, SCALE, LSE, GRAD_QKV, DELTA,
-    B, H, W, SH, SW,
-    HEADS: tl.constexpr, D: tl.constexpr, WH: tl.constexpr, WW: tl.constexpr,
-    M: tl.constexpr, K: tl.constexpr,
+    HEADS, B, H, W, SH, SW, WH, WW, PER_ROW,
+    D: tl.constexpr, M: tl.constexpr, K: tl.constexpr, WHOLE: tl.constexpr,
 ):
     """Gradients of keys and values."""
-    TILES: tl.constexpr = (WH * WW + K - 1) // K
+    tiles = tl.cdiv(WH * WW, K)
     pid = tl.program_id(0)
-    start = pid % TILES * K
-    head = pid // TILES % HEADS
-    window = pid // (TILES * HEADS)
+    start = pid % tiles * K
+    head = pid // tiles % HEADS
+    window = pid // (tiles * HEADS)
     inner, _ = count_windows(B, H, W, SH, SW, WH, WW)
     TABLE += head * (2 * WH - 1) * (2 * WW - 1)
     if window >= inner:
         _key_tile(GRAD_OUT, QKV, TABLE, SCALE, LSE, GRAD_QKV, DELTA,
-                  window - inner, head, start, H, W, SH, SW,
-                  HEADS, D, WH, WW, M, K, True)
+                  window - inner, head, start, HEADS, H, W, SH, SW, WH, WW, PER_ROW,
+                  D, M, K, WHOLE, True)
     else:
         _key_tile(GRAD_OUT, QKV, TABLE, SCALE, LSE, GRAD_QKV, DELTA,
-                  window, head, start, H, W, SH, SW,
-                  HEADS, D, WH, WW, M, K, False)
+                  window, head, start, HEADS, H, W, SH, SW, WH, WW, PER_ROW,
+                  D, M, K, WHOLE, False)
 
 
 @triton.jit
 def _key_tile(
     GRAD_OUT, QKV, TABLE, SCALE, LSE, GRAD_QKV, DELTA,
-    window, head, start, H, W, SH, SW,
-    HEADS: tl.constexpr, D: tl.constexpr, WH: tl.constexpr, WW: tl.constexpr,
-    M: tl.constexpr, K: tl.constexpr, BORDER: tl.constexpr,
+    window, head, start, HEADS, H, W, SH, SW, WH, WW, PER_ROW,
+    D: tl.constexpr, M: tl.constexpr, K: tl.constexpr, WHOLE: tl.constexpr,
+    BORDER: tl.constexpr,
 ):
-    N: tl.constexpr = WH * WW
-    C: tl.constexpr = HEADS * D
-    GUARD_Q: tl.constexpr = BORDER or N % M != 0
-    GUARD_K: tl.constexpr = BORDER or N % K != 0
+    GUARD: tl.constexpr = BORDER or not WHOLE  # some of the others are hidden
+    C = HEADS * D
     scale = tl.load(SCALE + head)
     image, top, left = locate(window, H, W, SH, SW, WH, WW, BORDER)
     first_token = image * H * W
@@ -158,31 +159,33 @@ def _key_tile(
     LSE += first_token * HEADS + head
     DELTA += first_token * HEADS + head
 
-    place = start + tl.arange(0, K)
-    token = tokens(place, top, left, H, W, SH, SW, WH, WW, BORDER)
-    region = regions(place, top, left, H, W, SH, SW, WH, WW, BORDER)
-    offset = bias_offset(N - 1, WH, WW) - bias_offset(place, WH, WW)
-    k, inverse = unit_length(load_rows(QKV + C, token, region, 3 * C, D, GUARD_K))
-    v = load_rows(QKV + 2 * C, token, region, 3 * C, D, GUARD_K)
+    place, row = places(start, WH, WW, PER_ROW, K)
+    token = tokens(place, row, top, left, H, W, SH, SW, WH, WW, BORDER)
+    region = regions(start, place, row, top, left, H, W, SH, SW, WH, WW,
+                     K, False, BORDER)
+    offset = bias_centre(WH, WW) - bias_offset(place, row, WW)
+    k, inverse = unit_length(load_rows(QKV + C, token, region, 3 * C, D, BORDER))
+    v = load_rows(QKV + 2 * C, token, region, 3 * C, D, BORDER)
 
     grad_k = tl.zeros([K, D], tl.float32)
     grad_v = tl.zeros([K, D], tl.float32)
-    end = N
+    end = WH * WW
     if BORDER:
         end = used_places(top, H, SH, WH, WW)
         end = tl.where(start < end, end, 0)  # no key, no work
     for first in range(0, end, M):
-        query = first + tl.arange(0, M)
-        q_token = tokens(query, top, left, H, W, SH, SW, WH, WW, BORDER)
-        q_region = regions(query, top, left, H, W, SH, SW, WH, WW, BORDER)
-        q = load_rows(QKV, q_token, q_region, 3 * C, D, GUARD_Q)
-        grad_out = load_rows(GRAD_OUT, q_token, q_region, C, D, GUARD_Q)
+        q_place, q_row = places(first, WH, WW, PER_ROW, M)
+        q_token = tokens(q_place, q_row, top, left, H, W, SH, SW, WH, WW, BORDER)
+        q_region = regions(first, q_place, q_row, top, left, H, W, SH, SW, WH, WW,
+                           M, WHOLE, BORDER)
+        q = load_rows(QKV, q_token, q_region, 3 * C, D, BORDER)
+        grad_out = load_rows(GRAD_OUT, q_token, q_region, C, D, BORDER)
         lse = tl.load(LSE + q_token * HEADS, q_region < NO_TOKEN, 0.0)
         delta = tl.load(DELTA + q_token * HEADS, q_region < NO_TOKEN, 0.0)
         q = unit_length(q)[0]
-        q_offset = bias_offset(query, WH, WW)
-        s = logits(k, q, scale * LOG2E, TABLE, offset, q_offset, region, q_region,
-                   GUARD_Q or GUARD_K)
+        q_offset = bias_offset(q_place, q_row, WW)
+        bias = load_bias(TABLE, offset, q_offset)
+        s = logits(k, q, scale * LOG2E, bias, region, q_region, GUARD)
         p = tl.exp2(s - lse[None, :])
         grad_v += dot(p.to(grad_out.dtype), grad_out)
         grad_s = p * (dot(v, tl.trans(grad_out)) - delta[None, :])
@@ -195,45 +198,47 @@ def _key_tile(
 @triton.jit(do_not_specialize=["first_head", *SIZES])
 def bias_kernel(
     GRAD_OUT, QKV, TABLE, SCALE, LSE, DELTA, GRAD_BIAS,
-    first_head, B, H, W, SH, SW,
-    HEADS: tl.constexpr, D: tl.constexpr, WH: tl.constexpr, WW: tl.constexpr,
-    M: tl.constexpr, K: tl.constexpr,
+    first_head, HEADS, B, H, W, SH, SW, WH, WW, PER_ROW,
+    D: tl.constexpr, M: tl.constexpr, K: tl.constexpr,
 ):
     """Gradient of a tile of the bias of a head, of every n-th window."""
-    N: tl.constexpr = WH * WW
-    TILES_Q: tl.constexpr = (N + M - 1) // M
-    TILES_K: tl.constexpr = (N + K - 1) // K
+    N = WH * WW
+    tiles_q = tl.cdiv(N, M)
+    tiles_k = tl.cdiv(N, K)
     pid = tl.program_id(0)
-    head = pid // (TILES_Q * TILES_K)
-    GRAD_BIAS += (tl.program_id(1) * (tl.num_programs(0) // (TILES_Q * TILES_K)) + head
+    head = pid // (tiles_q * tiles_k)
+    GRAD_BIAS += (tl.program_id(1) * (tl.num_programs(0) // (tiles_q * tiles_k)) + head
                   ).to(tl.int64) * N * N
     head += first_head
-    query = pid // TILES_K % TILES_Q * M + tl.arange(0, M)
-    key = pid % TILES_K * K + tl.arange(0, K)
+    query = pid // tiles_k % tiles_q * M
+    key = pid % tiles_k * K
     TABLE += head * (2 * WH - 1) * (2 * WW - 1)
+    place, row = places(query, WH, WW, PER_ROW, M)
+    offset = bias_offset(place, row, WW) + bias_centre(WH, WW)
+    place, row = places(key, WH, WW, PER_ROW, K)
+    bias = load_bias(TABLE, offset, -bias_offset(place, row, WW))
     total = tl.zeros([M, K], tl.float32)
     inner, border = count_windows(B, H, W, SH, SW, WH, WW)
     for window in range(tl.program_id(1), inner, tl.num_programs(1)):
-        total += _bias_tile(GRAD_OUT, QKV, TABLE, SCALE, LSE, DELTA, window, head,
-                            query, key, H, W, SH, SW, HEADS, D, WH, WW, M, K, False)
+        total += _bias_tile(GRAD_OUT, QKV, bias, SCALE, LSE, DELTA, window, head,
+                            query, key, HEADS, H, W, SH, SW, WH, WW, PER_ROW,
+                            D, M, K, False)
     for window in range(tl.program_id(1), border, tl.num_programs(1)):
-        total += _bias_tile(GRAD_OUT, QKV, TABLE, SCALE, LSE, DELTA, window, head,
-                            query, key, H, W, SH, SW, HEADS, D, WH, WW, M, K, True)
-    tl.store(GRAD_BIAS + query[:, None] * N + key[None, :], total,
-             (query < N)[:, None] & (key < N)[None, :])
+        total += _bias_tile(GRAD_OUT, QKV, bias, SCALE, LSE, DELTA, window, head,
+                            query, key, HEADS, H, W, SH, SW, WH, WW, PER_ROW,
+                            D, M, K, True)
+    i, j = query + tl.arange(0, M), key + tl.arange(0, K)
+    tl.store(GRAD_BIAS + i[:, None] * N + j[None, :], total,
+             (i < N)[:, None] & (j < N)[None, :])
 
 
 @triton.jit
 def _bias_tile(
-    GRAD_OUT, QKV, TABLE, SCALE, LSE, DELTA,
-    window, head, query, key, H, W, SH, SW,
-    HEADS: tl.constexpr, D: tl.constexpr, WH: tl.constexpr, WW: tl.constexpr,
-    M: tl.constexpr, K: tl.constexpr, BORDER: tl.constexpr,
+    GRAD_OUT, QKV, bias, SCALE, LSE, DELTA,
+    window, head, query, key, HEADS, H, W, SH, SW, WH, WW, PER_ROW,
+    D: tl.constexpr, M: tl.constexpr, K: tl.constexpr, BORDER: tl.constexpr,
 ):
-    N: tl.constexpr = WH * WW
-    C: tl.constexpr = HEADS * D
-    GUARD_Q: tl.constexpr = BORDER or N % M != 0
-    GUARD_K: tl.constexpr = BORDER or N % K != 0
+    C = HEADS * D
     scale = tl.load(SCALE + head) * LOG2E
     image, top, left = locate(window, H, W, SH, SW, WH, WW, BORDER)
     first_token = image * H * W
@@ -241,21 +246,27 @@ def _bias_tile(
     GRAD_OUT += first_token * C + head * D
     LSE += first_token * HEADS + head
     DELTA += first_token * HEADS + head
-    token = tokens(query, top, left, H, W, SH, SW, WH, WW, BORDER)
-    region = regions(query, top, left, H, W, SH, SW, WH, WW, BORDER)
-    k_token = tokens(key, top, left, H, W, SH, SW, WH, WW, BORDER)
-    k_region = regions(key, top, left, H, W, SH, SW, WH, WW, BORDER)
-    q = load_rows(QKV, token, region, 3 * C, D, GUARD_Q)
-    k = load_rows(QKV + C, k_token, k_region, 3 * C, D, GUARD_K)
-    v = load_rows(QKV + 2 * C, k_token, k_region, 3 * C, D, GUARD_K)
-    grad_out = load_rows(GRAD_OUT, token, region, C, D, GUARD_Q)
+    # 0, but no compiler can tell: regions kept for all windows fill the registers.
+    zero = tl.minimum(top, 0) if M * K > 4096 else 0
+    place, row = places(query, WH, WW, PER_ROW, M)
+    token = tokens(place, row, top, left, H, W, SH, SW, WH, WW, BORDER)
+    again, again_row = places(query + zero, WH, WW, PER_ROW, M)
+    region = regions(query, again, again_row, top, left, H, W, SH, SW, WH, WW,
+                     M, False, BORDER)
+    k_place, k_row = places(key, WH, WW, PER_ROW, K)
+    k_token = tokens(k_place, k_row, top, left, H, W, SH, SW, WH, WW, BORDER)
+    again, again_row = places(key + zero, WH, WW, PER_ROW, K)
+    k_region = regions(key, again, again_row, top, left, H, W, SH, SW, WH, WW,
+                       K, False, BORDER)
+    q = load_rows(QKV, token, region, 3 * C, D, BORDER)
+    k = load_rows(QKV + C, k_token, k_region, 3 * C, D, BORDER)
+    v = load_rows(QKV + 2 * C, k_token, k_region, 3 * C, D, BORDER)
+    grad_out = load_rows(GRAD_OUT, token, region, C, D, BORDER)
     lse = tl.load(LSE + token * HEADS, region < NO_TOKEN, 0.0)
     delta = tl.load(DELTA + token * HEADS, region < NO_TOKEN, 0.0)
     q = unit_length(q)[0]
     k = unit_length(k)[0]
-    offset = bias_offset(query, WH, WW) + bias_offset(N - 1, WH, WW)
-    k_offset = -bias_offset(key, WH, WW)
-    s = logits(q, k, scale, TABLE, offset, k_offset, region, k_region, GUARD_K)
+    s = logits(q, k, scale, bias, region, k_region, BORDER)
     p = tl.exp2(s - lse[:, None])
     return p * (dot(grad_out, tl.trans(v)) - delta[:, None])
 
@@ -263,26 +274,34 @@ def _bias_tile(
 @triton.jit(do_not_specialize=SIZES)
 def window_kernel(
     GRAD_OUT, QKV, TABLE, SCALE, OUT, LSE, GRAD_QKV, GRAD_BIAS, GRAD_SCALE,
-    B, H, W, SH, SW,
-    HEADS: tl.constexpr, D: tl.constexpr, WH: tl.constexpr, WW: tl.constexpr,
-    M: tl.constexpr, K: tl.constexpr,
+    HEADS, B, H, W, SH, SW, WH, WW, PER_ROW,
+    D: tl.constexpr, M: tl.constexpr, K: tl.constexpr, WHOLE: tl.constexpr,
+    RELOAD: tl.constexpr,
 ):
-    """All gradients of a head in every n-th window; a window is one tile, M = K."""
-    N: tl.constexpr = WH * WW
+    """All gradients of a head in every n-th window; a window is one tile, M = K.
+
+    RELOAD: border windows leave the bias no registers.
+    """
+    N = WH * WW
     head = tl.program_id(0)
     place = tl.arange(0, M)
     TABLE += head * (2 * WH - 1) * (2 * WW - 1)
+    at, row = places(0, WH, WW, PER_ROW, M)
+    offset = bias_offset(at, row, WW)
+    bias = load_bias(TABLE, offset + bias_centre(WH, WW), -offset)
     grad_bias = tl.zeros([M, K], tl.float32)
     grad_scale = tl.zeros([M], tl.float32)
     inner, border = count_windows(B, H, W, SH, SW, WH, WW)
     for window in range(tl.program_id(1), inner, tl.num_programs(1)):
-        grad_s, part = _window(GRAD_OUT, QKV, TABLE, SCALE, OUT, LSE, GRAD_QKV,
-                               window, head, H, W, SH, SW, HEADS, D, WH, WW, M, False)
+        grad_s, part = _window(GRAD_OUT, QKV, TABLE, bias, SCALE, OUT, LSE, GRAD_QKV,
+                               window, head, HEADS, H, W, SH, SW, WH, WW, PER_ROW,
+                               D, M, WHOLE, False, RELOAD)
         grad_bias += grad_s
         grad_scale += part
     for window in range(tl.program_id(1), border, tl.num_programs(1)):
-        grad_s, part = _window(GRAD_OUT, QKV, TABLE, SCALE, OUT, LSE, GRAD_QKV,
-                               window, head, H, W, SH, SW, HEADS, D, WH, WW, M, True)
+        grad_s, part = _window(GRAD_OUT, QKV, TABLE, bias, SCALE, OUT, LSE, GRAD_QKV,
+                               window, head, HEADS, H, W, SH, SW, WH, WW, PER_ROW,
+                               D, M, WHOLE, True, RELOAD)
         grad_bias += grad_s
         grad_scale += part
     part = tl.program_id(1) * HEADS + head
@@ -293,22 +312,24 @@ def window_kernel(
 
 @triton.jit
 def _window(
-    GRAD_OUT, QKV, TABLE, SCALE, OUT, LSE, GRAD_QKV,
-    window, head, H, W, SH, SW,
-    HEADS: tl.constexpr, D: tl.constexpr, WH: tl.constexpr, WW: tl.constexpr,
-    M: tl.constexpr, BORDER: tl.constexpr,
+    GRAD_OUT, QKV, TABLE, bias, SCALE, OUT, LSE, GRAD_QKV,
+    window, head, HEADS, H, W, SH, SW, WH, WW, PER_ROW,
+    D: tl.constexpr, M: tl.constexpr, WHOLE: tl.constexpr, BORDER: tl.constexpr,
+    RELOAD: tl.constexpr,
 ):
-    N: tl.constexpr = WH * WW
-    C: tl.constexpr = HEADS * D
-    GUARD: tl.constexpr = BORDER or N % M != 0
+    C = HEADS * D
+    GUARD: tl.constexpr = BORDER or not WHOLE
     scale = tl.load(SCALE + head)
     image, top, left = locate(window, H, W, SH, SW, WH, WW, BORDER)
     first_token = image * H * W
     QKV += first_token * 3 * C + head * D
     GRAD_QKV += first_token * 3 * C + head * D
-    place = tl.arange(0, M)
-    token = tokens(place, top, left, H, W, SH, SW, WH, WW, BORDER)
-    region = regions(place, top, left, H, W, SH, SW, WH, WW, BORDER)
+    # Adds 0, but no compiler can tell: kept for all windows, what follows from places
+    # alone would fill the registers.
+    place, row = places(tl.minimum(top, 0), WH, WW, PER_ROW, M)
+    token = tokens(place, row, top, left, H, W, SH, SW, WH, WW, BORDER)
+    region = regions(0, place, row, top, left, H, W, SH, SW, WH, WW,
+                     M, False, BORDER)
     at = first_token * C + head * D
     grad_out = load_rows(GRAD_OUT + at, token, region, C, D, GUARD)
     out = load_rows(OUT + at, token, region, C, D, GUARD)
@@ -320,12 +341,10 @@ def _window(
     v = load_rows(QKV + 2 * C, token, region, 3 * C, D, GUARD)
     q, inverse_q = unit_length(q)
     k, inverse_k = unit_length(k)
-    # Adds 0, but no compiler can tell: kept for all windows, the addresses of the bias
-    # would fill the registers.
-    offset = bias_offset(place + tl.minimum(top, 0), WH, WW)
-    centre = bias_offset(N - 1, WH, WW)
-    s = logits(q, k, scale * LOG2E, TABLE, offset + centre, -offset, region, region,
-               GUARD)
+    if GUARD and RELOAD:
+        offset = bias_offset(place, row, WW)
+        bias = load_bias(TABLE, offset + bias_centre(WH, WW), -offset)
+    s = logits(q, k, scale * LOG2E, bias, region, region, GUARD)
     p = tl.exp2(s - lse[:, None])
     grad_v = dot(tl.trans(p.to(v.dtype)), grad_out)
     store_rows(GRAD_QKV + 2 * C, grad_v, token, region, 3 * C, D)
@@ -335,4 +354,4 @@ def _window(
     store_rows(GRAD_QKV, grad_q * scale, token, region, 3 * C, D)
     grad_k, _ = unit_length_backward(dot(tl.trans(low), q), k, inverse_k)
     store_rows(GRAD_QKV + C, grad_k * scale, token, region, 3 * C, D)
-    return grad_s, grad_scale
+    return grad_s, tl.where(region < NO_TOKEN, grad_scale, 0.0)

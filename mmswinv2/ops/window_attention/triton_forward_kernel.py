@@ -1,6 +1,6 @@
 """Forward kernel: a program attends from some query rows of one window and head."""
-# H W map, WH WW window, SH SW shift, N = WH * WW places of a window, D head channels,
-# M queries and K keys at a time
+# H W map, SH SW shift, WH WW window, N = WH * WW places of a window, D head channels,
+# M queries and K keys at a time; WHOLE: K divides N
 
 # ruff: noqa: ANN001, ANN201, ANN202 (kernels take pointers and blocks)
 
@@ -11,12 +11,15 @@ from .triton_common import (
     LOG2E,
     NO_TOKEN,
     SIZES,
+    bias_centre,
     bias_offset,
     count_windows,
     dot,
+    load_bias,
     load_rows,
     locate,
     logits,
+    places,
     regions,
     store_rows,
     tokens,
@@ -24,33 +27,21 @@ from .triton_common import (
     used_places,
 )
 
+# fmt: off
+
 
 @triton.jit(do_not_specialize=SIZES)
 def forward_kernel(
-    QKV,
-    TABLE,
-    BOUNDED,
-    SCALE,
-    OUT,
-    LSE,
-    B,
-    H,
-    W,
-    SH,
-    SW,
-    HEADS: tl.constexpr,
-    D: tl.constexpr,
-    WH: tl.constexpr,
-    WW: tl.constexpr,
-    M: tl.constexpr,
-    K: tl.constexpr,
+    QKV, TABLE, BOUNDED, SCALE, OUT, LSE,
+    HEADS, B, H, W, SH, SW, WH, WW, PER_ROW,
+    D: tl.constexpr, M: tl.constexpr, K: tl.constexpr, WHOLE: tl.constexpr,
 ):
     """Output, and log2 of the sum of exponentials of every row and head."""
-    TILES: tl.constexpr = (WH * WW + M - 1) // M
+    tiles = tl.cdiv(WH * WW, M)
     pid = tl.program_id(0)
-    start = pid % TILES * M
-    head = pid // TILES % HEADS
-    window = pid // (TILES * HEADS)
+    start = pid % tiles * M
+    head = pid // tiles % HEADS
+    window = pid // (tiles * HEADS)
     inner, _ = count_windows(B, H, W, SH, SW, WH, WW)
     bounded = tl.load(BOUNDED + head) != 0
     TABLE += head * (2 * WH - 1) * (2 * WW - 1)
@@ -58,70 +49,53 @@ def forward_kernel(
     QKV += head * D
     OUT += head * D
     LSE += head
-    C: tl.constexpr = HEADS * D
-    # fmt: off
     if window >= inner:
-        _attend(QKV, TABLE, OUT, LSE, scale, window - inner, start, H, W, SH, SW,
-                C, D, WH, WW, M, K, True, False)
+        _attend(QKV, TABLE, OUT, LSE, scale, window - inner, start,
+                HEADS, H, W, SH, SW, WH, WW, PER_ROW, D, M, K, WHOLE, True, False)
     elif bounded and QKV.dtype.element_ty != tl.float16:  # whose weights underflow
-        _attend(QKV, TABLE, OUT, LSE, scale, window, start, H, W, SH, SW,
-                C, D, WH, WW, M, K, False, True)
+        _attend(QKV, TABLE, OUT, LSE, scale, window, start,
+                HEADS, H, W, SH, SW, WH, WW, PER_ROW, D, M, K, WHOLE, False, True)
     else:
-        _attend(QKV, TABLE, OUT, LSE, scale, window, start, H, W, SH, SW,
-                C, D, WH, WW, M, K, False, False)
-    # fmt: on
+        _attend(QKV, TABLE, OUT, LSE, scale, window, start,
+                HEADS, H, W, SH, SW, WH, WW, PER_ROW, D, M, K, WHOLE, False, False)
 
 
 @triton.jit
 def _attend(
-    QKV,
-    TABLE,
-    OUT,
-    LSE,
-    scale,
-    window,
-    start,
-    H,
-    W,
-    SH,
-    SW,
-    C: tl.constexpr,
-    D: tl.constexpr,
-    WH: tl.constexpr,
-    WW: tl.constexpr,
-    M: tl.constexpr,
-    K: tl.constexpr,
-    BORDER: tl.constexpr,
-    BOUNDED: tl.constexpr,
+    QKV, TABLE, OUT, LSE, scale, window, start,
+    HEADS, H, W, SH, SW, WH, WW, PER_ROW,
+    D: tl.constexpr, M: tl.constexpr, K: tl.constexpr, WHOLE: tl.constexpr,
+    BORDER: tl.constexpr, BOUNDED: tl.constexpr,
 ):
-    N: tl.constexpr = WH * WW
-    GUARD_Q: tl.constexpr = BORDER or N % M != 0
-    GUARD_K: tl.constexpr = BORDER or N % K != 0
-    HEADS: tl.constexpr = C // D
+    GUARD: tl.constexpr = BORDER or not WHOLE  # some of the keys are hidden
+    C = HEADS * D
     image, top, left = locate(window, H, W, SH, SW, WH, WW, BORDER)
     QKV += image * H * W * 3 * C
-    place = start + tl.arange(0, M)
-    token = tokens(place, top, left, H, W, SH, SW, WH, WW, BORDER)
-    region = regions(place, top, left, H, W, SH, SW, WH, WW, BORDER)
-    offset = bias_offset(place, WH, WW) + bias_offset(N - 1, WH, WW)
-    q = unit_length(load_rows(QKV, token, region, 3 * C, D, GUARD_Q))[0]
+    place, row = places(start, WH, WW, PER_ROW, M)
+    token = tokens(place, row, top, left, H, W, SH, SW, WH, WW, BORDER)
+    region = regions(start, place, row, top, left, H, W, SH, SW, WH, WW,
+                     M, False, BORDER)
+    offset = bias_offset(place, row, WW) + bias_centre(WH, WW)
+    q = unit_length(load_rows(QKV, token, region, 3 * C, D, BORDER))[0]
 
     highest = tl.full([M], float("-inf"), tl.float32)
     total = tl.zeros([M], tl.float32)
     out = tl.zeros([M, D], tl.float32)
-    end = N
+    end = WH * WW
     if BORDER:
         end = used_places(top, H, SH, WH, WW)
         end = tl.where(start < end, end, 0)  # no query, no work
     for first in range(0, end, K):
-        key = first + tl.arange(0, K)
-        k_token = tokens(key, top, left, H, W, SH, SW, WH, WW, BORDER)
-        k_region = regions(key, top, left, H, W, SH, SW, WH, WW, BORDER)
-        k = load_rows(QKV + C, k_token, k_region, 3 * C, D, GUARD_K)
-        v = load_rows(QKV + 2 * C, k_token, k_region, 3 * C, D, GUARD_K)
+        k_place, k_row = places(first, WH, WW, PER_ROW, K)
+        k_token = tokens(k_place, k_row, top, left, H, W, SH, SW, WH, WW, BORDER)
+        k_region = regions(first, k_place, k_row, top, left, H, W, SH, SW, WH, WW,
+                           K, WHOLE, BORDER)
+        k = load_rows(QKV + C, k_token, k_region, 3 * C, D, BORDER)
+        v = load_rows(QKV + 2 * C, k_token, k_region, 3 * C, D, BORDER)
         k = unit_length(k)[0]
-        k_offset = -bias_offset(key, WH, WW)
-        s = logits(q, k, scale, TABLE, offset, k_offset, region, k_region, GUARD_K)
+        k_offset = -bias_offset(k_place, k_row, WW)
+        bias = load_bias(TABLE, offset, k_offset)
+        s = logits(q, k, scale, bias, region, k_region, GUARD)
         if BOUNDED:
             p = tl.exp2(s)
             total += tl.sum(p, 1)

@@ -1,0 +1,68 @@
+"""Constants that are made once and kept, and who may be watching operators."""
+
+from collections.abc import Callable
+from functools import wraps
+from typing import TypeVar
+
+import torch
+
+T = TypeVar("T")
+
+
+def is_watched() -> bool:
+    """Whether something other than eager autograd sees the operators that run.
+
+    A compiler or exporter, a functional transform such as ``vmap``, or a dispatch mode:
+    fake tensors, selective checkpointing, a counter of FLOPs.
+    """
+    return (
+        torch.compiler.is_compiling()
+        or torch._C._are_functorch_transforms_active()
+        or torch._C._len_torch_dispatch_stack() > 0
+    )
+
+
+def may_keep() -> bool:
+    """Whether a tensor made now may serve later calls.
+
+    What is made while a CUDA graph is captured has no values before the graph runs, and
+    lies in the memory of the graph.
+    """
+    if torch.cuda.is_initialized() and torch.cuda.is_current_stream_capturing():
+        return False
+    return not is_watched()
+
+
+def kept(limit: int) -> Callable[[Callable[..., T]], Callable[..., T]]:
+    """Keep the last ``limit`` results of a function that makes constants on a device.
+
+    As ``functools.lru_cache``, for tensors: they are usable by autograd even if first
+    made in inference mode, and nothing is kept that :func:`may_keep` forbids. Results
+    must not be changed in place.
+
+    Args:
+        limit (int): Number of results.
+    """
+
+    def decorate(make: Callable[..., T]) -> Callable[..., T]:
+        results: dict[tuple, T] = {}
+
+        @wraps(make)
+        def get(*args: object) -> T:
+            if is_watched():
+                return make(*args)
+            try:
+                return results[args]
+            except KeyError:
+                pass
+            with torch.inference_mode(False):
+                result = make(*args)
+            if may_keep():
+                while len(results) >= limit:
+                    results.pop(next(iter(results)), None)
+                results[args] = result
+            return result
+
+        return get
+
+    return decorate
