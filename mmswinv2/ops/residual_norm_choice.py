@@ -1,0 +1,87 @@
+"""Whether the fused residual norm runs."""
+
+import importlib.util
+import os
+from functools import cache
+
+import torch
+from torch import Tensor, nn
+from torch.autograd import forward_ad
+
+from .residual_norm import MAX_CHANNELS
+from .self_check import refusal
+
+VARIABLE = "MMSWINV2_RESIDUAL_NORM"
+CHOICES = ("auto", "triton", "plain")
+DTYPES = (torch.float16, torch.bfloat16, torch.float32)
+PROVEN_TOGETHER = 1024  # channels; narrower maps need no check of their own
+
+
+def is_fused(
+    x: Tensor, branch: Tensor, weight: Tensor | None, bias: Tensor | None
+) -> bool:
+    """Whether :func:`.residual_norm.residual_norm` is to be used on these tensors.
+
+    The environment variable ``MMSWINV2_RESIDUAL_NORM`` decides: 'plain' never,
+    'triton' always, 'auto' (the default) on CUDA once the kernels have proven
+    themselves there.
+
+    Args:
+        x (Tensor): Main branch ``(B, H, W, C)``.
+        branch (Tensor): Output of a branch ``(B, H, W, C)``.
+        weight (Tensor, optional): Of the norm, ``(C,)``.
+        bias (Tensor, optional): Of the norm, ``(C,)``.
+
+    Raises:
+        RuntimeError: If 'triton' is asked for and cannot run.
+        ValueError: If the variable has another value.
+    """
+    choice = os.environ.get(VARIABLE, "auto")
+    if choice not in CHOICES:
+        raise ValueError(f"{VARIABLE}={choice!r}: expected one of {', '.join(CHOICES)}")
+    if choice == "plain" or (choice == "auto" and not x.is_cuda):
+        return False
+    reason = unsupported(x, branch, weight, bias)
+    if reason is None and x.is_cuda:
+        channels = max(1 << (x.shape[-1] - 1).bit_length(), PROVEN_TOGETHER)
+        reason = refusal("residual_norm", x.device, branch.dtype, channels)
+    if reason is not None and choice == "triton":
+        raise RuntimeError(
+            f"{VARIABLE}=triton, but the kernels cannot run here: {reason}. Unset it, "
+            "and plain modules run where they cannot"
+        )
+    return reason is None
+
+
+def unsupported(
+    x: Tensor, branch: Tensor, weight: Tensor | None, bias: Tensor | None
+) -> str | None:
+    """Why the kernels cannot run on these tensors; None if they can."""
+    if weight is None or bias is None:
+        return "the norm has no weight or no bias"
+    for tensor in (x, branch, weight, bias):
+        if type(tensor) not in (Tensor, nn.Parameter):  # DTensor, FakeTensor
+            return f"they need plain tensors, got {type(tensor).__name__}"
+        if tensor.dtype not in DTYPES:
+            return f"they need fp16, bf16 or fp32, got {tensor.dtype}"
+    if x.shape[-1] > MAX_CHANNELS:
+        return f"they need at most {MAX_CHANNELS} channels, got {x.shape[-1]}"
+    if forward_ad._current_level >= 0 or torch._C._are_functorch_transforms_active():
+        return "they have neither forward-mode derivatives nor transforms of torch.func"
+    return _lacking(x.device)
+
+
+@cache
+def _lacking(device: torch.device) -> str | None:
+    """What a device lacks for the kernels."""
+    if importlib.util.find_spec("triton") is None:
+        return "the package triton is not installed"
+    if device.type != "cuda":
+        if os.environ.get("TRITON_INTERPRET") == "1":
+            return None
+        return f"they need a CUDA device, got {device.type}"
+    if torch.version.hip:
+        return "they were never run on ROCm"
+    if torch.cuda.get_device_capability(device) < (8, 0):
+        return "they need compute capability 8.0 (Ampere) or newer"
+    return None
