@@ -82,9 +82,9 @@ class _ResidualNorm(torch.autograd.Function):
         ctx.set_materialize_grads(False)
         ctx.x_dtype, ctx.bias_dtype = x.dtype, bias.dtype
         # The gradient of x alone needs nothing of the forward pass.
-        with_stats = any(ctx.needs_input_grad[1:4])
-        y, low, stats = _forward(*args, with_stats=with_stats)
-        if with_stats:
+        ctx.saves = any(ctx.needs_input_grad[1:4])
+        y, low, stats = _forward(*args, with_stats=ctx.saves)
+        if ctx.saves:
             ctx.save_for_backward(branch, weight, stats, keep)
         return y, low
 
@@ -97,7 +97,7 @@ class _ResidualNorm(torch.autograd.Function):
         given = [grad for grad in (grad_y, grad_low) if grad is not None]
         if not given:
             return (None,) * 7
-        if ctx.saved_tensors:
+        if ctx.saves:
             grads = _backward(ctx, grad_y, grad_low, *ctx.saved_tensors)
         else:
             grads = sum(grad.to(ctx.x_dtype) for grad in given), None, None, None
