@@ -5,8 +5,7 @@ import torch
 from torch import Tensor, nn
 
 from mmswinv2.ops.linear import is_recorded
-from mmswinv2.ops.residual_norm import residual_norm
-from mmswinv2.ops.residual_norm_choice import is_fused
+from mmswinv2.ops.residual_norm import is_fused, residual_norm
 
 from .plain_modules import is_plain
 

@@ -17,7 +17,7 @@ from mmswinv2.models.memory_model import (
     block_passing,
     peak,
 )
-from mmswinv2.ops import residual_norm
+from mmswinv2.ops.residual_norm import operator
 from mmswinv2.ops.window_attention import sdpa
 from mmswinv2.ops.window_attention.operator import window_attention_operator
 
@@ -84,7 +84,7 @@ def test_kept_is_what_autograd_saves(kwargs, number):
 def test_the_fused_norms_of_cuda_keep_less(kwargs, number, monkeypatch):
     """With the attention of a CPU, and kernels that do nothing."""
     pytest.importorskip("triton", "3.2", reason="needs triton 3.2 or newer")
-    monkeypatch.setattr(residual_norm, "_kernels", MagicMock)
+    monkeypatch.setattr(operator, "_kernels", MagicMock)
     monkeypatch.setenv("TRITON_INTERPRET", "1")
     kwargs = dict(kwargs, attention="chunked")
     model = SwinTransformerV2("nano", **kwargs).train()

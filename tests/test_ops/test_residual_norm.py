@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import warnings
 from itertools import product
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,9 +15,9 @@ import torch.nn.functional as F
 GPU = torch.cuda.is_available()
 pytest.importorskip("triton", "3.2", reason="needs triton 3.2 or newer")
 
-from mmswinv2.ops import residual_norm as fused  # noqa: E402
-from mmswinv2.ops import residual_norm_choice as choice  # noqa: E402
-from mmswinv2.ops.residual_norm import residual_norm  # noqa: E402
+from mmswinv2.ops.residual_norm import choice, operator, residual_norm  # noqa: E402
+from mmswinv2.ops.residual_norm.self_check import check  # noqa: E402
+from mmswinv2.ops.self_check.compare import WrongResultError  # noqa: E402
 
 DEVICE = "cuda" if GPU else "cpu"
 EPS = 1e-5
@@ -301,9 +302,11 @@ def ask(monkeypatch):
         asked = []
         monkeypatch.setenv("MMSWINV2_RESIDUAL_NORM", value)
         monkeypatch.setattr(choice, "unsupported", lambda *_: None)
-        monkeypatch.setattr(
-            choice, "refusal", lambda *args: asked.append(args) or reason
+        refusal = SimpleNamespace(
+            refusal=lambda *args: asked.append(args) or reason,
+            unsupported=lambda device: reason,
         )
+        monkeypatch.setattr(choice, "self_check", refusal)
         shape = SimpleNamespace(is_cuda=is_cuda, shape=(1, 2, 2, 96), device="cuda:0")
         branch = SimpleNamespace(dtype=bf16)
         return choice.is_fused(shape, branch, None, None), asked
@@ -322,12 +325,19 @@ def test_the_variable_decides(ask, monkeypatch):
 
 
 def test_what_has_not_proven_itself_is_not_used(ask):
-    assert not ask("auto", "no compiler")[0]
-    with pytest.raises(RuntimeError, match=r"cannot run here: no compiler\. Unset it"):
-        ask("triton", "no compiler")
+    choice._warn_once.cache_clear()
+    with pytest.warns(UserWarning, match="not used: no compiler"):
+        assert not ask("auto", "no compiler")[0]
+    with warnings.catch_warnings(action="error"):  # once is enough
+        assert not ask("auto", "no compiler")[0]
+    for is_cuda in (True, False):
+        with pytest.raises(
+            RuntimeError, match=r"cannot run: no compiler\. Without the"
+        ):
+            ask("triton", "no compiler", is_cuda=is_cuda)
 
 
-def test_says_why_it_cannot_run(monkeypatch):
+def test_says_on_what_it_cannot_run(monkeypatch):
     x, branch, weight, bias = make((1, 1, 2), 16)
 
     def reason(x=x, branch=branch, weight=weight, bias=bias):
@@ -338,17 +348,30 @@ def test_says_why_it_cannot_run(monkeypatch):
     assert "at most 8192 channels" in reason(torch.zeros(1).expand(1, 1, 1, 8193))
     assert "got Other" in reason(torch.zeros(1).as_subclass(Other))
     assert reason() is None
+    monkeypatch.setenv("MMSWINV2_RESIDUAL_NORM", "triton")
+    with pytest.raises(RuntimeError, match=r"got torch\.float64\. Without"):
+        choice.is_fused(x.double(), branch, weight, bias)
     if not GPU:
-        choice._lacking.cache_clear()
+        assert choice.is_fused(x, branch, weight, bias)
         monkeypatch.delenv("TRITON_INTERPRET")
-        assert "need a CUDA device, got cpu" in reason()
-        monkeypatch.setenv("MMSWINV2_RESIDUAL_NORM", "triton")
-        with pytest.raises(RuntimeError, match="need a CUDA device, got cpu"):
+        with pytest.raises(RuntimeError, match="needs a CUDA device, got cpu"):
             choice.is_fused(x, branch, weight, bias)
-    choice._lacking.cache_clear()
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    assert "not installed" in reason()
-    choice._lacking.cache_clear()
+
+
+@pytest.mark.parametrize("transform", [torch.func.jvp, torch.func.vmap])
+def test_transforms_find_plain_modules(transform):
+    inputs = make((1, 1, 2), 16)
+    reasons = []
+
+    def ask(x):
+        reasons.append(choice.unsupported(x, *inputs[1:]))
+        return x
+
+    if transform is torch.func.vmap:
+        transform(ask)(inputs[0])
+    else:
+        transform(ask, (inputs[0].detach(),), (torch.ones_like(inputs[0]),))
+    assert "transforms of torch.func" in reasons[0]
 
 
 class Other(torch.Tensor):
@@ -360,22 +383,32 @@ class Other(torch.Tensor):
 
 @pytest.mark.parametrize("dtype", [fp16, bf16, fp32], ids=str)
 def test_right_kernels_pass_the_check(dtype):
-    fused.check(torch.device(DEVICE), dtype, 200)
+    check(torch.device(DEVICE), dtype, 128)
 
 
-@pytest.mark.parametrize("wrong", ["_forward", "_backward"])
-def test_wrong_numbers_do_not(wrong, monkeypatch):
-    right = getattr(fused, wrong)
+@pytest.mark.parametrize(
+    ("function", "output", "name"),
+    [
+        ("_forward", 0, "the sum"),
+        ("_forward", 1, "its copy"),
+        ("_backward", 0, "the gradient of x"),
+        ("_backward", 1, "the gradient of the branch"),
+        ("_backward", 2, "the gradient of the weight"),
+        ("_backward", 3, "the gradient of the bias"),
+    ],
+)
+def test_a_last_token_with_wrong_numbers_does_not(function, output, name, monkeypatch):
+    right = getattr(operator, function)
 
     def spoil(*args, **kwargs):
-        first, second, *rest = right(*args, **kwargs)
-        second[2, 4, 6] *= 1.1
-        return first, second, *rest
+        outs = right(*args, **kwargs)
+        if outs[output] is not None:
+            outs[output].view(-1)[-100:] *= 1.2
+        return outs
 
-    monkeypatch.setattr(fused, wrong, spoil)
-    what = {"_forward": "copy", "_backward": "of branch"}[wrong]
-    with pytest.raises(RuntimeError, match=f"{what} at 24 channels: .*bfloat16 with"):
-        fused.check(torch.device(DEVICE), bf16, 32)
+    monkeypatch.setattr(operator, function, spoil)
+    with pytest.raises(WrongResultError, match=f"{name} of 100 channels differs"):
+        check(torch.device(DEVICE), bf16, 128)
 
 
 def test_compiles_for_a_gpu_and_spills_no_registers(tmp_path):

@@ -14,7 +14,7 @@ from .circumstances import Question, circumstances
 # Kernel -> function (device, dtype, channels) -> None that raises where it is wrong.
 CHECKS = {
     "window_attention": "mmswinv2.ops.window_attention.self_check:check",
-    "residual_norm": "mmswinv2.ops.residual_norm:check",
+    "residual_norm": "mmswinv2.ops.residual_norm.self_check:check",
 }
 
 _known: dict[tuple, str | None] = {}

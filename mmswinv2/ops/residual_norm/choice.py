@@ -1,15 +1,16 @@
 """Whether the fused residual norm runs."""
 
-import importlib.util
 import os
+import warnings
 from functools import cache
 
 import torch
 from torch import Tensor, nn
 from torch.autograd import forward_ad
 
-from .residual_norm import MAX_CHANNELS
-from .self_check import refusal
+from mmswinv2.ops import self_check
+
+from .operator import MAX_CHANNELS
 
 VARIABLE = "MMSWINV2_RESIDUAL_NORM"
 CHOICES = ("auto", "triton", "plain")
@@ -20,7 +21,7 @@ PROVEN_TOGETHER = 1024  # channels; narrower maps need no check of their own
 def is_fused(
     x: Tensor, branch: Tensor, weight: Tensor | None, bias: Tensor | None
 ) -> bool:
-    """Whether :func:`.residual_norm.residual_norm` is to be used on these tensors.
+    """Whether :func:`.operator.residual_norm` is to be used on these tensors.
 
     The environment variable ``MMSWINV2_RESIDUAL_NORM`` decides: 'plain' never,
     'triton' always, 'auto' (the default) on CUDA once the kernels have proven
@@ -42,15 +43,32 @@ def is_fused(
     if choice == "plain" or (choice == "auto" and not x.is_cuda):
         return False
     reason = unsupported(x, branch, weight, bias)
-    if reason is None and x.is_cuda:
-        channels = max(1 << (x.shape[-1] - 1).bit_length(), PROVEN_TOGETHER)
-        reason = refusal("residual_norm", x.device, branch.dtype, channels)
+    if reason is None:
+        reason = _refusal(x, branch)
+        if reason is not None and choice == "auto":
+            _warn_once(reason)
     if reason is not None and choice == "triton":
         raise RuntimeError(
-            f"{VARIABLE}=triton, but the kernels cannot run here: {reason}. Unset it, "
-            "and plain modules run where they cannot"
+            f"{VARIABLE}=triton, but the kernels cannot run: {reason}. Without the "
+            "variable plain modules run where kernels cannot"
         )
     return reason is None
+
+
+def _refusal(x: Tensor, branch: Tensor) -> str | None:
+    if not x.is_cuda:  # the interpreter has nothing to prove
+        return self_check.unsupported(x.device)
+    channels = max(1 << (x.shape[-1] - 1).bit_length(), PROVEN_TOGETHER)
+    return self_check.refusal("residual_norm", x.device, branch.dtype, channels)
+
+
+@cache
+def _warn_once(reason: str) -> None:
+    warnings.warn(
+        f"the fused residual norm is not used: {reason}. Plain modules run instead, "
+        "slower and with the same results",
+        stacklevel=2,
+    )
 
 
 def unsupported(
@@ -68,20 +86,4 @@ def unsupported(
         return f"they need at most {MAX_CHANNELS} channels, got {x.shape[-1]}"
     if forward_ad._current_level >= 0 or torch._C._are_functorch_transforms_active():
         return "they have neither forward-mode derivatives nor transforms of torch.func"
-    return _lacking(x.device)
-
-
-@cache
-def _lacking(device: torch.device) -> str | None:
-    """What a device lacks for the kernels."""
-    if importlib.util.find_spec("triton") is None:
-        return "the package triton is not installed"
-    if device.type != "cuda":
-        if os.environ.get("TRITON_INTERPRET") == "1":
-            return None
-        return f"they need a CUDA device, got {device.type}"
-    if torch.version.hip:
-        return "they were never run on ROCm"
-    if torch.cuda.get_device_capability(device) < (8, 0):
-        return "they need compute capability 8.0 (Ampere) or newer"
     return None

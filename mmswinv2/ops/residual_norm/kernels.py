@@ -1,4 +1,4 @@
-"""Kernels of :mod:`.residual_norm`; a program holds whole tokens in registers.
+"""Kernels of :mod:`.operator`; a program holds whole tokens in registers.
 
 Pointers may be None: what is not wanted is neither read, computed nor written.
 """

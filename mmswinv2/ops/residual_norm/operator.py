@@ -11,7 +11,6 @@ from functools import cache
 from types import ModuleType
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd import forward_ad
 from torch.autograd.function import FunctionCtx, once_differentiable
@@ -31,7 +30,7 @@ def residual_norm(
     """Res-post-norm (Swin V2, section 3.2): ``x + keep * LayerNorm(branch)``.
 
     Statistics and sums are fp32 whatever the inputs are. What the kernels need is said
-    by :func:`.residual_norm_choice.unsupported`.
+    by :func:`.choice.unsupported`.
 
     Args:
         x (Tensor): Main branch ``(B, H, W, C)``; fp16, bf16 or fp32.
@@ -186,9 +185,9 @@ def _backward(
 
 @cache
 def _kernels() -> ModuleType:
-    from . import residual_norm_kernels
+    from . import kernels
 
-    return residual_norm_kernels
+    return kernels
 
 
 @cache
@@ -215,49 +214,3 @@ def _on(device: torch.device) -> AbstractContextManager:
     if device.type != "cuda" or device.index == torch.cuda.current_device():
         return nullcontext()
     return torch.cuda.device(device)
-
-
-def check(device: torch.device, dtype: torch.dtype, channels: int) -> None:
-    """Run both kernels on small maps, and compare them with plain operators.
-
-    Args:
-        device (torch.device): Where.
-        dtype (torch.dtype): Of the branch and, if it has 16 bits, of the copy.
-        channels (int): Widest map.
-
-    Raises:
-        RuntimeError: If a number is wrong.
-    """
-    generator = torch.Generator().manual_seed(0)
-    low_dtype = torch.bfloat16 if dtype == torch.float32 else dtype
-
-    def random(*shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
-        made = torch.randn(shape, generator=generator).to(device, dtype)
-        return made.requires_grad_()
-
-    for C in (24, 96, channels):
-        inputs = (
-            random(3, 5, 7, C),
-            random(3, 5, 7, C, dtype=dtype),
-            random(C),
-            random(C),
-        )
-        keep = torch.tensor((0.0, 1.0, 1.25), device=device)
-        x, branch, weight, bias = inputs
-        found = residual_norm(*inputs, 1e-5, keep, low_dtype)
-        normed = F.layer_norm(branch.float(), (C,), weight, bias, 1e-5)
-        y = x + keep.view(-1, 1, 1, 1) * normed
-        expected = y, y.to(low_dtype)
-        grads = [torch.randn_like(x), torch.randn_like(x).to(low_dtype)]
-        found = (*found, *torch.autograd.grad(found, inputs, grads))
-        expected = (*expected, *torch.autograd.grad(expected, inputs, grads))
-        names = "sum", "copy", "gradient of x", "of branch", "of weight", "of bias"
-        for name, value, other in zip(names, found, expected):
-            size = other.abs().float()
-            error = (value.float() - other.float()).abs() / (size + size.mean())
-            tolerance = 2 * torch.finfo(value.dtype).eps + 1e-5
-            if value.dtype != other.dtype or not error.max() < tolerance:
-                raise RuntimeError(
-                    f"{name} at {C} channels: {value.dtype} with a relative error of "
-                    f"{error.max():.1e}, expected {other.dtype} and {tolerance:.1e}"
-                )
