@@ -7,60 +7,20 @@ spills and machine instructions per logit in the loops that exponentiate.
 
 import argparse
 import re
-import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator
 from itertools import product
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
 import torch
 import triton
-from triton.backends.compiler import GPUTarget
-from triton.compiler import ASTSource, CompiledKernel
+from compilation import Launch, inspect
+from triton.compiler import CompiledKernel
 from triton.runtime.jit import JITFunction
 
 from mmswinv2.ops.window_attention import triton_attention as attention
-
-TYPES = {
-    torch.float16: "*fp16",
-    torch.bfloat16: "*bf16",
-    torch.float32: "*fp32",
-    torch.int8: "*i8",
-    int: "i32",
-}
-OPTIONS = ("num_warps", "num_stages", "enable_fp_fusion")
-TOOLS = Path(triton.__file__).parent / "backends" / "nvidia" / "bin"
-
-
-class Launch:
-    """A kernel and what it was called with."""
-
-    def __init__(self, kernel: JITFunction, args: tuple, kwargs: dict) -> None:
-        self.kernel = kernel
-        self.options = {name: kwargs[name] for name in OPTIONS if name in kwargs}
-        self.args = dict(zip(kernel.arg_names, args))
-        self.args |= {k: v for k, v in kwargs.items() if k in kernel.arg_names}
-
-    def compile(self, capability: int) -> CompiledKernel:
-        """What a GPU of this compute capability, such as 90, would load."""
-        names = self.kernel.arg_names
-        fixed = {p.name for p in self.kernel.params if p.is_constexpr}
-        signature, attributes = {}, {}
-        for i, name in enumerate(names):
-            value = self.args[name]
-            key = value.dtype if isinstance(value, torch.Tensor) else type(value)
-            signature[name] = "constexpr" if name in fixed else TYPES[key]
-            if isinstance(value, torch.Tensor):
-                attributes[i,] = [["tt.divisibility", 16]]
-        source = ASTSource(
-            fn=self.kernel,
-            signature=signature,
-            constexprs={(names.index(name),): self.args[name] for name in fixed},
-            attrs=attributes,
-        )
-        target = GPUTarget("cuda", capability, 32)
-        return triton.compile(source, target=target, options=self.options)
 
 
 def record(
@@ -90,19 +50,8 @@ def record(
 
 def measure(kernel: CompiledKernel) -> tuple[int, int, list[float]]:
     """Registers, spilled bytes, and instructions per logit of every loop."""
-    with tempfile.NamedTemporaryFile(suffix=".cubin") as file:
-        file.write(kernel.asm["cubin"])
-        file.flush()
-        usage = _cuobjdump("-res-usage", file.name)
-        listing = _cuobjdump("-sass", file.name)
-    registers = int(re.search(r"REG:(\d+)", usage)[1])
-    spilled = int(re.search(r"STACK:(\d+)", usage)[1])
+    registers, spilled, listing = inspect(kernel)
     return registers, spilled, sorted(_loops(listing))
-
-
-def _cuobjdump(flag: str, path: str) -> str:
-    command = [TOOLS / "cuobjdump", flag, path]
-    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
 
 
 def _loops(listing: str) -> Iterator[float]:

@@ -9,6 +9,7 @@ from torch.utils.checkpoint import checkpoint
 from mmswinv2.ops.linear import Linear, is_recorded
 
 from .attention import WindowAttention
+from .res_post_norm import DropPath, add_branch, takes_low
 from .window_fit import Window, fit_axis
 
 PATCH_SIZE = 4  # px per token at stage 0
@@ -82,25 +83,6 @@ class Mlp(nn.Module):
         return self.drop(self.fc2(self.drop(self.act(self.fc1(x)))))
 
 
-class DropPath(nn.Module):
-    """Stochastic depth: drop the whole branch of a sample, rescale the others."""
-
-    def __init__(self, rate: float) -> None:
-        super().__init__()
-        self.rate = rate
-
-    def forward(self, x: Tensor) -> Tensor:
-        """``(B, ...)`` -> ``(B, ...)``."""
-        if not self.training or self.rate == 0:
-            return x
-        keep = x.new_empty(x.shape[0], *(1,) * (x.dim() - 1)).bernoulli_(1 - self.rate)
-        return x * keep.div_(1 - self.rate)
-
-    def extra_repr(self) -> str:
-        """Show the rate in a printed model."""
-        return f"rate={self.rate:.3f}"
-
-
 def _recompute(module: nn.Module, *args: object) -> Tensor:
     if torch.is_grad_enabled():
         return checkpoint(module, *args, use_reentrant=False)
@@ -152,13 +134,42 @@ class SwinBlock(nn.Module):
         window: Window,
         shift: Window,
         recompute_mlp: bool = False,
-    ) -> Tensor:
-        """``(B, H, W, C)`` -> the same; see :meth:`WindowAttention.forward`."""
-        attended = self.attn(x, table, window=window, shift=shift)
-        x = x + self.drop_path(self.norm1(attended))
-        mixed = _recompute(self.mlp, x) if recompute_mlp else self.mlp(x)
-        x = x + self.drop_path(self.norm2(mixed))
-        return self.norm3(x)
+        low: Tensor | None = None,
+        with_low: bool = False,
+    ) -> Tensor | tuple[Tensor, Tensor]:
+        """``(B, H, W, C)`` -> the same; see :meth:`WindowAttention.forward`.
+
+        Args:
+            x (Tensor): Main branch ``(B, H, W, C)``.
+            table (Tensor): Position bias.
+            window (tuple[int, int]): Window in tokens.
+            shift (tuple[int, int]): Shift in tokens.
+            recompute_mlp (bool): Recompute the MLP in the backward pass. Defaults to
+                False.
+            low (Tensor, optional): ``x`` in the precision of matrix products, if that
+                was written with it. Defaults to None.
+            with_low (bool): Return such a pair. Defaults to False.
+
+        Returns:
+            Tensor | tuple: ``(B, H, W, C)``; with ``with_low`` also as ``low``, or
+            twice where no copy was written.
+        """
+        attended = self.attn(
+            x if low is None else low, table, window=window, shift=shift
+        )
+        x, low = add_branch(
+            x,
+            attended,
+            self.norm1,
+            self.drop_path,
+            with_low=takes_low(self.mlp, Mlp),
+        )
+        mixed = _recompute(self.mlp, low) if recompute_mlp else self.mlp(low)
+        x, low = add_branch(x, mixed, self.norm2, self.drop_path, with_low=with_low)
+        main = self.norm3(x)
+        if not with_low:
+            return main
+        return main, low if main is x else main
 
 
 class SwinStage(nn.Module):
@@ -217,6 +228,10 @@ class SwinStage(nn.Module):
         H, W = x.shape[1:3]
         if torch.jit.is_tracing():  # they are tensors, and would stay so
             H, W = int(H), int(W)
+        recompute_block = self.with_cp and self.checkpoint == "block"
+        # Of a recomputed block both would be kept.
+        pairs = not recompute_block and self._takes_pairs(x.device.type)
+        low = None
         for block in self.blocks:
             (h, shift_h), (w, shift_w) = (
                 fit_axis(size, window, shifted=block.shifted, fit=self.window_fit)
@@ -225,8 +240,19 @@ class SwinStage(nn.Module):
             # Outside the recomputed part: the table does not depend on x.
             table = block.attn.position_bias((h, w), self.pretrained_window)
             args = (x, table, (h, w), (shift_h, shift_w))
-            if self.with_cp and self.checkpoint == "block":
+            if recompute_block:
                 x = _recompute(block, *args)
+            elif pairs and block is not self.blocks[-1]:
+                x, low = block(
+                    *args, recompute_mlp=self.with_cp, low=low, with_low=True
+                )
             else:
-                x = block(*args, recompute_mlp=self.with_cp)
+                x = block(*args, recompute_mlp=self.with_cp, low=low)
         return x
+
+    def _takes_pairs(self, device: str) -> bool:
+        """Whether blocks give each other maps with their copies for matrix products."""
+        return torch.is_autocast_enabled(device) and all(
+            takes_low(block, SwinBlock) and takes_low(block.attn, WindowAttention)
+            for block in self.blocks
+        )

@@ -164,16 +164,20 @@ def block_kept(
     if recompute == "block":
         return {"attention": FP32 * C * T, "bias": bias}
     norm = (FP32 * C + 8) * T  # its input, mean and deviation
+    # The fused residual norm keeps the branch, and the MLP's copy of the main branch,
+    # as matrix products have them.
+    kept = e if device == "cuda" else FP32
+    norms = 2 * (kept * C + 8) * T + extra_norm * norm
     drop = 0 if not drop_rate else 1 if device == "cuda" else e
     attend = e * C * T + attention_kept(block, name, device) + drop * C * T
     mlp = e * (C + 2 * block.hidden) * T + drop * (C + block.hidden) * T
     copies = [4 * C**2, 2 * C * block.hidden]
     if recompute == "mlp":
-        mlp, copies = FP32 * C * T, copies[:1]
+        mlp, copies = kept * C * T, copies[:1]
     return {
         "attention": attend,
         "mlp": mlp,
-        "norms": (3 if extra_norm else 2) * norm,
+        "norms": norms,
         "bias": bias,
         "weights": e * sum(copies) if e < FP32 else 0,
     }

@@ -1,5 +1,7 @@
 """Bytes that the model counts against those that autograd saves."""
 
+from unittest.mock import MagicMock
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -15,6 +17,7 @@ from mmswinv2.models.memory_model import (
     block_passing,
     peak,
 )
+from mmswinv2.ops.residual_norm import operator
 from mmswinv2.ops.window_attention import sdpa
 from mmswinv2.ops.window_attention.operator import window_attention_operator
 
@@ -37,7 +40,7 @@ CASES = [
 ]
 
 
-def predict(model, number, kwargs):
+def predict(model, number, kwargs, device="cpu"):
     arch = ARCHITECTURES["nano"]
     every = kwargs.pop("extra_norm_every_n_blocks", 0)
     kwargs.pop("window_size", None)
@@ -48,7 +51,7 @@ def predict(model, number, kwargs):
         BATCH,
         model.window_size,
         number=number,
-        device="cpu",
+        device=device,
         **kwargs,
     )
     return sum(part.kept for part in training.parts())
@@ -65,6 +68,38 @@ def test_kept_is_what_autograd_saves(kwargs, number):
             maps = model(torch.rand(BATCH, 3, *IMAGE))
     assert maps[-1].requires_grad
     assert predict(model, number, {**kwargs}) == pytest.approx(saved.total, rel=0.02)
+
+
+@pytest.mark.parametrize("number", [2, 4])
+@pytest.mark.parametrize(
+    "kwargs",
+    [
+        dict(),
+        dict(with_cp=(True, False, True, False)),
+        dict(with_cp=(True,) * 4, checkpoint="mlp"),
+        dict(extra_norm_every_n_blocks=2, out_indices=(1, 3)),
+    ],
+    ids=str,
+)
+def test_the_fused_norms_of_cuda_keep_less(kwargs, number, monkeypatch):
+    """With the attention of a CPU, and kernels that do nothing."""
+    pytest.importorskip("triton", "3.2", reason="needs triton 3.2 or newer")
+    monkeypatch.setattr(operator, "_kernels", MagicMock)
+    monkeypatch.setenv("TRITON_INTERPRET", "1")
+    kwargs = dict(kwargs, attention="chunked")
+    model = SwinTransformerV2("nano", **kwargs).train()
+    autocast = torch.autocast("cpu", torch.bfloat16, enabled=number == 2)
+    kept = {}
+    for norms in ("plain", "triton"):
+        monkeypatch.setenv("MMSWINV2_RESIDUAL_NORM", norms)
+        with saved_tensors.CudaAutocast(), autocast:  # noqa: SIM117
+            with saved_tensors.SavedBytes(model.parameters()) as saved:
+                model(torch.rand(BATCH, 3, *IMAGE))
+        kept[norms] = saved.total
+    predicted = predict(model, number, kwargs, "cuda")
+    assert predicted == pytest.approx(kept["triton"], rel=0.02)
+    if number == 2:
+        assert kept["triton"] < 0.97 * kept["plain"]
 
 
 def test_a_count_without_products_is_the_same():
