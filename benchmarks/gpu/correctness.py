@@ -16,7 +16,7 @@ from section import NEEDS_GPU, arguments, open_record
 from torch import Tensor
 
 CONTENDERS = ("triton", "sdpa", "chunked")
-TOLERANCE = {torch.bfloat16: 3e-2, torch.float16: 1e-2, torch.float32: 1e-4}
+TOLERANCE = {torch.bfloat16: 5e-2, torch.float16: 1e-2, torch.float32: 1e-4}
 SHORT = {torch.bfloat16: "bf16", torch.float16: "fp16", torch.float32: "fp32"}
 LARGE_GRADIENT = 6e4  # fp16 ends at 65504
 
@@ -167,17 +167,17 @@ def checks(smoke: bool) -> dict[str, Check]:
         Inputs((60, 60), (56, 56), (0, 0)),  # the paper's largest
     ]
     plain = dict(size=(25, 42), window=(12, 12), shift=(6, 6))
-    types = [*TOLERANCE]
+    tiny, types = (3, 5), [*TOLERANCE]
     if smoke:
-        grid = [Inputs((5, 6), (4, 4), (2, 2), batch=1, heads=1, channels=16)]
+        grid = [Inputs((5, 4), (4, 4), (2, 0), batch=1, heads=1, channels=16)]
         plain = dict(
             size=(4, 6), window=(4, 3), shift=(0, 1), batch=1, heads=1, channels=16
         )
-        types = [torch.float32]
+        tiny, types = (1, 2), [torch.float32]
     corners = {
         "16 channels per head": plain | dict(channels=16),
         "64 channels per head": plain | dict(channels=64),
-        "window 1": plain | dict(size=(3, 5), window=(1, 1), shift=(0, 0)),
+        "window 1": plain | dict(size=tiny, window=(1, 1), shift=(0, 0)),
         "batch 0": plain | dict(batch=0),
         "not contiguous": plain | dict(layout="transposed"),
         "storage not aligned": plain | dict(layout="unaligned"),

@@ -79,7 +79,7 @@ def train(run: Run, steps: int, args: Namespace) -> list[float]:
     """Loss of every step."""
     arch, side, window = ("nano", 128, 8) if not args.smoke else (SMALLEST, 32, 4)
     backbone = ours(arch, (side, side), window, run.attention, run.seed)
-    head = nn.Conv2d(256, 3, 1)
+    head = nn.Conv2d(8 * backbone.embed_dims, 3, 1)
     model = nn.ModuleList([backbone, head]).to(args.device).train()
     optimizer = torch.optim.AdamW(model.parameters(), 3e-4)
     halves = run.dtype == HALF
