@@ -13,14 +13,13 @@ Examples:
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -31,6 +30,7 @@ from report import summary, write_report
 
 FOLDER = Path(__file__).resolve().parent
 RESULTS = FOLDER / "results"
+CACHE = "cache"  # beside the results until all are there
 
 
 class Section(NamedTuple):
@@ -114,11 +114,9 @@ def describe(status: int, log: Path) -> str:
 
 def environment(args: argparse.Namespace) -> dict:
     """Caches of compilers that are this folder's, so that a first call is one."""
-    digest = hashlib.sha256(str(args.out).encode()).hexdigest()[:8]
-    caches = Path(tempfile.gettempdir()) / f"mmswinv2-{os.getuid()}" / digest
     found = {
-        "TRITON_CACHE_DIR": str(caches / "triton"),
-        "TORCHINDUCTOR_CACHE_DIR": str(caches / "inductor"),
+        "TRITON_CACHE_DIR": str(args.out / CACHE / "triton"),
+        "TORCHINDUCTOR_CACHE_DIR": str(args.out / CACHE / "inductor"),
     }
     if args.device == "cpu":
         found["TRITON_INTERPRET"] = "1"  # read where kernels are defined
@@ -166,6 +164,8 @@ def run_all(args: argparse.Namespace, machine: dict) -> None:
         print(f"{section.title}: at most {seconds:.0f} s ... ", end="", flush=True)
         ended = run_section(section, args, machine, seconds)
         print(f"{ended} after {time.monotonic() - begin:.0f} s", flush=True)
+    if all(read(file)["complete"] for file in files.values()):
+        shutil.rmtree(args.out / CACHE, ignore_errors=True)
 
 
 def main() -> None:
