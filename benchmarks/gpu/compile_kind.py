@@ -18,8 +18,9 @@ def main() -> None:
     h, w, channels = map(int, numbers)
     size, shift = (h + 1, w + 1), (h // 2, w // 2)
     kind = getattr(torch, dtype)
-    inputs = make_inputs(1, size, 1, (h, w), kind, "cuda", channels=channels)
-    grad = torch.randn_like(inputs[0][..., :channels])
+    heads = 3  # as in the section of correctness
+    inputs = make_inputs(2, size, heads, (h, w), kind, "cuda", channels=channels)
+    grad = torch.randn_like(inputs[0][..., : heads * channels])
     with watched() as found:
         train("triton", inputs, (h, w), shift, grad)
     torch.cuda.synchronize()

@@ -115,6 +115,8 @@ def describe(status: int, log: Path) -> str:
 def environment(args: argparse.Namespace) -> dict:
     """Caches of compilers that are this folder's, so that a first call is one."""
     found = {
+        "PYTHONUNBUFFERED": "1",  # the log is whole when the process is killed
+        "PYTHONFAULTHANDLER": "1",
         "TRITON_CACHE_DIR": str(args.out / CACHE / "triton"),
         "TORCHINDUCTOR_CACHE_DIR": str(args.out / CACHE / "inductor"),
     }
