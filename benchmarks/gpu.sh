@@ -1,9 +1,14 @@
 #!/usr/bin/env bash
-# Measures in one call what needs a GPU: the attention operator, then whole backbones.
-# Backbones are kept case by case: call it again to go on. Prints Markdown tables.
+# Measures in one call what needs a GPU, and writes JSON and one Markdown report:
+#   bash benchmarks/gpu.sh [--minutes 10] [--out DIR] [--device cuda|cpu] [--smoke]
+# Needs torch, triton and mmengine, installed or not this project; timm, torchvision and
+# transformers are compared with where they are. Call it again to go on.
 set -euo pipefail
-cd "$(dirname "$0")"
-python attention/gpu_op.py
-backbones="python backbone/run.py --device cuda --dtype bf16 --seconds 20"
-$backbones --compile --batch 1 4
-$backbones --arch base --windows 16 24 --sizes 1024x1024 1536x1536
+has_torch='import importlib.util, sys; sys.exit(not importlib.util.find_spec("torch"))'
+for python in python python3; do
+  if command -v "$python" >/dev/null && "$python" -c "$has_torch" 2>/dev/null; then
+    exec "$python" "$(dirname "${BASH_SOURCE[0]}")/gpu/driver.py" "$@"
+  fi
+done
+echo "gpu.sh: neither python nor python3 on the PATH has torch" >&2
+exit 1

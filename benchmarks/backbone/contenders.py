@@ -8,19 +8,27 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
+from types import ModuleType
 
 import torch
+from isolated import visible
 from torch import Tensor, nn
 
-ROOT = Path(__file__).resolve().parents[2]
-sys.path[:0] = [str(ROOT), str(ROOT / "tests")]  # works uninstalled
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # works uninstalled
+WITHOUT_OPENCV = find_spec("cv2") is None
+if WITHOUT_OPENCV:  # mmengine imports it to draw pictures, and nothing here does
+    sys.modules["cv2"] = ModuleType("cv2")
 
 from mmswinv2.architectures import ARCHITECTURES  # noqa: E402
 from mmswinv2.checkpoints import SwinWeights  # noqa: E402
 from mmswinv2.checkpoints.convert import convert  # noqa: E402
 from mmswinv2.checkpoints.windows import effective_windows  # noqa: E402
 from mmswinv2.models import SwinTransformerV2  # noqa: E402
+
+if WITHOUT_OPENCV:
+    del sys.modules["cv2"]  # others ask whether it is there
 
 Size = tuple[int, int]  # height and width in px
 
@@ -37,9 +45,11 @@ class Maps(nn.Module):
         return self.call(self.model, image)
 
 
-def ours(arch: str, size: Size, window: int, attention: str = "auto") -> nn.Module:
+def ours(
+    arch: str, size: Size, window: int, attention: str = "auto", seed: int = 0
+) -> nn.Module:
     """This project's backbone."""
-    torch.manual_seed(0)
+    torch.manual_seed(seed)
     model = SwinTransformerV2(
         arch,
         window_size=window,
@@ -90,9 +100,7 @@ def of_timm(arch: str, size: Size, window: int) -> nn.Module:
 
 def of_transformers(arch: str, size: Size, window: int) -> nn.Module:
     """transformers: windows are fitted to the height given at construction."""
-    import peers
-
-    with peers.visible("transformers"):
+    with visible("transformers"):
         from transformers import Swinv2Backbone, Swinv2Config
 
         numbers = ARCHITECTURES[arch]
@@ -154,9 +162,7 @@ def of_torchvision(arch: str, size: Size, window: int) -> nn.Module:
 
 def of_mmpretrain(arch: str, size: Size, window: int) -> nn.Module:
     """mmpretrain: small maps are padded to the window."""
-    import peers
-
-    with peers.visible("mmpretrain"):
+    with visible("mmpretrain"):
         from mmpretrain.models import SwinTransformerV2 as Model
 
     numbers = ARCHITECTURES[arch]
