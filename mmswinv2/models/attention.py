@@ -6,6 +6,7 @@ import math
 import torch
 from torch import Tensor, nn
 
+from mmswinv2.ops.kept import kept
 from mmswinv2.ops.linear import Linear, linear
 from mmswinv2.ops.window_attention import check_implementation, window_attention
 
@@ -74,16 +75,37 @@ class WindowAttention(PositionBias):
         Returns:
             Tensor: ``(B, H, W, C)``.
         """
-        bias = None
-        if self.q_bias is not None:
-            bias = torch.cat((self.q_bias, torch.zeros_like(self.q_bias), self.v_bias))
         out = window_attention(
-            linear(x, self.qkv.weight, bias),
+            linear(x, self.qkv.weight, self._qkv_bias(x)),
             table,
-            self.logit_scale.float().flatten().clamp(max=MAX_LOG_SCALE).exp(),
+            self.keep("scale", (), (self.logit_scale,), self._scale),
             window=window,
             shift=shift,
             dropout=self.attn_drop_rate if self.training else 0.0,
             implementation=self.implementation,
         )
         return self.proj_drop(self.proj(out))
+
+    def _scale(self) -> Tensor:
+        """``(n,)``, at most 100."""
+        return self.logit_scale.float().flatten().clamp(max=MAX_LOG_SCALE).exp()
+
+    def _qkv_bias(self, x: Tensor) -> Tensor | None:
+        """``(3C,)``, 0 for keys; kept in the precision that autocast casts it to."""
+        if self.q_bias is None:
+            return None
+        device = x.device.type
+        dtype = self.q_bias.dtype
+        if torch.is_autocast_enabled(device):
+            dtype = torch.get_autocast_dtype(device)
+
+        def join() -> Tensor:
+            zeros = _zeros(self.q_bias.shape, self.q_bias.dtype, self.q_bias.device)
+            return torch.cat((self.q_bias, zeros, self.v_bias)).to(dtype)
+
+        return self.keep("bias", (dtype,), (self.q_bias, self.v_bias), join)
+
+
+@kept(64)
+def _zeros(size: torch.Size, dtype: torch.dtype, device: torch.device) -> Tensor:
+    return torch.zeros(size, dtype=dtype, device=device)

@@ -9,6 +9,7 @@ from torch.utils.checkpoint import checkpoint
 from mmswinv2.ops.linear import Linear, is_recorded
 
 from .attention import WindowAttention
+from .position_bias import position_biases
 from .res_post_norm import DropPath, add_branch, takes_low
 from .window_fit import Window, fit_axis
 
@@ -232,14 +233,16 @@ class SwinStage(nn.Module):
         # Of a recomputed block both would be kept.
         pairs = not recompute_block and self._takes_pairs(x.device.type)
         low = None
-        for block in self.blocks:
-            (h, shift_h), (w, shift_w) = (
-                fit_axis(size, window, shifted=block.shifted, fit=self.window_fit)
-                for size, window in zip((H, W), self.window)
-            )
-            # Outside the recomputed part: the table does not depend on x.
-            table = block.attn.position_bias((h, w), self.pretrained_window)
-            args = (x, table, (h, w), (shift_h, shift_w))
+        fits = [
+            fit_axis(size, window, shifted=True, fit=self.window_fit)
+            for size, window in zip((H, W), self.window)
+        ]
+        window, shift = zip(*fits)
+        # Outside the recomputed part: the tables do not depend on x.
+        attentions = [block.attn for block in self.blocks]
+        tables = position_biases(attentions, window, self.pretrained_window)
+        for block, table in zip(self.blocks, tables):
+            args = (x, table, window, shift if block.shifted else (0, 0))
             if recompute_block:
                 x = _recompute(block, *args)
             elif pairs and block is not self.blocks[-1]:

@@ -4,14 +4,20 @@
 same network of linear coordinates. 'table': one learned value per offset, as in Swin
 V1, carried to other windows by interpolation.
 """
-# h w window size, n heads
+# h w window size, n heads, b blocks of a stage, L = (2 * h - 1) * (2 * w - 1) offsets
+
+from collections.abc import Callable, Sequence
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mmswinv2.ops.geometric_table import carry_table, table_to_map
+from mmswinv2.ops.kept import kept, may_keep
+from mmswinv2.ops.linear import is_recorded
 from mmswinv2.ops.log_coords import linear_coords, log_spaced_coords
+
+from .plain_modules import is_plain
 
 POSITION_BIASES = ("log_cpb", "linear_cpb", "table")
 HIDDEN_DIMS = 512  # of the meta network, as in every published weight
@@ -28,7 +34,7 @@ class LogCPB(nn.Sequential):
         num_heads (int): Number of attention heads.
     """
 
-    coords = staticmethod(log_spaced_coords)
+    coords = staticmethod(kept(64)(log_spaced_coords))
 
     def __init__(self, num_heads: int) -> None:
         super().__init__(
@@ -52,7 +58,7 @@ class LogCPB(nn.Sequential):
 class LinearCPB(LogCPB):
     """As :class:`LogCPB`, with linear coordinates (equation 3)."""
 
-    coords = staticmethod(linear_coords)
+    coords = staticmethod(kept(64)(linear_coords))
 
 
 class PositionBias(nn.Module):
@@ -60,7 +66,7 @@ class PositionBias(nn.Module):
 
     It holds ``cpb_mlp`` (Swin V2) or ``relative_position_bias_table`` (Swin V1). In
     eval mode the bias is kept until weights, mode, device or window change, unless the
-    model is compiled or exported.
+    model is compiled or exported, or a CUDA graph is captured.
 
     A table has the window that it was made with, ``pretrained_window``, for good:
     another window at run time, be it larger, rectangular or shrunk to a small map, uses
@@ -85,7 +91,7 @@ class PositionBias(nn.Module):
                 f"position_bias={kind!r} is unknown; choose one of "
                 f"{', '.join(map(repr, POSITION_BIASES))}"
             )
-        self._kept: tuple[tuple, Tensor] | None = None
+        self._kept: dict[str, tuple[tuple, Tensor]] = {}
         if kind == "table":
             h, w = pretrained_window
             table = torch.zeros((2 * h - 1) * (2 * w - 1), num_heads)
@@ -106,20 +112,41 @@ class PositionBias(nn.Module):
         Returns:
             Tensor: ``(n, 2 * h - 1, 2 * w - 1)``, fp32; its centre is offset 0.
         """
-        if self.training or torch.compiler.is_compiling():
-            return self.compute_position_bias(window, pretrained_window)
-        versions = tuple(
-            0 if p.is_inference() else p._version for p in self._bias_parameters()
+        windows = window, pretrained_window
+        return self.keep(
+            "position bias",
+            windows,
+            self._bias_parameters(),
+            lambda: self.compute_position_bias(*windows),
         )
-        # A bias that was kept without gradients must not serve where they are wanted.
+
+    def keep(
+        self,
+        name: str,
+        key: tuple,
+        parameters: Sequence[nn.Parameter],
+        compute: Callable[[], Tensor],
+    ) -> Tensor:
+        """What ``compute`` gives; in eval mode once for the same key and parameters.
+
+        Args:
+            name (str): What it is; one is kept per name.
+            key (tuple): What it depends on beside the parameters.
+            parameters (Sequence[Parameter]): What it is computed from.
+            compute (Callable): Makes it.
+        """
+        if self.training or torch.compiler.is_compiling():
+            return compute()
+        versions = tuple(0 if p.is_inference() else p._version for p in parameters)
+        # A value that was kept without gradients must not serve where they are wanted.
         with_grad = torch.is_grad_enabled()
-        key = (window, pretrained_window, versions, with_grad)
-        if self._kept is None or self._kept[0] != key:
-            bias = self.compute_position_bias(window, pretrained_window)
-            if with_grad and bias.requires_grad:
-                return bias
-            self._kept = (key, bias.detach())
-        return self._kept[1]
+        key = (key, versions, with_grad)
+        if name not in self._kept or self._kept[name][0] != key:
+            value = compute()
+            if (with_grad and value.requires_grad) or not may_keep():
+                return value
+            self._kept[name] = (key, value.detach())
+        return self._kept[name][1]
 
     def compute_position_bias(
         self, window: tuple[int, int], pretrained_window: tuple[int, int]
@@ -137,9 +164,53 @@ class PositionBias(nn.Module):
 
     def train(self, mode: bool = True) -> "PositionBias":
         """Set the mode and forget the kept bias."""
-        self._kept = None  # EMA swaps weights unseen by their version counters
+        self._kept.clear()  # EMA swaps weights unseen by their version counters
         return super().train(mode)
 
     def _apply(self, *args: object, **kwargs: object) -> "PositionBias":
-        self._kept = None
+        self._kept.clear()
         return super()._apply(*args, **kwargs)
+
+
+def position_biases(
+    modules: Sequence[PositionBias],
+    window: tuple[int, int],
+    pretrained_window: tuple[int, int],
+) -> Sequence[Tensor]:
+    """:meth:`PositionBias.position_bias` of all blocks of a stage.
+
+    In training their meta networks go through two batched products: launched one by
+    one, they would take more of the host's time than the attention of the blocks.
+
+    Args:
+        modules (Sequence[PositionBias]): Of one kind and one number of heads.
+        window (tuple[int, int]): Window in tokens.
+        pretrained_window (tuple[int, int]): Unit of the coordinates.
+
+    Returns:
+        Sequence[Tensor]: ``(n, 2 * h - 1, 2 * w - 1)`` of every module, fp32.
+    """
+    if len(modules) < 2 or is_recorded() or not all(map(_is_batchable, modules)):
+        return [m.position_bias(window, pretrained_window) for m in modules]
+    networks = [m.cpb_mlp for m in modules]
+    coords = networks[0].coords(window, pretrained_window, networks[0][0].weight.device)
+    with torch.autocast(coords.device.type, enabled=False):
+        weight, out = (
+            torch.stack([net[i].weight for net in networks]).float() for i in (0, 2)
+        )
+        bias = torch.stack([net[0].bias for net in networks]).float()
+        x = coords.flatten(0, 1).expand(len(networks), -1, -1)  # (b, L, 2)
+        x = torch.baddbmm(bias[:, None], x, weight.mT).relu_()  # (b, L, hidden)
+        x = BIAS_RANGE * (out @ x.mT).sigmoid()  # (b, n, L)
+    return x.unflatten(-1, coords.shape[:2]).unbind()
+
+
+def _is_batchable(module: PositionBias) -> bool:
+    """Whether a module computes its bias anew by a network that nobody watches."""
+    network = getattr(module, "cpb_mlp", None)
+    return (
+        module.training
+        and (is_plain(network, LogCPB) or is_plain(network, LinearCPB))
+        and is_plain(network[0], nn.Linear)
+        and is_plain(network[2], nn.Linear)
+    )

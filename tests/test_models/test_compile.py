@@ -66,7 +66,8 @@ def test_compiled_training_has_the_gradients_of_eager_training(model):
         return [p.grad.clone() for p in model.parameters() if p.grad is not None]
 
     for given, expected in zip(grads(compiled), grads(model), strict=True):
-        torch.testing.assert_close(given, expected, rtol=1e-4, atol=1e-4)
+        # Either way rounding alone makes errors of up to 3e-5 of the norm.
+        assert (given - expected).norm() < 1e-4 * expected.norm()
 
 
 def test_an_exported_model_takes_other_sizes(model):

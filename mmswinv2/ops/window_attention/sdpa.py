@@ -23,6 +23,9 @@ from .windows import (
     unshift_and_crop,
 )
 
+MAX_WINDOWS = 2**16 - 1  # of a launch of the fused kernels
+GRAD_BYTES = 2**30  # of gradients of the bias before their sum
+
 
 def expand_table(table: Tensor) -> Tensor:
     """Bias of every pair of tokens, ``(n, 2h - 1, 2w - 1)`` -> ``(n, N, N)``.
@@ -95,7 +98,7 @@ def _groups(
 
 def _attend(x: Tensor, bias: Tensor, dropout: float) -> Tensor:
     """One group of windows, ``(3, B, Y, X, N, C)`` -> ``(B, Y, X, N, C)``."""
-    q, k, v = x.flatten(1, 3).unflatten(-1, (bias.shape[0], -1)).transpose(2, 3)
+    windows = x.flatten(1, 3).unflatten(-1, (bias.shape[0], -1)).transpose(2, 3)
     # cuDNN, first choice on Hopper, plans anew for every number of windows and cannot
     # give the bias a gradient, so the choice is not left to the dispatcher. A gradient
     # of the bias alone makes the efficient kernel read memory that it never wrote.
@@ -103,7 +106,24 @@ def _attend(x: Tensor, bias: Tensor, dropout: float) -> Tensor:
     if x.requires_grad or not bias.requires_grad:
         backends.append(SDPBackend.EFFICIENT_ATTENTION)
     with sdpa_kernel(backends) if x.is_cuda else nullcontext():
-        out = F.scaled_dot_product_attention(
-            q, k, v, attn_mask=bias[None], dropout_p=dropout, scale=1.0
-        )  # (B * Y * X, n, N, d)
+        out = [
+            F.scaled_dot_product_attention(
+                q, k, v, attn_mask=bias[None], dropout_p=dropout, scale=1.0
+            )  # (B * Y * X, n, N, d)
+            for q, k, v in windows.split(_windows_at_a_time(windows, bias), dim=1)
+        ]
+    out = out[0] if len(out) == 1 else torch.cat(out)
     return out.transpose(1, 2).flatten(-2).unflatten(0, x.shape[1:4])
+
+
+def _windows_at_a_time(windows: Tensor, bias: Tensor) -> int:
+    """Windows of a call: what a launch may have, and what the bias' gradient needs.
+
+    The efficient kernel gives the bias a gradient of every window before they are
+    summed.
+    """
+    if not windows.is_cuda:
+        return max(windows.shape[1], 1)
+    if not bias.requires_grad:
+        return MAX_WINDOWS
+    return min(max(GRAD_BYTES // bias.nbytes, 1), MAX_WINDOWS)

@@ -92,14 +92,13 @@ def triton_forward(
     n = len(scale)
     out = qkv.new_empty(B, H, W, C3 // 3)
     lse = scale.new_empty(B, H, W, n)
-    if out.numel():
-        N, windows, sizes = _geometry(B, H, W, n, window, shift)
-        d = C3 // 3 // n
-        options = _tile("forward", N, qkv.dtype, d, qkv.device)
-        with _on(qkv):
-            forward_kernel[(windows * n * _ceil(N, options["M"]),)](
-                qkv, table, bounded, scale, out, lse, *sizes, D=d, **options
-            )
+    N, windows, sizes = _geometry(B, H, W, n, window, shift)
+    d = C3 // 3 // n
+    options = _tile("forward", N, qkv.dtype, d, qkv.device)
+    with _on(qkv):
+        forward_kernel[(windows * n * _ceil(N, options["M"]),)](
+            qkv, table, bounded, scale, out, lse, *sizes, D=d, **options
+        )
     return out, lse
 
 
@@ -136,8 +135,6 @@ def triton_backward(
     B, H, W, C3 = qkv.shape
     table, _, scale = prepared
     n = len(scale)
-    if not out.numel():
-        return torch.zeros_like(qkv), torch.zeros_like(table), torch.zeros_like(scale)
     N, windows, sizes = _geometry(B, H, W, n, window, shift)
     d = C3 // 3 // n
 

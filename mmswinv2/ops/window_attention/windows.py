@@ -11,6 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ..kept import kept
+
 # Cosine logits span [-100, 116], so a mask must lie below -216; this value is exact
 # enough in fp16 and keeps a fully masked row (a padded query) finite.
 MASK_VALUE = -1e4
@@ -91,8 +93,16 @@ def attention_mask(
     one_region = len(set(labels_y)) == len(set(labels_x)) == 1
     if one_region and PADDING not in (labels_y[0], labels_x[0]):
         return None
-    y = torch.tensor(labels_y, device=like.device)[:, None]
-    x = torch.tensor(labels_x, device=like.device)[None, :]
-    region = torch.where((y < 0) | (x < 0), PADDING, 2 * y + x).flatten()
+    region = _regions(labels_y, labels_x, like.device)
     visible = (region[:, None] == region[None, :]) & (region[None, :] != PADDING)
     return like.new_zeros(visible.shape).masked_fill_(~visible, MASK_VALUE)
+
+
+@kept(256)  # else they would come from the host's memory in every call
+def _regions(
+    labels_y: tuple[int, ...], labels_x: tuple[int, ...], device: torch.device
+) -> Tensor:
+    """Region of every token of a window, ``(N,)``; PADDING for none."""
+    y = torch.tensor(labels_y, device=device)[:, None]
+    x = torch.tensor(labels_x, device=device)[None, :]
+    return torch.where((y < 0) | (x < 0), PADDING, 2 * y + x).flatten()
