@@ -26,7 +26,6 @@ TYPES = {
     torch.int8: "*i8",
     int: "i32",
     float: "fp32",
-    type(None): "constexpr",
 }
 OPTIONS = ("num_warps", "num_stages", "enable_fp_fusion")
 TOOLS = Path(triton.__file__).parent / "backends" / "nvidia" / "bin"
@@ -41,23 +40,40 @@ class Launch:
         self.args = dict(zip(kernel.arg_names, args))
         self.args |= {k: v for k, v in kwargs.items() if k in kernel.arg_names}
 
-    def compile(self, capability: int) -> CompiledKernel:
-        """What a GPU of this compute capability, such as 90, would load."""
+    def specialization(self) -> tuple[dict, dict, dict]:
+        """What is compiled in: types, constants, and what is known of arguments."""
         signature, constants, attributes = {}, {}, {}
         for i, parameter in enumerate(self.kernel.params):
             value = self.args[parameter.name]
             is_tensor = isinstance(value, torch.Tensor)
-            kind = TYPES[value.dtype if is_tensor else type(value)]
             if parameter.is_constexpr or value is None:
-                kind = "constexpr"
+                signature[parameter.name] = "constexpr"
                 constants[i,] = value
-            elif is_tensor or (
+                continue
+            if is_tensor or (
                 isinstance(value, int)
                 and value % 16 == 0
                 and not parameter.do_not_specialize
             ):
                 attributes[i,] = [["tt.divisibility", 16]]
-            signature[parameter.name] = kind
+            kind = value.dtype if is_tensor else type(value)
+            signature[parameter.name] = TYPES[kind]
+        return signature, constants, attributes
+
+    def key(self) -> str:
+        """The same for launches that one compiled kernel serves."""
+        ones = [  # which Triton makes constants of
+            parameter.name
+            for parameter in self.kernel.params
+            if not parameter.do_not_specialize
+            and isinstance(value := self.args[parameter.name], int)
+            and value == 1
+        ]
+        return repr((self.kernel.__name__, self.specialization(), ones, self.options))
+
+    def compile(self, capability: int) -> CompiledKernel:
+        """What a GPU of this compute capability, such as 90, would load."""
+        signature, constants, attributes = self.specialization()
         source = ASTSource(
             fn=self.kernel, signature=signature, constexprs=constants, attrs=attributes
         )

@@ -13,13 +13,13 @@ from itertools import accumulate, groupby, pairwise, product
 from math import prod
 
 from mmswinv2.architectures import Architecture
+from mmswinv2.ops.window_attention.dispatch import AUTO
 from mmswinv2.ops.window_attention.windows import axis_labels
 
 from .blocks import PATCH_SIZE
 from .position_bias import HIDDEN_DIMS
 from .window_fit import Window, fit_axis
 
-AUTO = {"cpu": "chunked", "cuda": "triton"}  # what attention='auto' runs
 CHUNKED_SCRATCH = {"cpu": 2**24, "cuda": 2**29}  # bytes of its pieces, about
 FP32 = 4  # bytes; the main branch, norms and biases are fp32 under autocast too
 

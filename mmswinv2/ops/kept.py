@@ -33,6 +33,14 @@ def may_keep() -> bool:
     return not is_watched()
 
 
+_FAKE = torch._C._TorchDispatchModeKey.FAKE
+
+
+def _fake_mode() -> object:
+    """The mode of tensors without values, which takes no real ones."""
+    return torch._C._get_dispatch_mode(_FAKE)
+
+
 def kept(limit: int) -> Callable[[Callable[..., T]], Callable[..., T]]:
     """Keep the last ``limit`` results of a function that makes constants on a device.
 
@@ -49,7 +57,7 @@ def kept(limit: int) -> Callable[[Callable[..., T]], Callable[..., T]]:
 
         @wraps(make)
         def get(*args: object) -> T:
-            if is_watched():
+            if torch.compiler.is_compiling() or _fake_mode() is not None:
                 return make(*args)
             try:
                 return results[args]

@@ -12,6 +12,7 @@ GPU = torch.cuda.is_available()
 pytest.importorskip("triton", "3.2", reason="needs triton 3.2 or newer")
 
 from mmswinv2.ops.window_attention import (  # noqa: E402
+    dispatch,
     triton_attention,
     window_attention,
 )
@@ -173,10 +174,42 @@ def test_says_why_it_cannot_run(qkv, reason):
 
 def test_says_that_triton_or_a_gpu_is_missing(monkeypatch):
     qkv, *_ = (x.cpu() for x in make_inputs((4, 4), (4, 4)))
+    assert why_not_triton(qkv, 2, (4, 4)) is None
+    assert "2**31 or more pairs" in why_not_triton(qkv, 2, (220, 220))
     monkeypatch.delenv("TRITON_INTERPRET", raising=False)
-    assert "CUDA" in why_not_triton(qkv, 2)
+    assert "CUDA" in why_not_triton(qkv, 2, (4, 4))
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    assert "not installed" in why_not_triton(qkv, 2)
+    assert "not installed" in why_not_triton(qkv, 2, (4, 4))
+
+
+def test_auto_takes_what_can_where_the_kernels_failed(monkeypatch, logs):
+    """One warning with the reason; the same features and gradients."""
+    dispatch._warn_once.cache_clear()
+    dispatch._log_once.cache_clear()
+    leaves = [x.requires_grad_() for x in make_inputs((9, 9), (4, 4))]
+    options = dict(window=(4, 4), shift=(2, 2))
+    exact = window_attention(*leaves, **options, implementation="reference")
+    logs.clear()
+
+    monkeypatch.setattr(dispatch, "_judge", lambda *_: "its check failed: a crash")
+    monkeypatch.setitem(dispatch.AUTO, leaves[0].device.type, "triton")
+    for _ in range(2):
+        out = window_attention(*leaves, **options)
+        grads = torch.autograd.grad(out.sum(), leaves)
+        with torch.no_grad():
+            window_attention(*leaves, **options)
+    torch.testing.assert_close(out, exact, rtol=1e-4, atol=1e-4)
+    expected = torch.autograd.grad(exact.sum(), leaves)
+    for grad, truth in zip(grads, expected, strict=True):
+        torch.testing.assert_close(grad, truth, rtol=1e-3, atol=1e-3)
+    (warning,) = (text for text in logs if "cannot run 'triton'" in text)
+    assert "its check failed: a crash" in warning and "check_gpu.py" in warning
+    assert [text.split(" runs ")[1] for text in logs if " runs '" in text] == [
+        "'sdpa, backward in pieces'", "'sdpa'"
+    ]  # fmt: skip
+
+    with pytest.raises(RuntimeError, match="cannot run here: its check failed"):
+        window_attention(*leaves, **options, implementation="triton")
 
 
 def test_compiles_for_a_gpu_and_spills_no_registers(tmp_path):
@@ -189,3 +222,15 @@ def test_compiles_for_a_gpu_and_spills_no_registers(tmp_path):
     assert done.returncode == 0, done.stdout + done.stderr
     names = [line.split()[1] for line in done.stdout.splitlines() if " / " in line]
     assert names[1:] == ["forward", "window", "forward", "query", "key", "bias"]
+
+
+def test_thousands_of_image_sizes_need_a_few_kernels():
+    script = Path(__file__).parents[2] / "benchmarks" / "attention" / "count_kernels.py"
+    command = [sys.executable, script, "--window", "16", "32", "--images", "4000"]
+    command += ["--fit", "shrink", "divide", "--dtype", "bf16", "fp32", "--most", "16"]
+    env = {**os.environ, "TRITON_INTERPRET": "0"}
+    done = subprocess.run(command, env=env, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    rows = [line.split(" | ") for line in done.stdout.splitlines() if " 32 | " in line]
+    assert [row[2] for row in rows] == ["shrink", "divide"] * 2
+    assert all(int(row[3]) > 200 for row in rows)  # windows that occur

@@ -51,6 +51,7 @@ IMPLEMENTATIONS: dict[str, Callable[..., Tensor]] = {
     "chunked": partial(_as_node, implementation="chunked"),
     "triton": partial(_as_node, implementation="triton"),
 }
+AUTO = {"cpu": "chunked", "cuda": "triton"}  # elsewhere 'sdpa'
 # What 'auto' takes on a GPU without the kernels where gradients are wanted: their
 # memory would be that of all attention weights.
 IN_PIECES = "sdpa, backward in pieces"
@@ -77,32 +78,36 @@ def _asked() -> str:
     return name
 
 
-def _choose(qkv: Tensor, table: Tensor, scale: Tensor, dropout: float) -> str:
+def _choose(
+    qkv: Tensor,
+    table: Tensor,
+    scale: Tensor,
+    window: tuple[int, int],
+    dropout: float,
+) -> str:
     """What 'auto' stands for where nothing else was asked for."""
     if torch.jit.is_tracing():
         return "reference"  # plain operators, which FLOP counters and exporters know
     if dropout:
         return "sdpa"
-    if qkv.device.type == "cpu":
-        return "chunked"
-    if qkv.device.type != "cuda":
-        return "sdpa"
-    reason = why_not_triton(qkv, len(table))
+    name = AUTO.get(qkv.device.type, "sdpa")
+    if name != "triton":
+        return name
+    reason = why_not_triton(qkv, len(table), window)
     if reason is None:
         return "triton"
+    _warn(str(qkv.device), reason)
     with_grad = any(x.requires_grad for x in (qkv, table, scale))
-    name = IN_PIECES if with_grad and torch.is_grad_enabled() else "sdpa"
-    if not torch.compiler.is_compiling():
-        _warn_once(str(qkv.device), name, reason)
-    return name
+    return IN_PIECES if with_grad and torch.is_grad_enabled() else "sdpa"
 
 
-def why_not_triton(qkv: Tensor, heads: int) -> str | None:
+def why_not_triton(qkv: Tensor, heads: int, window: tuple[int, int]) -> str | None:
     """Why the Triton kernels cannot run on a map; None if they can.
 
     Args:
         qkv (Tensor): ``(B, H, W, 3C)``.
         heads (int): Number of heads.
+        window (tuple[int, int]): In tokens.
     """
     H, W, channels = qkv.shape[1:]
     if qkv.dtype not in DTYPES:
@@ -112,6 +117,8 @@ def why_not_triton(qkv: Tensor, heads: int) -> str | None:
         return f"{needed}, got {channels // (3 * heads)}"
     if H * W * channels >= 2**31:
         return "the map of one image has 2**31 or more numbers"
+    if (window[0] * window[1]) ** 2 >= 2**31:
+        return "a window has 2**31 or more pairs of tokens"
     return _judge(str(qkv.device), qkv.dtype, channels // (3 * heads))
 
 
@@ -126,12 +133,18 @@ def _judge(device: str, dtype: torch.dtype, channels: int) -> str | None:
 _devices = cache(torch.device)
 
 
+@torch.compiler.assume_constant_result  # which runs while a compiler looks on
+def _warn(device: str, reason: str) -> None:
+    _warn_once(device, reason)
+
+
 @cache
-def _warn_once(device: str, name: str, reason: str) -> None:
+def _warn_once(device: str, reason: str) -> None:
     print_log(
-        f"Window attention on {device} cannot run 'triton': {reason}. {name!r} runs "
-        "instead. `python tools/check_gpu.py` of the repository checks again and "
-        "prints what a report needs",
+        f"Window attention on {device} cannot run 'triton': {reason}. 'sdpa' runs "
+        "instead, in training with a backward pass in pieces. `python "
+        "tools/check_gpu.py` of the repository checks again and prints what a report "
+        "needs",
         logger="current",
         level=logging.WARNING,
     )
@@ -188,8 +201,8 @@ def window_attention(
     check_implementation(implementation)
     name = _asked() if implementation == "auto" else implementation
     if name == "auto":
-        name = _choose(qkv, table, scale, dropout)
-    elif name == "triton" and (reason := why_not_triton(qkv, len(table))):
+        name = _choose(qkv, table, scale, window, dropout)
+    elif name == "triton" and (reason := why_not_triton(qkv, len(table), window)):
         raise RuntimeError(
             f"attention='triton' cannot run here: {reason}. 'auto' takes what can; "
             "`python tools/check_gpu.py` of the repository tells more"

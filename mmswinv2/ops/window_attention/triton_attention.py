@@ -17,7 +17,6 @@ from torch import Tensor
 from torch.utils.weak import WeakIdKeyDictionary
 
 from ..kept import may_keep
-from .sdpa import fold_table
 from .tiles import FMA, ONE_TILE, generation, is_wide, tile
 
 HEAD_CHANNELS = (16, 32, 64)
@@ -151,7 +150,7 @@ def triton_backward(
                 grad_out, qkv, table, scale, out, lse, grad_qkv, grad_bias, grad_scale,
                 *sizes, D=d, **options("window"),
             )  # fmt: skip
-            grad_table = fold_table(grad_bias.sum(0), window) if wanted[1] else None
+            grad_table = _fold(grad_bias, window) if wanted[1] else None
             return grad_qkv, grad_table, grad_scale.sum(0)
 
         delta = torch.empty_like(lse)
@@ -183,9 +182,20 @@ def triton_backward(
                     grad_out, qkv, table, scale, lse, delta, grad_bias,
                     first, *sizes, D=d, **bias,
                 )  # fmt: skip
-                part = fold_table(grad_bias.sum(0), window)
-                grad_table[first : first + heads] = part
+                grad_table[first : first + heads] = _fold(grad_bias, window)
     return grad_qkv, grad_table, grad_scale.sum((0, 2))
+
+
+def _fold(grad_bias: Tensor, window: tuple[int, int]) -> Tensor:
+    """Gradient of the table from parts of that of the bias, ``(parts, n, N, N)``."""
+    from .triton_backward_kernels import fold_kernel
+
+    h, w = window
+    grad_bias = grad_bias.sum(0)
+    grad_table = grad_bias.new_empty(len(grad_bias), 2 * h - 1, 2 * w - 1)
+    grid = len(grad_bias), 2 * h - 1, _ceil(2 * w - 1, 32)
+    fold_kernel[grid](grad_bias, grad_table, h, w, X=16, DX=32, num_warps=4)
+    return grad_table
 
 
 @lru_cache(maxsize=1024)

@@ -355,3 +355,28 @@ def _window(
     grad_k, _ = unit_length_backward(dot(tl.trans(low), q), k, inverse_k)
     store_rows(GRAD_QKV + C, grad_k * scale, token, region, 3 * C, D)
     return grad_s, tl.where(region < NO_TOKEN, grad_scale, 0.0)
+
+
+@triton.jit(do_not_specialize=["WH", "WW"])
+def fold_kernel(GRAD_BIAS, GRAD_TABLE, WH, WW, X: tl.constexpr, DX: tl.constexpr):
+    """Sum over pairs of places with the same offset, of a head and a vertical offset.
+
+    GRAD_BIAS is ``(heads, N, N)``, queries first; a program writes a row of the table.
+    X columns of queries and DX horizontal offsets at a time.
+    """
+    head = tl.program_id(0)
+    dy = tl.program_id(1) - WH + 1
+    offset = tl.program_id(2) * DX + tl.arange(0, DX)
+    dx = offset - WW + 1
+    N = WH * WW
+    GRAD_BIAS += head.to(tl.int64) * N * N
+    total = tl.zeros([X, DX], tl.float32)
+    for y in range(tl.maximum(dy, 0), tl.minimum(WH, WH + dy)):
+        for first in range(0, WW, X):
+            x = first + tl.arange(0, X)[:, None]
+            k_x = x - dx[None, :]
+            at = (y * WW + x) * N + (y - dy) * WW + k_x
+            real = (x < WW) & (k_x >= 0) & (k_x < WW)
+            total += tl.load(GRAD_BIAS + at, real, 0.0)
+    row = (head * (2 * WH - 1) + tl.program_id(1)) * (2 * WW - 1)
+    tl.store(GRAD_TABLE + row + offset, tl.sum(total, 0), offset < 2 * WW - 1)
