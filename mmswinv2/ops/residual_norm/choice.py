@@ -1,10 +1,11 @@
 """Whether the fused residual norm runs."""
 
+import logging
 import os
-import warnings
 from functools import cache
 
 import torch
+from mmengine.logging import print_log
 from torch import Tensor, nn
 from torch.autograd import forward_ad
 
@@ -64,10 +65,12 @@ def _refusal(x: Tensor, branch: Tensor) -> str | None:
 
 @cache
 def _warn_once(reason: str) -> None:
-    warnings.warn(
-        f"the fused residual norm is not used: {reason}. Plain modules run instead, "
-        "slower and with the same results",
-        stacklevel=2,
+    print_log(
+        f"The fused residual norm cannot run: {reason}. Plain modules run instead, "
+        "slower and with the same results. `python tools/check_gpu.py` of the "
+        "repository checks again and prints what a report needs",
+        logger="current",
+        level=logging.WARNING,
     )
 
 
