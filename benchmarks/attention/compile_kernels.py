@@ -71,11 +71,11 @@ def _loops(listing: str) -> Iterator[float]:
 
 
 def main() -> None:
-    """Print the table of all kernels asked for; exit with an error if one spills."""
+    """Print the table of all kernels asked for; exit with an error if one is bad."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--window", type=int, nargs="+", default=[8, 16, 24, 32])
+    parser.add_argument("--window", type=int, nargs="+", default=[8, 12, 14, 16])
     parser.add_argument("--head-channels", type=int, nargs="+", default=[32])
-    parser.add_argument("--gpu", type=int, nargs="+", default=[80, 90, 120])
+    parser.add_argument("--gpu", type=int, nargs="+", default=[80, 86, 90, 100, 120])
     parser.add_argument("--dtype", nargs="+", default=["bfloat16"])
     args = parser.parse_args()
     print(
@@ -87,24 +87,32 @@ def main() -> None:
     header = ["kernel", "window", "type", "head", *(f"sm_{gpu}" for gpu in args.gpu)]
     print("|", " | ".join(header), "|")
     print("|", " | ".join(["---"] * len(header)), "|")
-    spills = False
+    bad = set()
     for dtype, d, window in product(args.dtype, args.head_channels, args.window):
         cells: dict[str, list[str]] = {}
         for gpu in args.gpu:
             for launch in record(window, getattr(torch, dtype), d, gpu):
-                kernel = launch.compile(gpu)
-                if "M" not in launch.args:  # prepares the table, no logits
+                row = cells.setdefault(launch.kernel.__name__, [])
+                try:
+                    kernel = launch.compile(gpu)
+                except Exception as error:  # whatever the compiler's stages raise
+                    row.append(type(error).__name__)
+                    bad.add("do not compile")
+                    continue
+                if "M" not in launch.args:  # the table's: no logits
+                    del cells[launch.kernel.__name__]
                     continue
                 registers, spilled, counts = measure(kernel)
-                spills |= spilled > 0
-                cells.setdefault(launch.kernel.__name__, []).append(
+                row.append(
                     f"{launch.args['M']} x {launch.args['K']}: {registers} / {spilled}"
                     f" / {counts[0]:.1f} to {counts[-1]:.1f}"
                 )
+                if spilled:
+                    bad.add("spill registers")
         for name, row in cells.items():
             row = [name.removesuffix("_kernel"), str(window), dtype, str(d), *row]
             print("|", " | ".join(row), "|", flush=True)
-    sys.exit("Some kernels spill registers" if spills else 0)
+    sys.exit(f"Some kernels {' and '.join(sorted(bad))}" if bad else 0)
 
 
 if __name__ == "__main__":

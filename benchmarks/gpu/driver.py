@@ -52,6 +52,7 @@ SECTIONS = (
     Section("roof", "Roof and compilation", 45),
     Section("correctness", "Correctness", 60),
     Section("attention_operator", "Attention operator", 65),
+    Section("residual_norm", "Residual norm", 20),
     Section("eager", "Eager backbones", 90),
     Section("compiled", "Compiled backbones", 190),
     Section("loss_curves", "Loss curves", 50),

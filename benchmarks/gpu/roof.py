@@ -19,8 +19,9 @@ from section import NEEDS_GPU, arguments, open_record
 RATE = "rate"
 PROCESSES = 15  # at most; each holds a context on the GPU
 KERNELS = "kernels"
-# What later sections need, the default first: type, window, channels of a head.
-WINDOWS = [(16, 16), (24, 24), (8, 8), (12, 12), (32, 32), (14, 32), (56, 56)]
+# What later sections need, the default first: type, window, channels of a head. Every
+# window has tiles that those before it have not; others share the kernels.
+WINDOWS = [(16, 16), (8, 8), (12, 12), (14, 14), (7, 7)]
 KINDS = {
     f"{dtype}, window {window[0]} x {window[1]}, {channels} channels": (
         dtype, window, channels,

@@ -20,6 +20,7 @@ import re
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from statistics import median
 
@@ -140,18 +141,13 @@ def main() -> None:
     print(f"{processor}, torch {torch.__version__}, timm {timm.__version__}\n")
     print("| depths of 'base' | ours, ms | timm, ms | ours / timm |")
     print("| --- | --- | --- | --- |")
+    image = torch.randn(1, 3, SIDE, SIDE)
     for mode in ("forward", "training"):
         for autocast in (True, False):
             models = {name: build(name) for name in ("ours", "timm")}
             for model in models.values():
-                model.weights = tuple(model.parameters())
-            image = torch.randn(1, 3, SIDE, SIDE)
-            steps = {
-                name: lambda m=model.train(mode == "training"), a=autocast: step(
-                    m, image, a
-                )
-                for name, model in models.items()
-            }
+                model.weights = tuple(model.train(mode == "training").parameters())
+            steps = {n: partial(step, m, image, autocast) for n, m in models.items()}
             found = least(steps, args.rounds, 1)
             kind = "autocast" if autocast else "fp32"
             print(
