@@ -151,7 +151,8 @@ def what_auto_takes(device: torch.device, kernel: str, cells: list[Cell]) -> str
     variable, fused, other, without_gpu = AUTO[kernel]
     proven = [x for x in cells if x.kernel == kernel and x.reason is None]
     refused = [x for x in cells if x.kernel == kernel and x.reason]
-    if name := os.environ.get(variable):
+    name = os.environ.get(variable, "auto")
+    if name != "auto":
         takes = f"takes '{name}', which {variable} says"
     elif device.type != "cuda":
         takes = f"takes '{without_gpu}', since this is no GPU"

@@ -25,7 +25,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from record import blame, read
+from record import blame, forget_work, read
 from report import summary, write_report
 
 FOLDER = Path(__file__).resolve().parent
@@ -97,6 +97,7 @@ def run_section(
     while True:
         status = run_process(command, log, end - time.monotonic(), environment(args))
         if status is None:
+            forget_work(file)
             return "time ran out"
         if status == 0:
             return "done"

@@ -190,6 +190,12 @@ def describe(error: Exception) -> str:
     return f"{type(error).__name__}: {text}"[:300]
 
 
+def forget_work(file: Path) -> None:
+    """What ran out of time is not to blame for how a later process ends."""
+    if file.exists():
+        write(file, read(file) | {"working": None})
+
+
 def blame(file: Path, reason: str, machine: dict) -> bool:
     """Write down that a process died, beside what it was working on.
 

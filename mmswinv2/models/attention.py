@@ -88,6 +88,7 @@ class WindowAttention(PositionBias):
             shift=shift,
             dropout=self.attn_drop_rate if self.training else 0.0,
             implementation=self.implementation,
+            frozen=not self.training,  # what is kept is made anew, not changed
         )
         return self.proj_drop(self.proj(out))
 
@@ -101,7 +102,7 @@ class WindowAttention(PositionBias):
             return None
         device = x.device.type
         dtype = self.q_bias.dtype
-        if torch.is_autocast_enabled(device):
+        if torch.is_autocast_enabled(device) and dtype != torch.float64:
             dtype = torch.get_autocast_dtype(device)
 
         def join() -> Tensor:

@@ -6,6 +6,7 @@ V1, carried to other windows by interpolation.
 """
 # h w window size, n heads, b blocks of a stage, L = (2 * h - 1) * (2 * w - 1) offsets
 
+import operator
 from collections.abc import Callable, Sequence
 
 import torch
@@ -13,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mmswinv2.ops.geometric_table import carry_table, table_to_map
-from mmswinv2.ops.kept import kept, may_keep
+from mmswinv2.ops.kept import is_watched, kept, may_keep, served
 from mmswinv2.ops.linear import is_recorded
 from mmswinv2.ops.log_coords import linear_coords, log_spaced_coords
 
@@ -61,6 +62,12 @@ class LinearCPB(LogCPB):
     coords = staticmethod(kept(64)(linear_coords))
 
 
+def _state(parameter: Tensor) -> tuple[int, int]:
+    """Memory of a parameter, and how often it was changed there."""
+    version = 0 if parameter.is_inference() else parameter._version
+    return parameter.data_ptr(), version
+
+
 class PositionBias(nn.Module):
     """What an attention module knows of positions, by the names of published weights.
 
@@ -91,7 +98,8 @@ class PositionBias(nn.Module):
                 f"position_bias={kind!r} is unknown; choose one of "
                 f"{', '.join(map(repr, POSITION_BIASES))}"
             )
-        self._kept: dict[str, tuple[tuple, Tensor]] = {}
+        # name -> what it depends on, the parameters, the value
+        self._kept: dict[str, tuple[tuple, tuple[Tensor, ...], Tensor]] = {}
         if kind == "table":
             h, w = pretrained_window
             table = torch.zeros((2 * h - 1) * (2 * w - 1), num_heads)
@@ -135,18 +143,20 @@ class PositionBias(nn.Module):
             parameters (Sequence[Parameter]): What it is computed from.
             compute (Callable): Makes it.
         """
-        if self.training or torch.compiler.is_compiling():
+        if self.training or is_watched():
             return compute()
-        versions = tuple(0 if p.is_inference() else p._version for p in parameters)
         # A value that was kept without gradients must not serve where they are wanted.
         with_grad = torch.is_grad_enabled()
-        key = (key, versions, with_grad)
-        if name not in self._kept or self._kept[name][0] != key:
-            value = compute()
-            if (with_grad and value.requires_grad) or not may_keep():
-                return value
-            self._kept[name] = (key, value.detach())
-        return self._kept[name][1]
+        key = (key, with_grad, *map(_state, parameters))
+        kept = self._kept.get(name)
+        if kept and kept[0] == key and all(map(operator.is_, kept[1], parameters)):
+            return served(kept[2])
+        value = compute()
+        if (with_grad and value.requires_grad) or not may_keep():
+            return value
+        value = value.detach()
+        self._kept[name] = (key, tuple(parameters), value)
+        return value
 
     def compute_position_bias(
         self, window: tuple[int, int], pretrained_window: tuple[int, int]
@@ -161,6 +171,14 @@ class PositionBias(nn.Module):
         if hasattr(self, "cpb_mlp"):
             return [*self.cpb_mlp.parameters()]
         return [self.relative_position_bias_table]
+
+    def __getstate__(self) -> dict:
+        return {**self.__dict__, "_kept": {}}  # a copy has parameters of its own
+
+    def _replicate_for_data_parallel(self) -> "PositionBias":
+        replica = super()._replicate_for_data_parallel()
+        replica._kept = {}
+        return replica
 
     def train(self, mode: bool = True) -> "PositionBias":
         """Set the mode and forget the kept bias."""

@@ -12,11 +12,12 @@ T = TypeVar("T")
 def is_watched() -> bool:
     """Whether something other than eager autograd sees the operators that run.
 
-    A compiler or exporter, a functional transform such as ``vmap``, or a dispatch mode:
-    fake tensors, selective checkpointing, a counter of FLOPs.
+    A compiler, exporter or tracer, a functional transform such as ``vmap``, or a
+    dispatch mode: fake tensors, selective checkpointing, a counter of FLOPs.
     """
     return (
         torch.compiler.is_compiling()
+        or torch.jit.is_tracing()
         or torch._C._are_functorch_transforms_active()
         or torch._C._len_torch_dispatch_stack() > 0
     )
@@ -28,9 +29,21 @@ def may_keep() -> bool:
     What is made while a CUDA graph is captured has no values before the graph runs, and
     lies in the memory of the graph.
     """
-    if torch.cuda.is_initialized() and torch.cuda.is_current_stream_capturing():
-        return False
-    return not is_watched()
+    return not (_is_capturing() or is_watched())
+
+
+def _is_capturing() -> bool:
+    return torch.cuda.is_initialized() and torch.cuda.is_current_stream_capturing()
+
+
+_held: list[object] = []  # what CUDA graphs read
+
+
+def served(value: T) -> T:
+    """A kept value, for use; what a CUDA graph is captured with is never freed."""
+    if _is_capturing():
+        _held.append(value)
+    return value
 
 
 _FAKE = torch._C._TorchDispatchModeKey.FAKE
@@ -60,7 +73,7 @@ def kept(limit: int) -> Callable[[Callable[..., T]], Callable[..., T]]:
             if torch.compiler.is_compiling() or _fake_mode() is not None:
                 return make(*args)
             try:
-                return results[args]
+                return served(results[args])
             except KeyError:
                 pass
             with torch.inference_mode(False):

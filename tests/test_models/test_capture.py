@@ -13,7 +13,7 @@ from torch.profiler import ProfilerActivity, profile
 from mmswinv2.models import SwinTransformerV2
 from mmswinv2.ops import kept
 from mmswinv2.ops.residual_norm import choice
-from mmswinv2.ops.window_attention import triton_attention
+from mmswinv2.ops.window_attention import window_attention
 
 # Operators that make constants or read values: copies from or to the host on a GPU.
 FROM_HOST = {
@@ -95,18 +95,26 @@ def test_nothing_is_kept_of_what_a_capture_makes(model, monkeypatch):
         capturing = True  # what was there before serves the capture
         assert attention.position_bias(*window) is first
         assert attention.cpb_mlp.coords(*window) is coords
+    # Nor is it freed when other values are kept: a graph reads it.
+    assert any(held is first for held in kept._held)
+    assert any(held is coords for held in kept._held)
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="imitates a GPU")
-def test_what_kernels_read_is_prepared_once_and_anew_for_other_weights(on_gpu):
+def test_what_kernels_read_is_prepared_once_for_tensors_that_stay(on_gpu):
+    qkv = torch.randn(1, 4, 4, 96)
     table, scale = torch.rand(2, 7, 7), torch.ones(2)
-    first = triton_attention.keep_prepared(table, scale)
-    assert triton_attention.keep_prepared(table, scale) is first
-    scale.mul_(2)
-    assert triton_attention.keep_prepared(table, scale) is not first
-    second = triton_attention.keep_prepared(table, scale)
-    assert triton_attention.keep_prepared(table, scale.clone()) is not second
-    assert on_gpu == 3 * ["prepare_kernel"]
+
+    def prepared(table, scale, frozen):
+        on_gpu.clear()
+        window_attention(qkv, table, scale, window=(4, 4), frozen=frozen)
+        return on_gpu.count("prepare_kernel")
+
+    assert prepared(table, scale, True) == 1
+    assert prepared(table, scale, True) == 0
+    assert prepared(table, scale, False) == 1  # it may have changed
+    assert prepared(table.clone(), scale, True) == 1
+    assert prepared(table, scale.clone(), True) == 1
 
 
 def test_constants_made_without_gradients_serve_training():

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from mmswinv2.models import SwinTransformerV2
+from mmswinv2.models.attention import WindowAttention
 from mmswinv2.models.position_bias import POSITION_BIASES, PositionBias
 
 KINDS = pytest.mark.parametrize("kind", POSITION_BIASES)
@@ -180,3 +181,59 @@ def test_a_compiler_takes_it_whole_and_anew_for_another_window(kind, training, b
         torch.testing.assert_close(
             compiled(window, (8, 8)), bias.position_bias(window, (8, 8))
         )
+
+
+def _assign(attention, values):
+    attention.load_state_dict(values, assign=True)
+
+
+def _data(attention, values):
+    for name, parameter in attention.named_parameters():
+        parameter.data = values[name].clone()
+
+
+def _vector(attention, values):
+    flat = torch.cat([values[n].flatten() for n, _ in attention.named_parameters()])
+    torch.nn.utils.vector_to_parameters(flat, attention.parameters())
+
+
+@pytest.mark.parametrize("change", [_assign, _data, _vector])
+def test_what_is_kept_belongs_to_the_parameters_at_hand(change, trained_like):
+    """However weights are replaced, without a count of their changes."""
+
+    def build(seed):
+        attention = WindowAttention(
+            32, num_heads=2, position_bias="log_cpb", pretrained_window=(4, 4)
+        )
+        return trained_like(attention, seed)
+
+    def run(attention):
+        table = attention.position_bias((4, 4), (4, 4))
+        return attention(x, table, window=(4, 4), shift=(2, 2))
+
+    x = torch.randn(1, 8, 8, 32)
+    first, second = build(0), build(1)
+    values = {n: t.detach().clone() for n, t in second.state_dict().items()}
+    with torch.no_grad():
+        run(first)
+        other = copy.deepcopy(first)
+        expected = run(second)
+        swapped = torch.func.functional_call(
+            _Run(first, run), {f"attention.{n}": t for n, t in values.items()}, ()
+        )
+        torch.testing.assert_close(swapped, expected)
+        change(first, values)
+        torch.testing.assert_close(run(first), expected)
+        # As many changes as the original had: a copy shares nothing with it.
+        for name, parameter in other.named_parameters():
+            parameter.copy_(values[name])
+        torch.testing.assert_close(run(other), expected)
+
+
+class _Run(torch.nn.Module):
+    def __init__(self, attention, run):
+        super().__init__()
+        self.attention, self.run = attention, run
+
+    def forward(self):
+        return self.run(self.attention)

@@ -316,6 +316,9 @@ def test_a_folder_that_cannot_be_written(variable, asked, logs, tmp_path, monkey
 
 def test_static_reasons_need_no_check(asked, monkeypatch):
     gpu = torch.device("cuda", 0)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert unsupported(gpu) == "PyTorch sees no CUDA device"
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (7, 5))
     assert "8.0 (Ampere) or newer, got 7.5" in unsupported(gpu)
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (8, 0))

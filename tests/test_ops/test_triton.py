@@ -175,7 +175,8 @@ def test_says_why_it_cannot_run(qkv, reason):
 def test_says_that_triton_or_a_gpu_is_missing(monkeypatch):
     qkv, *_ = (x.cpu() for x in make_inputs((4, 4), (4, 4)))
     assert why_not_triton(qkv, 2, (4, 4)) is None
-    assert "2**31 or more pairs" in why_not_triton(qkv, 2, (220, 220))
+    assert "220 x 220 tokens is too large" in why_not_triton(qkv, 2, (220, 220))
+    assert "1 x 30000 tokens is too large" in why_not_triton(qkv, 2, (1, 30000))
     monkeypatch.delenv("TRITON_INTERPRET", raising=False)
     assert "CUDA" in why_not_triton(qkv, 2, (4, 4))
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)

@@ -8,6 +8,7 @@ from torch.autograd import forward_ad
 from mmswinv2.ops.window_attention import (
     IMPLEMENTATIONS,
     chunked,
+    dispatch,
     window_attention,
 )
 from mmswinv2.ops.window_attention.dispatch import ALL, IN_PIECES
@@ -230,9 +231,12 @@ def test_an_empty_batch_gives_an_empty_map_and_no_gradient(implementation):
     assert not any(g.any() for g in grads)
 
 
-def test_meta_tensors_pass():
+@pytest.mark.parametrize("implementation", ["auto", *IMPLEMENTATIONS])
+def test_meta_tensors_pass(implementation):
     inputs = [x.to("meta") for x in make_inputs((9, 6), (4, 4), torch.float32)]
-    out = window_attention(*inputs, window=(4, 4), shift=(2, 2))
+    out = window_attention(
+        *inputs, window=(4, 4), shift=(2, 2), implementation=implementation
+    )
     assert out.device.type == "meta" and out.shape == (2, 9, 6, HEADS * DIMS)
 
 
@@ -266,6 +270,36 @@ def test_functional_transforms_and_gradients_of_gradients():
     (grad,) = torch.autograd.grad(run(qkv).cos().sum(), qkv, create_graph=True)
     with pytest.raises(RuntimeError, match="once_differentiable"):
         grad.sum().backward()
+
+
+def test_a_traced_node_can_be_saved(tmp_path):
+    inputs = [x.requires_grad_() for x in make_inputs((6, 5), (4, 4))]
+    traced = torch.jit.trace(
+        lambda *x: window_attention(
+            *x, window=(4, 4), shift=(2, 2), implementation="chunked"
+        ),
+        inputs,
+    )
+    traced.save(str(tmp_path / "node.pt"))
+    expected = window_attention(*inputs, window=(4, 4), shift=(2, 2))
+    loaded = torch.jit.load(str(tmp_path / "node.pt"))
+    torch.testing.assert_close(loaded(*inputs), expected)
+
+
+def test_a_refused_kernel_leaves_one_graph_for_all_sizes(monkeypatch):
+    monkeypatch.setattr(dispatch, "_judge", lambda *_: "it is a test")
+    monkeypatch.setitem(dispatch.AUTO, "cpu", "triton")
+    torch.compiler.reset()
+    _, table, scale = make_inputs((8, 8), (4, 4), torch.float32)
+
+    def run(qkv):
+        return window_attention(qkv, table, scale, window=(4, 4), shift=(2, 2))
+
+    compiled = torch.compile(run, backend="eager", dynamic=True, fullgraph=True)
+    for size in [(8, 8), (9, 6), (12, 7)]:
+        qkv = torch.randn(1, *size, 3 * HEADS * 16)
+        with torch.no_grad():
+            torch.testing.assert_close(compiled(qkv), run(qkv))
 
 
 def test_gradients_have_the_dtypes_of_what_they_belong_to():

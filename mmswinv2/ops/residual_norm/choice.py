@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.autograd import forward_ad
 
 from mmswinv2.ops import self_check
+from mmswinv2.ops.kept import is_watched
 
 from .operator import MAX_CHANNELS
 
@@ -87,6 +88,6 @@ def unsupported(
             return f"they need fp16, bf16 or fp32, got {tensor.dtype}"
     if x.shape[-1] > MAX_CHANNELS:
         return f"they need at most {MAX_CHANNELS} channels, got {x.shape[-1]}"
-    if forward_ad._current_level >= 0 or torch._C._are_functorch_transforms_active():
-        return "they have neither forward-mode derivatives nor transforms of torch.func"
+    if forward_ad._current_level >= 0 or is_watched():
+        return "they have no forward-mode derivatives and are no operators of torch"
     return None

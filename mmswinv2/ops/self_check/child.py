@@ -33,11 +33,12 @@ class Answer(NamedTuple):
 
     Attributes:
         reason (str | None): Why the kernel is not to be used; None: it is right.
-        holds (str): 'always', for this 'run' only, or 'now': for this call only.
+        holds (str): 'always', for an 'hour' (so that not every rank waits), for this
+            'run' only, or 'now': for this call only.
     """
 
     reason: str | None
-    holds: Literal["always", "run", "now"] = "always"
+    holds: Literal["always", "hour", "run", "now"] = "always"
 
 
 def ask(
@@ -90,7 +91,7 @@ def ask(
             answer["reason"] += f": {_telling_line(err)}"
         return Answer(**answer) if answer else None
     if not in_time:
-        return Answer(f"its check did not end within {LIMIT} s")
+        return Answer(f"its check did not end within {LIMIT} s", "hour")
     return _crash(process.returncode, err)
 
 

@@ -67,6 +67,8 @@ def unsupported(device: torch.device) -> str | None:
         if device.type == "cpu" and os.environ.get("TRITON_INTERPRET") == "1":
             return None
         return f"it needs a CUDA device, got {device.type}"
+    if not torch.cuda.is_available():
+        return "PyTorch sees no CUDA device"
     if torch.version.hip:
         return "it was never run on ROCm"
     if (found := torch.cuda.get_device_capability(device)) < (8, 0):
@@ -112,8 +114,8 @@ def _find_answer(question: Question, anew: bool) -> Answer:
         answer = child.ask(target, device, dtype, channels) or _check_here(
             target, device, dtype, channels
         )
-        if answer.holds == "always":
-            verdicts.write(facts, answer.reason)
+        if answer.holds in ("always", "hour"):
+            verdicts.write(facts, answer.reason, for_an_hour=answer.holds == "hour")
     return answer
 
 

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -48,16 +49,19 @@ def read(facts: Facts) -> Kept | None:
     """The verdict kept; None where there is none or its file is damaged."""
     try:
         content = json.loads(file_of(facts).read_text())
-        if content["facts"] == facts and isinstance(content["reason"], str | None):
+        is_over = content["until"] is not None and content["until"] < time.time()
+        is_reason = isinstance(content["reason"], str | None)
+        if content["facts"] == facts and is_reason and not is_over:
             return Kept(content["reason"])
     except (OSError, RuntimeError, ValueError, KeyError, TypeError):
         pass
     return None
 
 
-def write(facts: Facts, reason: str | None) -> None:
+def write(facts: Facts, reason: str | None, *, for_an_hour: bool = False) -> None:
     """Keep a verdict, or say that this is not possible."""
-    content = json.dumps({"facts": facts, "reason": reason}, indent=1)
+    until = time.time() + 3600 if for_an_hour else None
+    content = json.dumps({"facts": facts, "reason": reason, "until": until}, indent=1)
     try:
         file = file_of(facts)
         file.parent.mkdir(parents=True, exist_ok=True)

@@ -29,6 +29,7 @@ def _as_node(
     dropout: float,
     *,
     implementation: str,
+    frozen: bool = False,
 ) -> Tensor:
     if dropout:
         raise ValueError(
@@ -42,7 +43,7 @@ def _as_node(
             "'reference', by the backbone's argument 'attention' or "
             f"{VARIABLE}=reference"
         )
-    return attend(qkv, table, scale, window, shift, implementation)
+    return attend(qkv, table, scale, window, shift, implementation, frozen)
 
 
 IMPLEMENTATIONS: dict[str, Callable[..., Tensor]] = {
@@ -98,7 +99,10 @@ def _choose(
         return "triton"
     _warn(str(qkv.device), reason)
     with_grad = any(x.requires_grad for x in (qkv, table, scale))
-    return IN_PIECES if with_grad and torch.is_grad_enabled() else "sdpa"
+    # A compiler sees one operator in either case: groups of windows depend on sizes.
+    if torch.compiler.is_compiling() or (with_grad and torch.is_grad_enabled()):
+        return IN_PIECES
+    return "sdpa"
 
 
 def why_not_triton(qkv: Tensor, heads: int, window: tuple[int, int]) -> str | None:
@@ -117,8 +121,9 @@ def why_not_triton(qkv: Tensor, heads: int, window: tuple[int, int]) -> str | No
         return f"{needed}, got {channels // (3 * heads)}"
     if H * W * channels >= 2**31:
         return "the map of one image has 2**31 or more numbers"
-    if (window[0] * window[1]) ** 2 >= 2**31:
-        return "a window has 2**31 or more pairs of tokens"
+    tokens = window[0] * window[1]
+    if tokens**2 >= 2**31 or tokens * window[1] >= 2**29:
+        return f"a window of {window[0]} x {window[1]} tokens is too large"
     return _judge(str(qkv.device), qkv.dtype, channels // (3 * heads))
 
 
@@ -164,6 +169,7 @@ def window_attention(
     shift: tuple[int, int] = (0, 0),
     dropout: float = 0.0,
     implementation: str = "auto",
+    frozen: bool = False,
 ) -> Tensor:
     """Scaled cosine attention within (shifted) windows of a feature map.
 
@@ -188,7 +194,10 @@ def window_attention(
             attention weights. 'auto' stands for the environment variable
             ``MMSWINV2_ATTENTION``, and where that is not set for the fastest here:
             'chunked' on CPU; on CUDA 'triton' where it has proven itself, else, with a
-            warning, 'sdpa'; 'sdpa' elsewhere; 'reference' while tracing.
+            warning, 'sdpa'; 'sdpa' elsewhere; 'reference' while tracing. Tensors of the
+            device 'meta', without values, take 'sdpa' in any case.
+        frozen (bool): Whether nobody changes table and scale, so that what is made of
+            them may be kept as long as they live. Defaults to False.
 
     Returns:
         Tensor: Attention output ``(B, H, W, C)`` in the dtype of ``qkv``.
@@ -200,7 +209,9 @@ def window_attention(
     """
     check_implementation(implementation)
     name = _asked() if implementation == "auto" else implementation
-    if name == "auto":
+    if qkv.is_meta:
+        name = "sdpa"
+    elif name == "auto":
         name = _choose(qkv, table, scale, window, dropout)
     elif name == "triton" and (reason := why_not_triton(qkv, len(table), window)):
         raise RuntimeError(
@@ -213,7 +224,9 @@ def window_attention(
         nothing = 0 * (table.sum() + scale.sum())
         return qkv[..., : qkv.shape[-1] // 3] + nothing.to(qkv.dtype)
     attend = ALL[name]
-    if name == "triton" or not is_autocast_available(qkv.device.type):
+    if name == "triton":
+        return attend(qkv, table, scale, window, shift, dropout, frozen=frozen)
+    if not is_autocast_available(qkv.device.type):
         return attend(qkv, table, scale, window, shift, dropout)
     # Precision is decided here and not by autocast, which would cast logits and bias.
     with torch.autocast(qkv.device.type, enabled=False):

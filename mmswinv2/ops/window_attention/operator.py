@@ -33,6 +33,7 @@ def attend(
     window: Pair,
     shift: Pair,
     implementation: str,
+    frozen: bool = False,
 ) -> Tensor:
     """Attention by 'chunked', 'triton' or 'sdpa' as it is, with gradients.
 
@@ -43,7 +44,7 @@ def attend(
         return window_attention_operator(*args)[0]
     if torch.is_grad_enabled() and any(x.requires_grad for x in args[:3]):
         return _Attention.apply(*args)
-    if implementation == "triton":
+    if frozen and implementation == "triton":
         return triton_forward(qkv, keep_prepared(table, scale), window, shift)[0]
     return _forward(*args)[0]
 
@@ -153,7 +154,8 @@ def window_attention_backward_operator(
         prepared = prepare(table, scale)
         grads = triton_backward(grad_out, qkv, prepared, *geometry, out, rows)
     else:
-        grads = chunked_backward(grad_out, qkv, table, scale, *geometry)
+        with torch.autocast(qkv.device.type, enabled=False):
+            grads = chunked_backward(grad_out, qkv, table, scale, *geometry)
     return tuple(grad.to(x.dtype) for grad, x in zip(grads, (qkv, table, scale)))
 
 

@@ -16,7 +16,7 @@ from mmengine.logging import print_log
 from torch import Tensor
 from torch.utils.weak import WeakIdKeyDictionary
 
-from ..kept import may_keep
+from ..kept import may_keep, served
 from .tiles import FMA, ONE_TILE, generation, is_wide, tile
 
 HEAD_CHANNELS = (16, 32, 64)
@@ -53,18 +53,17 @@ def prepare(table: Tensor, scale: Tensor) -> Prepared:
     return Prepared(shifted, bounded, scale)
 
 
-_kept = WeakIdKeyDictionary()  # table -> (what it was prepared with, versions, result)
+_kept = WeakIdKeyDictionary()  # table -> scale, what they were prepared to
 
 
 def keep_prepared(table: Tensor, scale: Tensor) -> Prepared:
-    """As :func:`prepare`, once for tensors that stay the same."""
-    versions = tuple(0 if x.is_inference() else x._version for x in (table, scale))
+    """As :func:`prepare`, once for tensors that nobody changes."""
     kept = _kept.get(table)
-    if kept is not None and kept[0]() is scale and kept[1] == versions:
-        return kept[2]
+    if kept is not None and kept[0]() is scale:
+        return served(kept[1])
     result = prepare(table, scale)
     if may_keep():
-        _kept[table] = weakref.ref(scale), versions, result
+        _kept[table] = weakref.ref(scale), result
     return result
 
 
