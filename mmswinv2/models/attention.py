@@ -15,11 +15,6 @@ from .position_bias import PositionBias
 MAX_LOG_SCALE = math.log(100)  # temperature of at least 0.01, Swin V2 section 3.2
 
 
-def dropout(rate: float) -> nn.Module:
-    """Dropout, or what costs no operator where there is none."""
-    return nn.Dropout(rate) if rate else nn.Identity()
-
-
 class WindowAttention(PositionBias):
     """Multi-head scaled cosine attention in windows (Swin V2, section 3.2).
 
@@ -59,7 +54,7 @@ class WindowAttention(PositionBias):
         self.q_bias = nn.Parameter(torch.zeros(embed_dims)) if qkv_bias else None
         self.v_bias = nn.Parameter(torch.zeros(embed_dims)) if qkv_bias else None
         self.proj = Linear(embed_dims, embed_dims)
-        self.proj_drop = dropout(proj_drop_rate)
+        self.proj_drop = nn.Dropout(proj_drop_rate)
 
     def forward(
         self,

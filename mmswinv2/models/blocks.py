@@ -8,7 +8,7 @@ from torch.utils.checkpoint import checkpoint
 
 from mmswinv2.ops.linear import Linear, is_recorded
 
-from .attention import WindowAttention, dropout
+from .attention import WindowAttention
 from .position_bias import position_biases
 from .res_post_norm import DropPath, add_branch, takes_low
 from .window_fit import Window, fit_axis
@@ -67,7 +67,7 @@ class Mlp(nn.Module):
         self.fc1 = Linear(embed_dims, hidden_dims)
         self.act = nn.GELU()
         self.fc2 = Linear(hidden_dims, embed_dims)
-        self.drop = dropout(drop_rate)
+        self.drop = nn.Dropout(drop_rate)
 
     def forward(self, x: Tensor) -> Tensor:
         """``(B, H, W, C)`` -> the same."""
