@@ -120,7 +120,7 @@ def operators() -> dict[str, Callable[[], None]]:
 
     def forward() -> None:
         with torch.no_grad():
-            window_attention(qkv, table, scale, **options)
+            window_attention(qkv, table, scale, frozen=True, **options)
 
     def training() -> None:
         torch.autograd.grad(window_attention(*leaves, **options), leaves, grad)

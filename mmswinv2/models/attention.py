@@ -85,7 +85,8 @@ class WindowAttention(PositionBias):
             implementation=self.implementation,
             frozen=not self.training,  # what is kept is made anew, not changed
         )
-        return self.proj_drop(self.proj(out))
+        out = self.proj(out)
+        return self.proj_drop(out) if self.proj_drop.p else out
 
     def _scale(self) -> Tensor:
         """``(n,)``, at most 100."""
