@@ -49,8 +49,7 @@ def write_report(folder: Path) -> None:
     names = [*dict.fromkeys(name for r in records for name in r["result"])]
     others = [name for name in names if name != "ours"]
     lines = [
-        f"{records[0]['arch']}, {machine['processor']}, {machine['threads']} threads, "
-        f"torch {machine['torch']}, {machine['dtype']}; large matrix products run at "
+        f"{records[0]['arch']}, {_conditions(machine)}; large matrix products run at "
         f"{roof / 1e9:.0f} GFLOP/s.",
         "",
         "Batch 1, eager: seconds of ours, time of the fastest other over ours, and "
@@ -70,6 +69,22 @@ def write_report(folder: Path) -> None:
         lines.append(_row(record, others, roof))
     (folder / "table.md").write_text("\n".join(lines) + "\n")
     _plot(records, names, folder / "plot.png")
+
+
+def _conditions(machine: dict) -> str:
+    """What the times depend on; records of before have no capability and no clock."""
+    processor = machine["processor"]
+    if "capability" in machine:
+        processor += f", {machine['capability']}"
+    limits = ["=".join(limit) for limit in machine.get("limits", {}).items()]
+    if limits:
+        processor += f" (limited by {' '.join(limits)})"
+    threads = machine["threads"]
+    return (
+        f"{processor}, {threads} thread{'s' * (threads > 1)}, "
+        f"{'CPU' if machine.get('clock') == 'cpu' else 'wall'} time, "
+        f"torch {machine['torch']}, {machine['dtype']}"
+    )
 
 
 def _summary(records: list[dict]) -> list[str]:

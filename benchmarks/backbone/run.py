@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import gc
 import json
+import os
 import platform
 import re
 import resource
@@ -31,6 +32,9 @@ from torch import Tensor, nn
 
 from mmswinv2.ops.linear import linear
 
+CLOCKS = {"wall": time.perf_counter, "cpu": time.process_time}
+# With them a processor does without instructions that it has.
+LIMITS = ("ATEN_CPU_CAPABILITY", "ONEDNN_MAX_CPU_ISA", "MKL_ENABLE_INSTRUCTIONS")
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 SIZES = ["256x256", "512x512", "800x1344", "1024x1024", "1536x1536"]
 FAILURES = (Exception,)  # projects and compilers raise what they like
@@ -76,15 +80,16 @@ def step(model: nn.Module, image: Tensor, case: Case, dtype: torch.dtype) -> Non
     loss.backward()
 
 
-def seconds(run: Callable[[], None], device: str) -> float:
-    """Time of one call."""
+def seconds(run: Callable[[], None], device: str, clock: str) -> float:
+    """Time of one call: of the wall, or of the CPU in all threads of this process."""
     if device == "cuda":
         torch.cuda.synchronize()
-    start = time.perf_counter()
+    now = CLOCKS[clock]
+    start = now()
     run()
     if device == "cuda":
         torch.cuda.synchronize()
-    return time.perf_counter() - start
+    return now() - start
 
 
 def memory(run: Callable[[], None], model: nn.Module, device: str) -> int:
@@ -147,7 +152,7 @@ def measure(case: Case, args: argparse.Namespace, say: Callable[[str], None]) ->
         for name in order if round_ % 2 else reversed(order):
             run = lambda: step(models[name], image, case, dtype)  # noqa: E731, B023
             try:
-                times[name].append(seconds(run, args.device))
+                times[name].append(seconds(run, args.device, args.clock))
             except FAILURES as error:
                 result[name] = {"error": reason(error)}
                 del models[name], times[name]
@@ -183,18 +188,25 @@ def machine(args: argparse.Namespace) -> dict:
     tokens = a.view(1, side // 64, 64, side)  # a product by oneDNN on CPU
     with torch.no_grad():
         best = min(
-            seconds(product, args.device)
+            seconds(product, args.device, args.clock)
             for product in (lambda: a @ a, lambda: linear(tokens, a))
             for _ in range(5)
         )
     processor = platform.processor() or platform.machine()
     if args.device == "cuda":
         processor = torch.cuda.get_device_name()
-    elif line := re.search("model name.*: (.*)", Path("/proc/cpuinfo").read_text()):
-        processor = line[1]
+    else:
+        text = Path("/proc/cpuinfo").read_text()
+        keys = ("model name", "cpu family", "model")  # the name alone hides much
+        lines = [re.search(rf"^{key}\s*: (.*)", text, re.MULTILINE) for key in keys]
+        if all(lines):
+            processor = "{}, family {}, model {}".format(*(line[1] for line in lines))
     return {
         "processor": processor,
+        "capability": torch.backends.cpu.get_cpu_capability(),
+        "limits": {name: os.environ[name] for name in LIMITS if name in os.environ},
         "threads": torch.get_num_threads(),
+        "clock": args.clock,
         "torch": torch.__version__,
         "dtype": args.dtype,
         "matmul_flops_per_second": 2 * side**3 / best,
@@ -221,9 +233,17 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=60, help="of a case's rounds")
     parser.add_argument("--threads", type=int, help="of the CPU")
     parser.add_argument(
+        "--clock",
+        default="wall",
+        choices=CLOCKS,
+        help="cpu: CPU time of the process, for a machine that does other work too",
+    )
+    parser.add_argument(
         "--out", type=Path, help=f"default: {FOLDER}/<arch>-<device>-<dtype>"
     )
     args = parser.parse_args()
+    if args.device == "cuda" and args.clock == "cpu":
+        parser.error("--clock cpu does not see what a GPU does; use --clock wall")
     if args.contenders[0] != "ours":
         args.contenders = ["ours", *(n for n in args.contenders if n != "ours")]
     if args.threads:

@@ -14,7 +14,8 @@ from .res_post_norm import DropPath, add_branch, takes_low
 from .window_fit import Window, fit_axis
 
 PATCH_SIZE = 4  # px per token at stage 0
-PIECE_BYTES = 2**21  # hidden tokens of an MLP per thread of a CPU, what its cache holds
+PIECE_BYTES = 2**22  # hidden tokens of an MLP per thread of a CPU, what its cache holds
+PIECE_TOKENS = 512  # at least: every piece reads, and oneDNN rearranges, all weights
 
 
 class PatchEmbed(nn.Module):
@@ -74,10 +75,11 @@ class Mlp(nn.Module):
         if x.device.type != "cpu" or torch.is_grad_enabled() or is_recorded():
             return self._mix(x)
         row_bytes = self.fc1.out_features * x.element_size()
-        rows = max(PIECE_BYTES * torch.get_num_threads() // row_bytes, 1)
-        pieces = x.reshape(1, 1, -1, x.shape[-1]).split(rows, 2)
-        if len(pieces) == 1:
+        rows = max(PIECE_BYTES * torch.get_num_threads() // row_bytes, PIECE_TOKENS)
+        tokens = x.reshape(1, 1, -1, x.shape[-1])
+        if tokens.shape[2] <= rows:
             return self._mix(x)
+        pieces = tokens.chunk(-(-tokens.shape[2] // rows), 2)  # all of one size
         return torch.cat([self._mix(piece) for piece in pieces], 2).view_as(x)
 
     def _mix(self, x: Tensor) -> Tensor:

@@ -202,8 +202,9 @@ def block_passing(
     if name == "triton":
         held = 3 * e * C * T + FP32 * block.heads * T
     elif name == "chunked":
-        biases = 2 * FP32 * block.heads * prod(block.window) ** 2
-        held = 3 * e * C * T + CHUNKED_SCRATCH[device] + biases
+        h, w = block.window
+        strips = 2 * FP32 * block.heads * w * (2 * h - 1) * w  # of biases and gradient
+        held = 3 * e * C * T + CHUNKED_SCRATCH[device] + strips
     elif name == "sdpa" and device == "cuda":
         held = e * block.logits + 3 * (e + FP32) * C * P
     else:

@@ -5,27 +5,103 @@ import torch
 import torch.nn.functional as F
 
 from mmswinv2.models import blocks
+from mmswinv2.ops import linear
 from mmswinv2.ops.linear import Linear
 
+LARGE = [(2, 60, 40), (1, 1, 4000), (1, 4000, 1)]
+SHAPES = [(2, 5, 7), (1, 1, 1), *LARGE]
 
-@pytest.mark.parametrize("size", [(2, 5, 7), (1, 1, 9), (3, 9, 1), (1, 1, 1)])
+
+def tangents(function, inputs):
+    """Derivative along the cosines of all inputs."""
+    along = tuple(x.detach().cos() for x in inputs)
+    return torch.func.jvp(function, tuple(x.detach() for x in inputs), along)[1]
+
+
+@pytest.mark.parametrize("mkl_is_fast", [True, False])
+@pytest.mark.parametrize("size", SHAPES)
 @pytest.mark.parametrize("bias", [True, False])
-def test_is_a_linear_layer(size, bias):
-    """Values, gradients and a contiguous result, whatever the map."""
+def test_is_a_linear_layer(size, bias, mkl_is_fast, monkeypatch):
+    """Values, gradients of both orders and a contiguous result, whatever the map."""
+    monkeypatch.setattr(linear, "MKL_IS_FAST", mkl_is_fast)
     torch.manual_seed(0)
-    layer = Linear(6, 10, bias=bias)
-    x = torch.randn(*size, 6, requires_grad=True)
+    layer = Linear(8, 10, bias=bias)
+    x = torch.randn(*size, 8, requires_grad=True)
     inputs = (x, *layer.parameters())
     expected = F.linear(x, *layer.parameters())
     found = layer(x)
     assert found.is_contiguous() and found.shape == expected.shape
     torch.testing.assert_close(found, expected)
-    weight = torch.randn_like(found)
-    for own, other in zip(
-        torch.autograd.grad((found * weight).sum(), inputs),
-        torch.autograd.grad((expected * weight).sum(), inputs),
-    ):
-        torch.testing.assert_close(own, other, rtol=1e-5, atol=1e-5)
+    orders = []
+    for out in (found, expected):
+        first = torch.autograd.grad(out.sin().mean(), inputs, create_graph=True)
+        second = torch.autograd.grad(sum(g.square().sum() for g in first), inputs)
+        orders.append((*first, *second))
+    for own, other in zip(*orders):
+        torch.testing.assert_close(own, other, rtol=1e-4, atol=1e-6)
+    along = [tangents(function, inputs) for function in (linear.linear, F.linear)]
+    torch.testing.assert_close(*along, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("frozen", range(3))
+def test_what_is_frozen_gets_no_gradient(frozen):
+    inputs = [torch.randn(1, 60, 60, 8), torch.randn(10, 8), torch.randn(10)]
+    trained = [x.requires_grad_() for i, x in enumerate(inputs) if i != frozen]
+    linear.linear(*inputs).sum().backward()
+    assert inputs[frozen].grad is None
+    assert all(x.grad.isfinite().all() for x in trained)
+
+
+def operators(function):
+    with torch.profiler.profile() as profile:
+        function()
+    return {event.key for event in profile.key_averages()}
+
+
+@pytest.mark.skipif(not linear.HAS_ONEDNN, reason="torch without oneDNN")
+@pytest.mark.parametrize("mkl_is_fast", [True, False])
+@pytest.mark.parametrize("size", LARGE)
+def test_large_maps_are_onednns_with_one_thread_too(size, mkl_is_fast, monkeypatch):
+    """It has slow convolutions beside; the weight's gradient is MKL's or not."""
+    monkeypatch.setattr(linear, "MKL_IS_FAST", mkl_is_fast)
+    layer, x = Linear(8, 10, bias=False), torch.randn(*size, 8)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        found = operators(lambda: layer(x).sum().backward())
+    finally:
+        torch.set_num_threads(threads)
+    assert "aten::mkldnn_convolution" in found
+    assert not [name for name in found if "slow_conv" in name]
+    assert ("aten::mm" in found) == mkl_is_fast
+
+
+@pytest.mark.parametrize(
+    ("size", "mkl_is_fast"), [((1, 5, 7), False), ((1, 16, 16), True)]
+)
+def test_small_maps_stay_linear_layers(size, mkl_is_fast, monkeypatch):
+    """Few numbers have no fast convolution, few tokens repay none of its costs."""
+    monkeypatch.setattr(linear, "MKL_IS_FAST", mkl_is_fast)
+    layer, x = Linear(96, 10), torch.randn(*size, 96)
+    assert "aten::addmm" in operators(lambda: layer(x))
+
+
+@pytest.mark.parametrize(
+    ("capability", "vendor", "family", "fast"),
+    [
+        ("AVX2", "AuthenticAMD", 23, True),  # Zen 1
+        ("AVX512", "AuthenticAMD", 25, True),  # Zen 4
+        ("AVX512", "AuthenticAMD", 26, False),  # Zen 5
+        ("AVX2", "AuthenticAMD", 26, True),  # limited to AVX2
+        ("AVX512", "GenuineIntel", 6, True),
+        ("AVX512", "", 0, False),
+        ("DEFAULT", "", 0, True),
+    ],
+)
+def test_mkl_is_fast_where_it_uses_all_of_the_processor(
+    capability, vendor, family, fast
+):
+    assert linear.mkl_is_fast(capability, vendor, family) is fast
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
@@ -44,7 +120,7 @@ def test_autocast_decides():
 
 def test_traced_models_have_linear_layers():
     """Counters of operations and exporters know them best."""
-    traced = torch.jit.trace(Linear(6, 10), torch.randn(1, 4, 4, 6))
+    traced = torch.jit.trace(Linear(6, 10), torch.randn(1, 64, 64, 6))
     kinds = {node.kind() for node in traced.inlined_graph.nodes()}
     assert "aten::linear" in kinds and "aten::_convolution" not in kinds
 
@@ -54,10 +130,8 @@ def test_mlp_in_pieces(monkeypatch):
     mlp = blocks.Mlp(8, 16, 0.0)
     x = torch.randn(2, 7, 9, 8)
     whole = mlp(x)
-    row_bytes = 16 * 4 * torch.get_num_threads()
-    monkeypatch.setattr(
-        blocks, "PIECE_BYTES", 10 * row_bytes // torch.get_num_threads()
-    )
+    monkeypatch.setattr(blocks, "PIECE_BYTES", 16 * 4 * 10)
+    monkeypatch.setattr(blocks, "PIECE_TOKENS", 5)
     seen = []
     mlp.fc1.register_forward_hook(lambda _, args, out: seen.append(out[..., 0].numel()))
     torch.testing.assert_close(mlp(x), whole)
