@@ -8,11 +8,11 @@ are copied as such; those of the bottom and right border are gathered by index.
 
 import itertools
 from collections.abc import Iterator
-from functools import lru_cache
 
 import torch
 from torch import Tensor
 
+from ..kept import kept
 from .windows import MASK_VALUE
 
 
@@ -134,7 +134,7 @@ def _spans(count: int, length: int, start: int, step: int) -> list[slice]:
     ]
 
 
-@lru_cache(maxsize=32)  # the stages of a model, shifted or not, of some image sizes
+@kept(32)  # the stages of a model, shifted or not, of some image sizes
 def _places(
     size: tuple[int, int, int],
     window: tuple[int, int],
