@@ -16,9 +16,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import torch
 import triton
-from compilation import Launch, inspect
+from compilation import Launch, inspect, recorded
 from triton.compiler import CompiledKernel
-from triton.runtime.jit import JITFunction
 
 from mmswinv2.ops.window_attention import triton_attention as attention
 
@@ -27,25 +26,18 @@ def record(
     window: int, dtype: torch.dtype, head_channels: int, capability: int
 ) -> list[Launch]:
     """Launches of one forward and backward pass, each kernel once."""
-    launches: dict[str, Launch] = {}
-
-    def run(self: JITFunction, *args: object, grid: tuple, **kwargs: object) -> None:
-        launches.setdefault(self.__name__, Launch(self, args, kwargs))
-
-    real_run, JITFunction.run = JITFunction.run, run
     attention.generation = lambda device: capability // 10
     attention._tile.cache_clear()
-    try:
-        size, shift, n = 2 * window, (window // 2, window // 2), 4
-        qkv = torch.zeros(1, size, size, 3 * n * head_channels, dtype=dtype)
-        table = torch.zeros(n, 2 * window - 1, 2 * window - 1)
+    size, shift, n = 2 * window, (window // 2, window // 2), 4
+    qkv = torch.zeros(1, size, size, 3 * n * head_channels, dtype=dtype)
+    table = torch.zeros(n, 2 * window - 1, 2 * window - 1)
+    with recorded() as launches:
         prepared = attention.prepare(table, torch.ones(n))
         inputs = qkv, prepared, (window, window), shift
         out, lse = attention.triton_forward(*inputs)
         attention.triton_backward(out, *inputs, out, lse)
-    finally:
-        JITFunction.run = real_run
-    return list(launches.values())
+    first = {launch.kernel.__name__: launch for launch in reversed(launches)}
+    return [*reversed(first.values())]
 
 
 def measure(kernel: CompiledKernel) -> tuple[int, int, list[float]]:
