@@ -129,13 +129,10 @@ def why_not_triton(qkv: Tensor, heads: int, window: tuple[int, int]) -> str | No
 
 @torch.compiler.assume_constant_result
 def _judge(device: str, dtype: torch.dtype, channels: int) -> str | None:
-    found = _devices(device)
+    found = torch.device(device)
     if found.type == "cuda":
         return refusal("window_attention", found, dtype, channels)
     return unsupported(found)  # Triton's interpreter needs no proof
-
-
-_devices = cache(torch.device)
 
 
 @torch.compiler.assume_constant_result  # which runs while a compiler looks on

@@ -38,16 +38,6 @@ def expand_table(table: Tensor) -> Tensor:
     return pairs.reshape(-1, h * w, h * w)
 
 
-def fold_table(grad: Tensor, window: tuple[int, int]) -> Tensor:
-    """Gradient of :func:`expand_table`, ``(n, N, N)`` -> ``(n, 2h - 1, 2w - 1)``."""
-    h, w = window
-    n = len(grad)
-    grad = grad.view(n, h, w, h, w).flip(1, 2)
-    grad = torch.ops.aten.unfold_backward(grad, (n, h, 2 * w - 1, h), 2, w, 1)
-    grad = torch.ops.aten.unfold_backward(grad, (n, 2 * h - 1, 2 * w - 1), 1, h, 1)
-    return grad.flip(1, 2)
-
-
 def sdpa_window_attention(
     qkv: Tensor,
     table: Tensor,
