@@ -23,11 +23,13 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-import launch  # first: puts the package on the path
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # works uninstalled
+
 import torch
 from mmengine.logging import MMLogger
 
 import mmswinv2
+from mmswinv2.cli import launch
 from mmswinv2.ops import self_check
 from mmswinv2.ops.self_check import circumstances, verdicts
 

@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import argparse
 import os
+import sys
+from pathlib import Path
 
-import launch  # first: puts the package on the path
-import preflight
-import strategies
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # works uninstalled
+
 from mmengine.config import Config
 from mmengine.dist import master_only
-from tta import use_tta
+
+from mmswinv2.cli import launch, preflight, strategies
+from mmswinv2.cli.tta import use_tta
 
 
 def parse_args() -> argparse.Namespace:

@@ -7,12 +7,15 @@ Examples:
 from __future__ import annotations
 
 import argparse
+import sys
+from pathlib import Path
 
-import launch  # first: puts the package on the path
-import preflight
-import strategies
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # works uninstalled
+
 from mmengine.config import Config
 from mmengine.runner import find_latest_checkpoint
+
+from mmswinv2.cli import launch, preflight, strategies
 
 
 def parse_args() -> argparse.Namespace:

@@ -14,19 +14,22 @@ from __future__ import annotations
 
 import argparse
 import math
+import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-import launch  # first: puts the package on the path
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # works uninstalled
+
 import torch
-from bias_pictures import draw_stage
 from mmengine.logging import MMLogger
 
 from mmswinv2.checkpoints import SwinWeights, read_checkpoint, read_swin_weights
 from mmswinv2.checkpoints.position_biases import position_bias_of
 from mmswinv2.checkpoints.windows import WINDOW_RECORD, Window, record_of
+from mmswinv2.cli import launch
 from mmswinv2.models import SwinTransformerV2
+from mmswinv2.models.bias_pictures import draw_stage
 from mmswinv2.models.window_transfer import StageTransfer, stage_transfers
 
 # (window of training, larger window) that the paper tests. As pre-trained: Table 1, at

@@ -10,10 +10,13 @@ Examples:
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
+from pathlib import Path
 
-import launch  # first: puts the package on the path
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # works uninstalled
+
 from rich.console import Console
 from rich.table import Table
 
@@ -30,6 +33,7 @@ from mmswinv2.checkpoints.zoo import (
     find_cached,
     find_entry,
 )
+from mmswinv2.cli import launch
 
 
 def list_entries(words: Sequence[str]) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import socket
-import sys
 from pathlib import Path
 
 import pytest
@@ -12,10 +11,11 @@ import torch
 import torch.multiprocessing
 from mmengine.config import Config
 from mmengine.registry import STRATEGIES
-from tiny import DET, ROOT, Tool
+from tiny import DET, Tool
 from toy import train_with_strategy
 
 from mmswinv2.apis import CONFIG_DIR
+from mmswinv2.cli import strategies
 from mmswinv2.models import SwinTransformerV2
 
 FSDP = dict(type="mmswinv2.FSDPStrategy", with_cp=False)
@@ -191,9 +191,6 @@ def test_what_a_strategy_needs(tool: Tool) -> None:
 
 def test_the_configs(tmp_path: Path) -> None:
     """Each is a base beside the others; DeepSpeed takes over the clipping."""
-    sys.path.insert(0, str(ROOT / "tools"))
-    import strategies
-
     assert strategies.NAMES == ["deepspeed", "fsdp", "zero1"]
     for name in strategies.NAMES:
         cfg = Config.fromfile(CONFIG_DIR / f"mini/{DET}.py")

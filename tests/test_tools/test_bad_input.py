@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 import torch
-from tiny import DET, SEG, Tool, load_script, load_tiny, save_weights
+from tiny import DET, SEG, Tool, load_tiny, save_weights
 from torch import nn
+
+from mmswinv2.cli import launch, preflight
 
 TRAIN, TEST = "tools/train.py", "tools/test.py"
 
@@ -112,7 +114,6 @@ def test_no_coco_file(
 
 def test_large_coco_file(data: Path, tmp_path: Path) -> None:
     """A file that would take long to parse is looked at where a download breaks off."""
-    preflight = load_script("tools/preflight.py")
     preflight.LARGE_FILE = 1
     content = (data / "coco/annotations/instances_val2017.json").read_bytes()
     file = tmp_path / "annotations.json"
@@ -229,7 +230,6 @@ def test_traceback_on_request(tool: Tool, monkeypatch: pytest.MonkeyPatch) -> No
 
 def test_first_process(monkeypatch: pytest.MonkeyPatch) -> None:
     """One process per machine looks at the data, whatever started it."""
-    launch = load_script("tools/launch.py")
     monkeypatch.delenv("LOCAL_RANK", raising=False)
     assert launch.is_first_process()
     for name in ("SLURM_LOCALID", "OMPI_COMM_WORLD_LOCAL_RANK", "LOCAL_RANK"):

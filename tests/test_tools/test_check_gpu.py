@@ -134,7 +134,6 @@ def test_works_without_mmcv_mmdet_and_mmseg(tmp_path: Path) -> None:
     hidden = "; ".join(f"sys.modules['{x}'] = None" for x in ("mmcv", "mmdet", "mmseg"))
     script = f"import runpy, sys; {hidden}; sys.argv = ['{SCRIPT}']; "
     script += "import importlib.metadata as m; m.packages_distributions = dict; "
-    script += f"sys.path.insert(0, '{ROOT}/tools'); "
     script += f"runpy.run_path('{ROOT / SCRIPT}', run_name='__main__')"
     command = [sys.executable, "-c", script]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)

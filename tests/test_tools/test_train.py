@@ -8,6 +8,8 @@ import torch
 from mmengine.config import Config
 from tiny import DET, SEG, Tool, load_script
 
+from mmswinv2.cli import launch
+
 SHORT = [
     "train_cfg.max_iters=2",
     "train_cfg.val_interval=2",
@@ -99,7 +101,6 @@ def test_errors_after_the_start_keep_their_traceback(tool: Tool, data: Path) -> 
 
 def test_data_root_moves_every_path(data: Path) -> None:
     """Datasets and evaluators follow data_root, whether or not it ends in a slash."""
-    launch = load_script("tools/launch.py")
     for root in (str(data / "coco"), f"{data / 'coco'}/"):
         args = argparse.Namespace(
             config=DET,

@@ -14,6 +14,7 @@ from mmswinv2.checkpoints.convert import convert
 from mmswinv2.checkpoints.locate import SwinWeights
 from mmswinv2.checkpoints.windows import StageWindows, effective_windows
 from mmswinv2.models import SwinTransformerV2
+from mmswinv2.models.bias_pictures import draw_stage
 from mmswinv2.models.window_transfer import StageTransfer
 
 SCRIPT = "tools/transfer_window.py"
@@ -174,7 +175,7 @@ def test_picture_has_axes_in_tokens_and_px_and_one_scale() -> None:
     """A value has one colour in all maps, and an offset its px beside its tokens."""
     before, after = torch.rand(3, 15, 15), 4 * torch.rand(3, 31, 23)
     transfer = StageTransfer((8, 8), (16, 12), (8, 8), before, after, 0.0)
-    figure = load_script("tools/bias_pictures.py").draw_stage(transfer, 2, [0, 2, 7])
+    figure = draw_stage(transfer, 2, [0, 2, 7])
     maps = [ax for ax in figure.axes if ax.images]
     assert len(maps) == 4  # heads 0 and 2, before and after
     known = torch.cat([x[[0, 2]].flatten() for x in (before, after)])

@@ -11,10 +11,9 @@ import argparse
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # works uninstalled
 
-import launch  # puts the package on the path
-
+from mmswinv2.cli import launch
 from mmswinv2.evaluation.data_checks import (
     ADE20K_IMAGES,
     COCO_IMAGES,

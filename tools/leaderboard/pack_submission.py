@@ -15,16 +15,14 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # works uninstalled
 
-import launch  # first: puts the package on the path
-import preflight
-import strategies
 from mmengine.config import Config
 from mmengine.dist import is_main_process
-from tta import use_tta
 
-from benchmarks import BENCHMARKS, Benchmark, format_only
+from mmswinv2.cli import launch, preflight, strategies
+from mmswinv2.cli.tta import use_tta
+from mmswinv2.evaluation.benchmarks import BENCHMARKS, Benchmark, format_only
 from mmswinv2.evaluation.submissions import (
     archive_name,
     detection_files,

@@ -12,16 +12,14 @@ import os
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # works uninstalled
 
-import launch  # first: puts the package on the path
-import preflight
-import strategies
 from mmengine.config import Config
 from mmengine.dist import get_world_size, is_main_process
-from tta import use_tta
 
 from mmswinv2.apis import CONFIG_DIR
+from mmswinv2.cli import launch, preflight, strategies
+from mmswinv2.cli.tta import use_tta
 from mmswinv2.evaluation.records import (
     PROTOCOLS,
     make_record,

@@ -1,4 +1,4 @@
-"""What train.py and test.py share: arguments, the config, and errors as one message.
+"""What commands share: arguments, the config, and errors as one message.
 
 Until the first iteration an error is bad input: it ends with one message and exit code
 1, and MMSWINV2_TRACEBACK=1 shows the traceback too.
@@ -14,8 +14,6 @@ import re
 import sys
 from pathlib import Path
 from types import TracebackType
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # works uninstalled
 
 from mmengine.config import Config, DictAction
 from mmengine.hooks import Hook

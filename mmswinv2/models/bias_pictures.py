@@ -10,7 +10,8 @@ from matplotlib.image import AxesImage
 from torch import Tensor
 
 from mmswinv2.checkpoints.windows import PATCH_SIZE, Window
-from mmswinv2.models.window_transfer import StageTransfer
+
+from .window_transfer import StageTransfer
 
 PANEL_INCHES = 3.6
 

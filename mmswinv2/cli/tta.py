@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import preflight
 from mmengine.config import Config, ConfigDict
+
+from . import preflight
 
 
 def use_tta(cfg: Config) -> None:
