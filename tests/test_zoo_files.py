@@ -11,6 +11,7 @@ from tiny import ROOT, SEG, load_script, load_tiny, save_weights
 from mmswinv2 import apis
 from mmswinv2.architectures import ARCHITECTURES
 from mmswinv2.evaluation.paper import PAPER
+from mmswinv2.planning import flops
 
 CONFIGS = sorted(ROOT.glob("configs/[!_]*/*.py"))
 INDEX = yaml.safe_load((ROOT / "model-index.yml").read_text())
@@ -97,8 +98,6 @@ def test_parameters_are_the_papers() -> None:
 @pytest.mark.parametrize(("arch", "window"), PUBLISHED_FLOPS, ids=str)
 def test_flops_are_the_official_ones(zoo: object, arch: str, window: int) -> None:
     """Within 2 %: ours counts the position bias, too."""
-    import flops
-
     cfg = Config.fromfile(apis.find_config(SEG))
     cfg.model.backbone.update(arch=arch, window_size=window)
     backbone = flops.build_without_memory(cfg).backbone

@@ -16,7 +16,6 @@ from mmswinv2.checkpoints.position_biases import LINEAR_CPB, TABLE
 from mmswinv2.checkpoints.windows import WINDOW_RECORD, per_stage
 from mmswinv2.registry import MODELS
 
-from .auto_windows import resolve_windows
 from .blocks import PatchEmbed, SwinBlock, SwinStage
 from .window_fit import WINDOW_FITS, Window, parse_windows
 
@@ -134,14 +133,18 @@ class SwinTransformerV2(BaseModule):
             )
         if checkpoint not in ("block", "mlp"):
             raise ValueError(f"checkpoint={checkpoint!r}: expected 'block' or 'mlp'")
-        window_size = resolve_windows(
-            window_size,
-            auto_windows,
-            arch=sizes,
-            attention=attention,
-            with_cp=with_cp,
-            checkpoint=checkpoint,
-        )
+        if window_size == "auto" or auto_windows is not None:
+            # here, as planning counts what these models keep
+            from mmswinv2.planning.auto_windows import resolve_windows
+
+            window_size = resolve_windows(
+                window_size,
+                auto_windows,
+                arch=sizes,
+                attention=attention,
+                with_cp=with_cp,
+                checkpoint=checkpoint,
+            )
         windows = parse_windows(window_size, num_stages)
         self.position_bias = position_bias
         pretrained = windows

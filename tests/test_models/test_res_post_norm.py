@@ -2,9 +2,10 @@
 
 import pytest
 import torch
-from tiny import load_script
 from torch import nn
 from torch.nn.modules import module as torch_module
+
+from mmswinv2.planning import saved_tensors
 
 pytest.importorskip("triton", "3.2", reason="needs triton 3.2 or newer")
 
@@ -13,7 +14,6 @@ from mmswinv2.models.attention import WindowAttention
 from mmswinv2.models.blocks import Mlp
 
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
-saved_tensors = load_script("tools/analysis/saved_tensors.py")
 
 # 5 blocks, an extra norm behind the second and fourth of the last stage
 SIZES = dict(embed_dims=16, depths=(1, 4), num_heads=(1, 2), window_size=4)

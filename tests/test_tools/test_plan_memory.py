@@ -11,13 +11,13 @@ from mmengine.registry import MODELS, init_default_scope
 from tiny import DET, ROOT, SEG, load_script
 
 from mmswinv2.apis import find_config
+from mmswinv2.planning import config_plan, saved_tensors, training_batch
+from mmswinv2.planning.memory_plan import alternatives
 
 SCRIPT = "tools/analysis/plan_memory.py"
 G = "htc++_swinv2-g-p4-w32_fpn_96xb1-lsj-45k_coco"
 
 plan_memory = load_script(SCRIPT)
-training_batch = load_script("tools/analysis/training_batch.py")
-saved_tensors = load_script("tools/analysis/saved_tensors.py")
 
 
 def peak_of(out: str) -> tuple[bool, float]:
@@ -33,13 +33,13 @@ def test_prediction_is_what_a_real_forward_pass_saves(name):
     cfg.model.backbone.init_cfg = None
     init_default_scope(cfg.default_scope)
     model = revert_sync_batchnorm(MODELS.build(cfg.model)).train()
-    training = plan_memory.read_training(cfg, model.backbone, (96, 160))
+    training = config_plan.read_training(cfg, model.backbone, (96, 160))
     images, samples = training_batch.make_batch(cfg, training.batch, training.image)
     tensors = [*model.parameters(), *model.buffers()]
     with saved_tensors.SavedBytes(tensors) as saved:
         losses = model.loss(images, samples)
     assert all(torch.as_tensor(v).isfinite().all() for v in losses.values())
-    heads, _ = plan_memory.heads_memory(cfg, training, amp=False)
+    heads, _ = config_plan.heads_memory(cfg, training, amp=False)
     kept = heads + sum(part.kept for part in training.parts())
     assert kept == pytest.approx(saved.total, rel=0.15)
 
@@ -90,10 +90,10 @@ def test_no_column_is_cut(tool):
     (path,) = ROOT.glob("configs/coco/mask-rcnn_swinv2-l-p4-w16-in22k_fpn_1x_coco.py")
     cfg = Config.fromfile(path)
     cfg.model.backbone.update(with_cp=False, attention="reference", init_cfg=None)
-    training = plan_memory.read_training(
-        cfg, plan_memory.build_on_meta(cfg).backbone, (1536, 1536)
+    training = config_plan.read_training(
+        cfg, config_plan.build_on_meta(cfg).backbone, (1536, 1536)
     )
-    plan = plan_memory.Plan(training, amp=False, strategy=None, gpus=1)
+    plan = config_plan.Plan(training, amp=False, strategy=None, gpus=1)
     console = plan_memory.Console(width=100)
     with console.capture() as captured:
         console.print(plan_memory.stage_table(plan))
@@ -140,25 +140,23 @@ def test_bad_arguments(tool, args, message):
 def test_what_is_measured_is_a_training_step(name):
     cfg = Config.fromfile(find_config(name))
     cfg.model.backbone.init_cfg = None
-    model = plan_memory.build_on_meta(cfg)
-    training = plan_memory.read_training(cfg, model.backbone, (64, 64))
-    plan = plan_memory.Plan(training, amp=False, strategy=None, gpus=1)
+    model = config_plan.build_on_meta(cfg)
+    training = config_plan.read_training(cfg, model.backbone, (64, 64))
+    plan = config_plan.Plan(training, amp=False, strategy=None, gpus=1)
     calls = []
     loss = plan_memory.train(cfg, plan, "cpu", lambda: calls.append(1))
     assert loss.isfinite() and calls == [1]
 
 
 def test_fsdp_and_amp_are_two_precisions_of_one_backbone():
-    from memory_plan import alternatives  # on the path since the script was loaded
-
-    training = plan_memory.Training(
-        plan_memory.Architecture(32, (2, 2, 4, 2), (1, 2, 4, 8)),
+    training = config_plan.Training(
+        config_plan.Architecture(32, (2, 2, 4, 2), (1, 2, 4, 8)),
         (256, 256),
         2,
         ((8, 8),) * 4,
     )
     for amp in (False, True):
-        plan = plan_memory.Plan(training, amp=amp, strategy=None, gpus=8)
+        plan = config_plan.Plan(training, amp=amp, strategy=None, gpus=8)
         plans = {(p.strategy, p.amp) for p in alternatives(plan)}
         assert ("fsdp", True) not in plans
         assert ("zero1", True) in plans and (("fsdp", False) in plans) != amp

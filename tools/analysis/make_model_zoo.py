@@ -17,9 +17,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # works uninstalled
 
 import yaml
-from flops import build_without_memory, count_flops, count_parameters
 from mmengine.config import Config
-from plan_memory import GIB, read_memory, read_plan
 
 from mmswinv2.apis import CONFIG_DIR
 from mmswinv2.checkpoints.zoo import find_entry
@@ -30,6 +28,9 @@ from mmswinv2.evaluation.records import (
     read_records,
     write_results,
 )
+from mmswinv2.planning.config_plan import read_memory, read_plan
+from mmswinv2.planning.flops import build_without_memory, count_flops, count_parameters
+from mmswinv2.planning.memory_report import GIB
 
 ROOT = CONFIG_DIR.parent
 RECORDS = ROOT / "docs" / "results"

@@ -5,11 +5,14 @@ from unittest.mock import MagicMock
 import pytest
 import torch
 import torch.nn.functional as F
-from tiny import load_script
 
 from mmswinv2.architectures import ARCHITECTURES
 from mmswinv2.models import SwinTransformerV2
-from mmswinv2.models.memory_model import (
+from mmswinv2.ops.residual_norm import operator
+from mmswinv2.ops.window_attention import sdpa
+from mmswinv2.ops.window_attention.operator import window_attention_operator
+from mmswinv2.planning import saved_tensors
+from mmswinv2.planning.memory_model import (
     Block,
     Part,
     Training,
@@ -17,11 +20,6 @@ from mmswinv2.models.memory_model import (
     block_passing,
     peak,
 )
-from mmswinv2.ops.residual_norm import operator
-from mmswinv2.ops.window_attention import sdpa
-from mmswinv2.ops.window_attention.operator import window_attention_operator
-
-saved_tensors = load_script("tools/analysis/saved_tensors.py")
 
 IMAGE, BATCH = (136, 200), 2  # maps of odd lengths, padded windows
 CASES = [

@@ -13,12 +13,11 @@ from itertools import accumulate, groupby, pairwise, product
 from math import prod
 
 from mmswinv2.architectures import Architecture
+from mmswinv2.models.blocks import PATCH_SIZE
+from mmswinv2.models.position_bias import HIDDEN_DIMS
+from mmswinv2.models.window_fit import Window, fit_axis
 from mmswinv2.ops.window_attention.dispatch import AUTO
 from mmswinv2.ops.window_attention.windows import axis_labels
-
-from .blocks import PATCH_SIZE
-from .position_bias import HIDDEN_DIMS
-from .window_fit import Window, fit_axis
 
 CHUNKED_SCRATCH = {"cpu": 2**24, "cuda": 2**29}  # bytes of its pieces, about
 FP32 = 4  # bytes; the main branch, norms and biases are fp32 under autocast too

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from memory_plan import Memory, Plan, half_windows
 from rich import box
 from rich.table import Table
 
-from mmswinv2.models.memory_model import AUTO, Training, block_kept
+from .memory_model import AUTO, Training, block_kept
+from .memory_plan import Memory, Plan, half_windows
 
 GIB = 2**30
 NAMES = {

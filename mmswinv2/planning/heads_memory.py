@@ -15,11 +15,11 @@ import torch.nn.functional as F
 from mmengine.config import Config
 from mmengine.model import BaseModel, revert_sync_batchnorm
 from mmengine.registry import MODELS, init_default_scope
-from saved_tensors import CudaAutocast, SavedBytes, ZeroProducts
 from torch import Tensor, nn
-from training_batch import make_batch
 
-from mmswinv2.models.memory_model import Training, stage_maps
+from .memory_model import Training, stage_maps
+from .saved_tensors import CudaAutocast, SavedBytes, ZeroProducts
+from .training_batch import make_batch
 
 
 class Maps(nn.Module):

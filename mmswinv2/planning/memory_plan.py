@@ -6,8 +6,8 @@ import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 
-from mmswinv2.models.auto_windows import forward_seconds
-from mmswinv2.models.memory_model import FP32, Part, Training, peak
+from .auto_windows import forward_seconds
+from .memory_model import FP32, Part, Training, peak
 
 SHARE = 0.9  # of a GPU for tensors; CUDA's context, NCCL and fragments have the rest
 MLP_SHARE = 0.5  # of a block's time

@@ -14,9 +14,9 @@ from mmengine.logging import print_log
 
 from mmswinv2.architectures import Architecture
 from mmswinv2.checkpoints.windows import per_stage
+from mmswinv2.models.window_fit import Window, fit_axis, is_int, is_list
 
 from .memory_model import Training, peak, stage_maps
-from .window_fit import Window, fit_axis, is_int, is_list
 
 GIB = 2**30
 WINDOWS = range(4, 57)  # tokens; 56 is the largest that the paper tested

@@ -5,8 +5,8 @@ import torch
 
 from mmswinv2.architectures import ARCHITECTURES
 from mmswinv2.models import SwinTransformerV2
-from mmswinv2.models.auto_windows import choose_windows, estimate, fitted, padding
-from mmswinv2.models.memory_model import Training, stage_maps
+from mmswinv2.planning.auto_windows import choose_windows, estimate, fitted, padding
+from mmswinv2.planning.memory_model import Training, stage_maps
 
 TINY = ARCHITECTURES["tiny"]
 SIZES = [(800, 1333), (1024, 1024), (512, 512), (224, 640), (33, 50)]

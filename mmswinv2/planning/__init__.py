@@ -1,0 +1,1 @@
+"""What a config costs: memory, time, and the windows within a budget."""
