@@ -28,7 +28,7 @@ install:
 	@$(PYTHON) tools/install.py --stack '$(STACK)' --torch '$(TORCH)' --venv '$(VENV)'
 
 quickstart: install
-	@$(VENV)/bin/python tools/quickstart.py
+	@$(VENV)/bin/python tools/quickstart
 
 test: install
 	@$(TEST_ENV) $(VENV)/bin/python -m pytest -n 2 --dist loadfile $(PYTEST_ARGS)

@@ -34,5 +34,5 @@ TRANSFORMS = Registry(
     "transform",
     parent=MMENGINE_TRANSFORMS,
     scope="mmswinv2",
-    locations=["mmswinv2.datasets"],
+    locations=["mmswinv2.datasets.instaboost"],
 )

@@ -1,5 +1,1 @@
-"""Data transforms, registered under the scope ``mmswinv2``; these need mmdet."""
-
-from .instaboost import InstaBoost
-
-__all__ = ["InstaBoost"]
+"""Data that the hosts cannot read, and the generated scenes of the mini data."""

@@ -9,7 +9,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 TOOLS = ROOT / "tools"
-sys.path[:0] = [str(TOOLS), str(TOOLS / "dataset_converters")]
+sys.path[:0] = [str(TOOLS / "quickstart"), str(TOOLS / "dataset_converters")]
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""The main job, end to end: tools/quickstart.py with shorter training runs."""
+"""The main job, end to end: tools/quickstart with shorter training runs."""
 
 import json
 import subprocess
@@ -23,7 +23,7 @@ class Quickstart:
         self.data = folder / "data"
 
     def run(self) -> subprocess.CompletedProcess:
-        command = [sys.executable, str(ROOT / "tools" / "quickstart.py")]
+        command = [sys.executable, str(ROOT / "tools" / "quickstart")]
         command += ["--out", str(self.out), "--data", str(self.data)]
         command += ["--iterations", *ITERATIONS]
         return subprocess.run(command, capture_output=True, text=True, check=False)

@@ -10,13 +10,21 @@ import cv2
 import numpy as np
 import pytest
 from make_mini import coco_annotations, coco_categories, trace
-from mini_scenes import SMALL_THINGS, STUFF, THINGS, Scene, _draw_disc, draw_scene
 from mmdet.datasets import CocoDataset
 from mmengine.config import Config
 from mmengine.registry import DATASETS, init_default_scope
 from mmseg.datasets import ADE20KDataset
 from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
+
+from mmswinv2.datasets.mini_scenes import (
+    SMALL_THINGS,
+    STUFF,
+    THINGS,
+    Scene,
+    _draw_disc,
+    draw_scene,
+)
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs" / "mini"
 COCO_DATA_ROOT, ADE_DATA_ROOT = "coco", "ade/ADEChallengeData2016"

@@ -17,10 +17,13 @@ import shutil
 import sys
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # works uninstalled
+
 import cv2
 import numpy as np
-from mini_scenes import Scene, draw_scene
 from pycocotools import mask as coco_mask
+
+from mmswinv2.datasets.mini_scenes import Scene, draw_scene
 
 MANIFEST = "mini.json"
 FORMAT = 1  # raised when the same parameters give another tree

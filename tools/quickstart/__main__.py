@@ -7,8 +7,8 @@ to the table and an interrupted one goes on where it was; what a changed config,
 or data set reaches is run again by itself, and --force runs everything again.
 
 Examples:
-    >>> python tools/quickstart.py
-    >>> python tools/quickstart.py --seeds 0 1 2 --control
+    >>> python tools/quickstart
+    >>> python tools/quickstart --seeds 0 1 2 --control
 """
 
 from __future__ import annotations
@@ -27,12 +27,14 @@ from collections.abc import Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from pathlib import Path
 
-from quickstart_pictures import draw_pictures
-from quickstart_plan import TASKS, Plan, Row
-from quickstart_scores import print_table, summarise
-from quickstart_stages import ROOT, Stage, StageError
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # works uninstalled
+
+from pictures import draw_pictures
+from plan import TASKS, Plan, Row
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from scores import print_table, summarise
+from stages import ROOT, Stage, StageError
 
 
 def run_side_by_side(queues: Sequence[Sequence[Stage]], console: Console) -> None:
@@ -150,7 +152,7 @@ def main() -> int:
             queues = [[s for p in ps for s in p.control_stages()] for ps in by_task]
             run_side_by_side(queues, console)
     except StageError as error:
-        print(f"quickstart.py: {error}", file=sys.stderr)
+        print(f"quickstart: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("stopped; the same command goes on from here", file=sys.stderr)

@@ -20,7 +20,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 RECORD = "stage.json"
 LOG = "log.txt"
 WEIGHTS = "{weights}"  # in a command: the checkpoint of the stage before

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from dataset_converters.mini_scenes import STUFF, THINGS
+from plan import DETECTION, Plan, Row
 from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
-from quickstart_plan import DETECTION, Plan, Row
+
+from mmswinv2.datasets.mini_scenes import STUFF, THINGS
 
 ZOOM = 2  # screen px per image px
 MIN_SCORE = 0.3  # of the boxes that are drawn; a guess among three classes passes

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from quickstart_stages import LOG, ROOT, WEIGHTS, Stage, last_iteration
+from stages import LOG, ROOT, WEIGHTS, Stage, last_iteration
 
 CONFIGS = ROOT / "configs" / "mini"
 # A stage of its own tests the weights, so training does not.

@@ -9,10 +9,11 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from dataset_converters.mini_scenes import SMALL_THINGS
-from quickstart_plan import DETECTION, Plan, Row
+from plan import DETECTION, Plan, Row
 from rich.console import Console
 from rich.table import Table
+
+from mmswinv2.datasets.mini_scenes import SMALL_THINGS
 
 # Heading and key of a column. Small is an area under 32 * 32 px for COCO, and the
 # classes of small objects for the IoU.
