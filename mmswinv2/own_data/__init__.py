@@ -1,0 +1,1 @@
+"""A user's own pictures: what is in them, what is wrong, and a config that fits."""
