@@ -6,6 +6,7 @@ import statement: mmengine imports this file and then the ``locations``.
 """
 
 from mmengine.registry import HOOKS as MMENGINE_HOOKS
+from mmengine.registry import METRICS as MMENGINE_METRICS
 from mmengine.registry import MODELS as MMENGINE_MODELS
 from mmengine.registry import OPTIM_WRAPPER_CONSTRUCTORS as MMENGINE_CONSTRUCTORS
 from mmengine.registry import STRATEGIES as MMENGINE_STRATEGIES
@@ -35,4 +36,10 @@ TRANSFORMS = Registry(
     parent=MMENGINE_TRANSFORMS,
     scope="mmswinv2",
     locations=["mmswinv2.datasets.instaboost"],
+)
+METRICS = Registry(
+    "metric",
+    parent=MMENGINE_METRICS,
+    scope="mmswinv2",
+    locations=["mmswinv2.evaluation.coco_metric"],
 )

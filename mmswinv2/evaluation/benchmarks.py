@@ -27,7 +27,7 @@ class Benchmark(NamedTuple):
 
     Attributes:
         splits (dict[str, Split]): The test set first.
-        metric (str): Class of the evaluator that writes the predictions.
+        metric (str): Class of the evaluator that writes the predictions, in any scope.
         server (str): Where they go, and when that last worked.
     """
 
@@ -89,7 +89,7 @@ def format_only(
     wanted = BENCHMARKS[benchmark].metric
     metrics = cfg.test_evaluator
     metrics = metrics if isinstance(metrics, list) else [metrics]
-    metric = next((m for m in metrics if m.type == wanted), None)
+    metric = next((m for m in metrics if m.type.split(".")[-1] == wanted), None)
     if metric is None:
         given = ", ".join(m.type for m in metrics)
         raise ValueError(f"{benchmark} needs a config with {wanted}, this has {given}")
@@ -102,14 +102,14 @@ def format_only(
     if benchmark == "ade20k":
         dataset.data_prefix = dict(img_path=split.images)
         cfg.test_evaluator = ConfigDict(
-            type=wanted, format_only=True, output_dir=str(out)
+            type=metric.type, format_only=True, output_dir=str(out)
         )
         return
     dataset.ann_file = split.ann_file
     dataset.data_prefix = {**dataset.data_prefix, "img": f"{split.images}/"}
     options = {k: v for k, v in metric.items() if k in ("metric", "proposal_nums")}
     cfg.test_evaluator = ConfigDict(
-        type=wanted,
+        type=metric.type,
         **options,
         ann_file=str(root / split.ann_file),
         format_only=True,

@@ -31,7 +31,7 @@ def test_detector(tool: Tool, data: Path, weights: dict[str, str]) -> None:
     assert record["images"] == 2
     digest = hashlib.sha256(Path(weights[DET]).read_bytes()).hexdigest()
     assert record["checkpoint"] == dict(name=Path(weights[DET]).name, sha256=digest)
-    assert record["evaluator"]["type"] == "CocoMetric"
+    assert record["evaluator"]["type"] == "mmswinv2.CocoMetric"
     file = "DATA_ROOT/annotations/instances_val2017.json"
     assert record["evaluator"]["ann_file"] == file
     assert record["results"].keys() == {"box AP", "mask AP"}

@@ -81,7 +81,7 @@ val_dataloader = dict(
 test_dataloader = val_dataloader
 
 val_evaluator = dict(
-    type="CocoMetric",
+    type="mmswinv2.CocoMetric",  # the host's numbers, up to 100 objects per picture
     ann_file=data_root + "annotations/instances_val2017.json",
     metric=["bbox", "segm"],
 )
