@@ -17,6 +17,7 @@ from torch import nn
 from mmswinv2.checkpoints import read_checkpoint
 from mmswinv2.checkpoints.locate import describe
 
+from .config_types import name_types, read_config
 from .inferencers import AnyPictures
 
 if TYPE_CHECKING:
@@ -73,7 +74,8 @@ def build_inferencer(
         >>> inferencer("photo.jpg", out_dir="out")
     """
     is_config = isinstance(model, Config)
-    cfg = copy.deepcopy(model) if is_config else Config.fromfile(find_config(model))
+    cfg = copy.deepcopy(model) if is_config else read_config(find_config(model))
+    cfg = name_types(cfg)
     published = {} if is_config else _model_index().get(str(model), {})
     weights = weights or published.get("Weights") or cfg.get("load_from")
     if weights is None:

@@ -17,7 +17,7 @@ IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"}
 def as_host_picture(
     picture: object, *, color_type: str = "color"
 ) -> str | np.ndarray | dict:
-    """A picture as the hosts' pipelines take it, with the pixels that a file would give.
+    """A picture as the hosts' pipelines take it, with the pixels of a file of it.
 
     Args:
         picture (str | Path | ndarray | PIL.Image | dict): File or URL; pixels ``(H,
@@ -103,7 +103,7 @@ class AnyPictures(BaseInferencer):
         return [as_host_picture(x, color_type=color_type) for x in inputs]
 
     def _get_chunk_data(self, inputs: Iterable, chunk_size: int) -> Iterator[list]:
-        """Batches; MMSegmentation's hold pictures of one size, so that none is padded."""
+        """Batches; those of MMSegmentation, which pads none, are of one size."""
         if self.scope != "mmseg":
             yield from super()._get_chunk_data(inputs, chunk_size)
             return

@@ -21,6 +21,7 @@ from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
 from mmswinv2.apis import find_config
+from mmswinv2.config_types import read_config
 
 # Keys that mmengine takes from a config beside the Runner's own arguments.
 OTHER_KEYS = {"runner_type", "strategy", "compile", "activation_checkpointing"}
@@ -129,7 +130,7 @@ def load_config(args: argparse.Namespace) -> Config:
     os.environ.setdefault("LOCAL_RANK", str(args.local_rank))
     path = find_config(args.config)
     try:
-        cfg = Config.fromfile(path)
+        cfg = read_config(path)
     except Exception as error:  # whatever the code in it raises
         reason = f"{type(error).__name__}: {error}"
         raise ValueError(f"{path} cannot be read as a config: {reason}") from error

@@ -183,8 +183,9 @@ class LayerDecayOptimWrapperConstructor(DefaultOptimWrapperConstructor):
         return 1.0
 
     def _table(self, rows: Counter, frozen: int) -> str:
+        kind = self.optimizer_cfg["type"]
         lines = [
-            f"{self.optimizer_cfg['type']}: lr {self.base_lr:g}, weight decay "
+            f"{getattr(kind, '__name__', kind)}: lr {self.base_lr:g}, weight decay "
             f"{self.base_wd:g}, layer decay {self.rate:g}; {frozen} tensors frozen",
             "layer  lr factor  tensors with weight decay + without",
         ]
