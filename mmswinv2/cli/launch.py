@@ -60,6 +60,18 @@ class Preparation(Hook):
             raise SystemExit(1)
 
 
+class PlainGroups(Hook):
+    """Makes parameter groups plain dicts, the only ones that torch.compile knows.
+
+    mmengine's constructor makes those of a model with ``paramwise_cfg`` ConfigDicts.
+    """
+
+    def before_train(self, runner: Runner) -> None:
+        """The optimizer is built; a resumed one has its state."""
+        optimizer = runner.optim_wrapper.optimizer
+        optimizer.param_groups[:] = map(dict, optimizer.param_groups)
+
+
 def explain(error: Exception) -> str:
     """The message of an error, without the trail of registries it came through."""
     message = str(error.args[0]) if isinstance(error, KeyError) else str(error)
@@ -174,4 +186,6 @@ def build_runner(cfg: Config, preparation: Preparation) -> Runner:
     """The runner of a config; ends ``preparation`` when its loop starts."""
     runner = RUNNERS.build(cfg) if "runner_type" in cfg else Runner.from_cfg(cfg)
     runner.register_hook(preparation, "LOWEST")
+    if cfg.get("compile"):
+        runner.register_hook(PlainGroups())
     return runner
