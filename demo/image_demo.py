@@ -22,8 +22,8 @@ import numpy as np
 from mmengine.structures import BaseDataElement
 
 from mmswinv2.apis import build_inferencer
+from mmswinv2.inferencers import IMAGE_SUFFIXES
 
-IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"}
 SHOWN = 4  # classes named per image, the largest first
 
 

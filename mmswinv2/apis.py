@@ -17,6 +17,9 @@ from torch import nn
 from mmswinv2.checkpoints import read_checkpoint
 from mmswinv2.checkpoints.locate import describe
 
+from .config_types import name_types, read_config
+from .inferencers import AnyPictures
+
 if TYPE_CHECKING:
     from mmdet.apis import DetInferencer
     from mmseg.apis import MMSegInferencer
@@ -55,7 +58,9 @@ def build_inferencer(
             accelerator, and to the CPU where there is none.
 
     Returns:
-        DetInferencer | MMSegInferencer: Ready to be called with an image.
+        DetInferencer | MMSegInferencer: Ready to be called with pictures: files,
+        folders, arrays or pictures of Pillow, in greys, RGB or RGBA, of 8 or 16 bits,
+        and lists of these; see :func:`as_host_picture`.
 
     Raises:
         FileNotFoundError: The config or the checkpoint does not exist.
@@ -69,7 +74,8 @@ def build_inferencer(
         >>> inferencer("photo.jpg", out_dir="out")
     """
     is_config = isinstance(model, Config)
-    cfg = copy.deepcopy(model) if is_config else Config.fromfile(find_config(model))
+    cfg = copy.deepcopy(model) if is_config else read_config(find_config(model))
+    cfg = name_types(cfg)
     published = {} if is_config else _model_index().get(str(model), {})
     weights = weights or published.get("Weights") or cfg.get("load_from")
     if weights is None:
@@ -81,11 +87,14 @@ def build_inferencer(
         _check_device(device)
     scope = cfg.default_scope
     if scope == "mmdet":
-        from mmdet.apis import DetInferencer as Inferencer
+        from mmdet.apis import DetInferencer as Host
     elif scope == "mmseg":
-        from mmseg.apis import MMSegInferencer as Inferencer
+        from mmseg.apis import MMSegInferencer as Host
     else:
         raise ValueError(f"default_scope is {scope!r}, expected 'mmdet' or 'mmseg'")
+
+    class Inferencer(AnyPictures, Host):
+        pass
 
     cfg.visualizer.vis_backends = None  # draws into files of the caller's choice
     with warnings.catch_warnings():
@@ -95,6 +104,8 @@ def build_inferencer(
     inferencer.show_progress = False
     saved_meta = load_trained_weights(inferencer.model, weights)
     meta = _dataset_meta(cfg) | saved_meta  # where both have it, the saved one
+    if scope == "mmseg":  # its inferencer hands all of it on to the visualizer
+        meta = {name: meta.get(name) for name in ("classes", "palette")}
     inferencer.model.dataset_meta = inferencer.visualizer.dataset_meta = meta
     return inferencer
 

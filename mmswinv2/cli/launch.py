@@ -21,6 +21,7 @@ from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
 from mmswinv2.apis import find_config
+from mmswinv2.config_types import read_config
 
 # Keys that mmengine takes from a config beside the Runner's own arguments.
 OTHER_KEYS = {"runner_type", "strategy", "compile", "activation_checkpointing"}
@@ -57,6 +58,18 @@ class Preparation(Hook):
         if isinstance(error, Exception) and not self.over:
             print(f"error: {explain(error)}", file=sys.stderr)
             raise SystemExit(1)
+
+
+class PlainGroups(Hook):
+    """Makes parameter groups plain dicts, the only ones that torch.compile knows.
+
+    mmengine's constructor makes those of a model with ``paramwise_cfg`` ConfigDicts.
+    """
+
+    def before_train(self, runner: Runner) -> None:
+        """The optimizer is built; a resumed one has its state."""
+        optimizer = runner.optim_wrapper.optimizer
+        optimizer.param_groups[:] = map(dict, optimizer.param_groups)
 
 
 def explain(error: Exception) -> str:
@@ -129,7 +142,7 @@ def load_config(args: argparse.Namespace) -> Config:
     os.environ.setdefault("LOCAL_RANK", str(args.local_rank))
     path = find_config(args.config)
     try:
-        cfg = Config.fromfile(path)
+        cfg = read_config(path)
     except Exception as error:  # whatever the code in it raises
         reason = f"{type(error).__name__}: {error}"
         raise ValueError(f"{path} cannot be read as a config: {reason}") from error
@@ -173,4 +186,6 @@ def build_runner(cfg: Config, preparation: Preparation) -> Runner:
     """The runner of a config; ends ``preparation`` when its loop starts."""
     runner = RUNNERS.build(cfg) if "runner_type" in cfg else Runner.from_cfg(cfg)
     runner.register_hook(preparation, "LOWEST")
+    if cfg.get("compile"):
+        runner.register_hook(PlainGroups())
     return runner

@@ -61,9 +61,11 @@ class LayerDecayOptimWrapperConstructor(DefaultOptimWrapperConstructor):
         super().__init__(
             optim_wrapper_cfg, {"custom_keys": {}, **(paramwise_cfg or {})}
         )
+        # A plain dict keeps groups plain; torch.compile knows no others.
+        self.optimizer_cfg = dict(self.optimizer_cfg)
         if None in (self.base_lr, self.base_wd):
             raise ValueError(
-                f"optimizer={dict(self.optimizer_cfg)}: layer decay needs lr and "
+                f"optimizer={self.optimizer_cfg}: layer decay needs lr and "
                 "weight_decay there"
             )
         if unknown := self.paramwise_cfg.keys() - set(OPTIONS):
@@ -183,8 +185,9 @@ class LayerDecayOptimWrapperConstructor(DefaultOptimWrapperConstructor):
         return 1.0
 
     def _table(self, rows: Counter, frozen: int) -> str:
+        kind = self.optimizer_cfg["type"]
         lines = [
-            f"{self.optimizer_cfg['type']}: lr {self.base_lr:g}, weight decay "
+            f"{getattr(kind, '__name__', kind)}: lr {self.base_lr:g}, weight decay "
             f"{self.base_wd:g}, layer decay {self.rate:g}; {frozen} tensors frozen",
             "layer  lr factor  tensors with weight decay + without",
         ]

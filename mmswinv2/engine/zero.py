@@ -45,8 +45,10 @@ class ZeRO1Strategy(DDPStrategy):
         """As mmengine, with the optimizer's state shared out."""
         cfg = copy.deepcopy(optim_wrapper)
         optimizer = cfg["optimizer"]
-        if optimizer["type"] != "ZeroRedundancyOptimizer":
-            optimizer["optimizer_type"] = optimizer["type"]
+        kind = optimizer["type"]
+        kind = kind if isinstance(kind, str) else kind.__name__
+        if kind != "ZeroRedundancyOptimizer":
+            optimizer["optimizer_type"] = kind
             optimizer["type"] = "ZeroRedundancyOptimizer"
         return super().build_optim_wrapper(cfg, model)
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import torch
 from mmengine.logging import print_log
-from mmengine.model import BaseModule
+from mmengine.model import BaseModule, PretrainedInit
 from torch import Tensor, nn
 
 from mmswinv2.architectures import resolve_architecture
@@ -251,7 +251,8 @@ class SwinTransformerV2(BaseModule):
         super().init_weights()
 
     def _loads_checkpoint(self) -> bool:
-        return isinstance(self.init_cfg, dict) and self.init_cfg["type"] == "Pretrained"
+        kinds = ("Pretrained", PretrainedInit)
+        return isinstance(self.init_cfg, dict) and self.init_cfg["type"] in kinds
 
     def _reset_parameters(self) -> None:
         for module in self.modules():

@@ -1,5 +1,6 @@
 """Constants that are made once and kept, and who may be watching operators."""
 
+import threading
 from collections.abc import Callable
 from functools import wraps
 from typing import TypeVar
@@ -67,6 +68,7 @@ def kept(limit: int) -> Callable[[Callable[..., T]], Callable[..., T]]:
 
     def decorate(make: Callable[..., T]) -> Callable[..., T]:
         results: dict[tuple, T] = {}
+        storing = threading.Lock()
 
         @wraps(make)
         def get(*args: object) -> T:
@@ -79,9 +81,10 @@ def kept(limit: int) -> Callable[[Callable[..., T]], Callable[..., T]]:
             with torch.inference_mode(False):
                 result = make(*args)
             if may_keep():
-                while len(results) >= limit:
-                    results.pop(next(iter(results)), None)
-                results[args] = result
+                with storing:
+                    while len(results) >= limit:
+                        results.pop(next(iter(results)))
+                    results[args] = result
             return result
 
         return get

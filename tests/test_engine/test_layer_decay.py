@@ -1,6 +1,7 @@
 """Learning rates by layer, and which weights decay."""
 
 import re
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -9,6 +10,7 @@ from mmengine.optim import OptimWrapper, build_optim_wrapper
 from tiny import DET, SEG, build_model, load_tiny
 from torch import nn
 
+from mmswinv2.cli import launch
 from mmswinv2.engine import LayerDecayOptimWrapperConstructor
 from mmswinv2.models import SwinTransformerV2
 
@@ -220,3 +222,28 @@ def test_no_backbone_with_layers() -> None:
     with pytest.raises(ValueError, match=r"no part of this Linear has get_layer_depth"):
         build(nn.Linear(2, 2), layer_decay_rate=0.9)
     assert len(build(nn.Linear(2, 2)).optimizer.param_groups) == 2
+
+
+@pytest.mark.parametrize("ours", [True, False])
+def test_groups_are_what_a_compiler_knows(ours: bool) -> None:
+    """With our constructor, and with mmengine's in the commands."""
+    torch.compiler.reset()
+    paramwise = dict(bias_decay_mult=0.0)
+    if not ours:
+        paramwise["custom_keys"] = {"0": dict(lr_mult=0.1)}
+    cfg = dict(
+        type="OptimWrapper",
+        optimizer=dict(type="AdamW", lr=0.1, weight_decay=0.05),
+        paramwise_cfg=paramwise,
+    )
+    if ours:
+        cfg["constructor"] = "mmswinv2.LayerDecayOptimWrapperConstructor"
+    model = nn.Sequential(nn.Linear(2, 2))
+    wrapper = build_optim_wrapper(model, Config(dict(cfg=cfg)).cfg)
+    if not ours:
+        launch.PlainGroups().before_train(SimpleNamespace(optim_wrapper=wrapper))
+    assert {type(group) for group in wrapper.param_groups} == {dict}
+    model(torch.ones(1, 2)).sum().backward()
+    before = model[0].weight.detach().clone()
+    torch.compile(wrapper.optimizer.step, backend="eager")()
+    assert not torch.equal(model[0].weight, before)

@@ -1,0 +1,121 @@
+"""Inferencers take pictures in any form, draw, and run in several threads."""
+
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from tiny import DET, SEG, fresh_globals, load_tiny, save_weights
+
+from mmswinv2.apis import build_inferencer
+from mmswinv2.inferencers import as_host_picture
+
+RGB = np.random.default_rng(0).integers(0, 255, (48, 64, 3), dtype=np.uint8)
+ALPHA = np.full((48, 64, 1), 128, np.uint8)
+
+
+@pytest.fixture(scope="module", params=[DET, SEG])
+def inferencer(request, tmp_path_factory):
+    """Of a checkpoint that a run wrote, with all that it says of its data."""
+    cfg = load_tiny(request.param)
+    weights = save_weights(cfg, tmp_path_factory.mktemp("weights") / "weights.pth")
+    with fresh_globals():
+        yield build_inferencer(cfg, weights, "cpu")
+
+
+def numbers(result):
+    """Boxes, or label maps, of one call."""
+    found = result["predictions"] if isinstance(result, dict) else result
+    found = found if isinstance(found, list) else [found]
+    return [
+        p.pred_sem_seg.data if "pred_sem_seg" in p else p.pred_instances.bboxes
+        for p in found
+    ]
+
+
+@pytest.mark.parametrize(
+    "picture",
+    [
+        Image.fromarray(RGB),
+        Image.fromarray(np.dstack((RGB, ALPHA))),
+        Image.fromarray(RGB).quantize(16),
+        Image.fromarray(RGB[..., 0]),
+        Image.fromarray(RGB[..., 0].astype(np.uint16) * 200),
+        Image.fromarray(RGB[..., 0] > 128),
+    ],
+    ids=["RGB", "RGBA", "palette", "grey", "grey of 16 bits", "black and white"],
+)
+def test_pixels_are_those_that_a_file_gives(picture, tmp_path):
+    """Whatever the picture is: an array, Pillow's, or its file."""
+    path = tmp_path / "picture.png"
+    turned = Image.Exif()
+    turned[0x0112] = 6
+    picture.save(path, exif=turned)
+    expected = cv2.imread(str(path))
+    assert expected.shape == (64, 48, 3)
+    with Image.open(path) as opened:
+        assert np.array_equal(as_host_picture(opened), expected)
+    array = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+    for same in (array, array[..., None] if array.ndim == 2 else array):
+        same = np.rot90(same, -1) if array.shape[:2] == (48, 64) else same
+        assert np.array_equal(as_host_picture(same), expected)
+    grey = as_host_picture(array, color_type="grayscale")
+    assert grey.shape == array.shape[:2]
+
+
+@pytest.mark.parametrize(
+    ("picture", "expected"),
+    [
+        (np.zeros((1, 3, 8, 8), np.uint8), r"shape \(1, 3, 8, 8\).*as a list"),
+        (np.zeros((8, 8, 2), np.uint8), "1, 3"),
+        (np.zeros((8, 8)), "float64.*expected uint8, uint16"),
+        (torch.zeros(3, 8, 8), "given as Tensor; expected a path"),
+    ],
+)
+def test_what_is_no_picture_is_refused(picture, expected):
+    """With what was given and what is taken."""
+    with pytest.raises(ValueError, match=expected):
+        as_host_picture(picture)
+
+
+def test_draws_and_saves(inferencer, tmp_path):
+    """Pictures of any kind and size in one list, as each by itself, and a folder."""
+    file = tmp_path / "photos" / "photo.png"
+    file.parent.mkdir()
+    Image.fromarray(RGB).save(file)
+    (file.parent / "notes.txt").write_text("no picture")
+    pictures = [RGB[..., ::-1], file, RGB[:30, :, 0], Image.fromarray(RGB), str(file)]
+    together = inferencer(pictures, batch_size=2, return_datasamples=True)
+    for found, picture in zip(numbers(together), pictures):
+        (alone,) = numbers(inferencer(picture, return_datasamples=True))
+        # MMDetection pads a batch to its largest picture
+        assert inferencer.scope == "mmdet" or torch.equal(found, alone)
+    same = [numbers(together)[i] for i in (1, 3, 4)]
+    if inferencer.scope == "mmseg":
+        assert all(torch.equal(numbers(together)[0], other) for other in same)
+    drawn = inferencer(file.parent, out_dir=str(tmp_path), return_vis=True)
+    picture = np.asarray(drawn["visualization"]).reshape(48, 64, 3)
+    assert picture.std() > 10
+    assert (tmp_path / "vis/photo.png").is_file()
+    of_array = inferencer(RGB[..., ::-1], return_vis=True)["visualization"]
+    assert np.array_equal(np.asarray(of_array).reshape(48, 64, 3), picture)
+    with pytest.raises(FileNotFoundError, match="has no pictures"):
+        inferencer(tmp_path / "vis" / "..", out_dir=str(tmp_path))
+
+
+def test_several_threads(inferencer, tmp_path):
+    """Predictions and pictures are those of one thread after the other."""
+    pictures = [RGB[: 16 + 2 * i, : 64 - i] for i in range(12)]
+
+    def run(picture):
+        return inferencer(picture, return_vis=True, out_dir=str(tmp_path))
+
+    alone = [run(picture) for picture in pictures]
+    with ThreadPoolExecutor(4) as threads:
+        for one, other in zip(alone, threads.map(run, pictures)):
+            for a, b in zip(one["visualization"], other["visualization"]):
+                assert np.array_equal(a, b)
+    assert len([*Path(tmp_path, "vis").iterdir()]) == 24
