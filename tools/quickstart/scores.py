@@ -9,10 +9,11 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from plan import DETECTION, Plan, Row
 from rich.console import Console
 from rich.table import Table
+from tasks import DETECTION
 
+from mmswinv2.cli.transfer_plan import Plan, Row
 from mmswinv2.datasets.mini_scenes import SMALL_THINGS
 
 # Heading and key of a column. Small is an area under 32 * 32 px for COCO, and the
@@ -43,7 +44,7 @@ def read_scores(plan: Plan, row: Row) -> dict[str, float]:
     scale = 100 if plan.task is DETECTION else 1
     scores = {key: scale * scores[key] for key in scores if key.startswith(SCORES)}
     if plan.task is not DETECTION:
-        truth = plan.data / plan.task.data / "annotations" / "validation"
+        truth = plan.data / plan.task.data_root / "annotations" / "validation"
         scores["small_IoU"] = small_iou(stage.folder / "predictions", truth)
     scores[f"{plan.task.name} seconds"] = stage.after.record()["seconds"]
     return scores
