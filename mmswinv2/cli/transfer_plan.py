@@ -7,6 +7,8 @@ large window as they are; fine-tune there; test again.
 from __future__ import annotations
 
 import enum
+import json
+import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -112,6 +114,13 @@ class Plan:
         tests = [self.test(row) for row in (Row.LOW, Row.AS_IS, Row.HIGH)]
         return [self.train_low(), *tests[:2], self.train_high(), tests[2]]
 
+    def scores(self, row: Row) -> dict[str, float]:
+        """What the test of a row measured, as tools/test.py wrote it."""
+        # into <work dir>/<time>/<time>.json
+        found = self.test(row).folder.glob("*/*.json")
+        newest = max(path for path in found if path.stem == path.parent.name)
+        return json.loads(newest.read_text())
+
     def control_stages(self) -> list[Stage]:
         """What the control needs, once the other stages have finished."""
         return [self.train_control(), self.test(Row.CONTROL)]
@@ -161,3 +170,11 @@ class Plan:
 
     def _folder(self, title: str) -> Path:
         return self.folder / title.replace(",", "").replace(" ", "_")
+
+
+def format_cell(values: Sequence[float]) -> str:
+    """Format a value, or the mean and spread of several."""
+    mean = statistics.mean(values)
+    if len(values) == 1:
+        return f"{mean:.1f}"
+    return f"{mean:.1f}±{statistics.stdev(values):.1f}"

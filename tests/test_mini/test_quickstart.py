@@ -9,11 +9,11 @@ import cv2
 import numpy as np
 import pytest
 from pictures import beside, best_guesses, draw_legend, paint_labels
-from scores import format_cell, small_iou
+from scores import small_iou
 from tasks import DETECTION, SEGMENTATION
 
 from mmswinv2.cli.stages import WEIGHTS, Stage, StageError, last_iteration
-from mmswinv2.cli.transfer_plan import Plan, Row
+from mmswinv2.cli.transfer_plan import Plan, Row, format_cell
 
 # A stage's command that counts its runs, saves a checkpoint and prints a log line.
 SCRIPT = """
