@@ -23,9 +23,9 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))  # works uninstalled
 
-from reporting import write_report  # noqa: E402
+from outcome import write_report  # noqa: E402
+from real_sets import SETS, OwnSet  # noqa: E402
 from rich.console import Console  # noqa: E402
-from sets import SETS, OwnSet  # noqa: E402
 
 from mmswinv2.cli.stages import StageError, run_side_by_side  # noqa: E402
 from mmswinv2.cli.transfer_plan import Plan, Row, Task  # noqa: E402

@@ -84,16 +84,16 @@ DETECTION = dict(
 NUCLEI = OwnSet(
     name="nuclei",
     scales=(128, 256),
-    iterations=(400, 150),
-    seconds=(200, 40, 240, 60),
+    iterations=(300, 100),
+    seconds=(230, 60, 200, 70),
     scores={"coco/segm_mAP": "mask mAP", "coco/bbox_mAP": "box mAP"},
     **DETECTION,
 )
 BLOOD = OwnSet(
     name="blood",
     scales=(128, 256),
-    iterations=(400, 150),
-    seconds=(120, 15, 150, 20),
+    iterations=(300, 100),
+    seconds=(90, 25, 100, 30),
     scores={"coco/bbox_mAP": "box mAP", "coco/bbox_mAP_50": "box AP 50"},
     **DETECTION,
 )
@@ -108,8 +108,8 @@ CAMVID = OwnSet(
     ),
     options=("--classes", str(Path(__file__).with_name("camvid_classes.txt"))),
     scales=(192, 384),
-    iterations=(400, 120),
-    seconds=(150, 15, 200, 25),
+    iterations=(300, 80),
+    seconds=(130, 25, 140, 35),
     scores={"mIoU": "mIoU", "aAcc": "right px"},
     keep="test_evaluator.output_dir",
     factor=1,

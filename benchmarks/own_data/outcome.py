@@ -11,7 +11,7 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import torch
 from matplotlib.figure import Figure
-from sets import SETS, WINDOWS, OwnSet
+from real_sets import SETS, WINDOWS, OwnSet
 
 from mmswinv2.cli.transfer_plan import Plan, Row, format_cell
 
