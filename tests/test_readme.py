@@ -5,61 +5,28 @@ are cut to one iteration; commands for data that is not here must say which is m
 """
 
 import re
-import shlex
-import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 from mmengine.config import Config
+from pages import blocks, commands, copy_repository, run, train_shortly, words_of
 
 from mmswinv2.apis import list_models
 from mmswinv2.registry import MODELS
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text()
-ONE_ITERATION = [
-    "train_cfg.max_iters=1",
-    "train_cfg.val_interval=2",
-    "train_dataloader.batch_size=1",
-]
-
-
-def blocks(language):
-    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
-
-
-COMMANDS = [line for block in blocks("bash") for line in block.splitlines()]
+COMMANDS = commands(README)
 
 
 @pytest.fixture(scope="module")
 def clone(tmp_path_factory):
-    """The files of the repository, without what runs have left in it."""
-    folder = tmp_path_factory.mktemp("readme") / "mmswinv2"
-    skipped = shutil.ignore_patterns(".*", "data", "work_dirs", "out", "__pycache__")
-    shutil.copytree(ROOT, folder, ignore=skipped)
-    return folder
-
-
-def run(command, clone):
-    arguments = [sys.executable if word == "python" else word for word in command]
-    return subprocess.run(arguments, cwd=clone, capture_output=True, text=True)
-
-
-def check_training(words, clone):
-    """One iteration, whose weights then stand where the whole training puts them."""
-    result = run([*words, "--cfg-options", *ONE_ITERATION], clone)
-    assert result.returncode == 0, result.stderr
-    config = clone / words[2]
-    weights = clone / "work_dirs" / config.stem / "iter_1.pth"
-    last = Config.fromfile(config).train_cfg.max_iters
-    weights.rename(weights.with_name(f"iter_{last}.pth"))
+    return copy_repository(tmp_path_factory.mktemp("readme") / "mmswinv2")
 
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_command(command, clone):
-    words = shlex.split(command)
+    words = words_of(command)
     if words[0] == "make":
         assert run(["make", "-n", *words[1:]], clone).returncode == 0
     elif words[0] == "pip":
@@ -76,7 +43,7 @@ def test_command(command, clone):
         assert re.search("needs a GPU|data/.* does not exist", result.stderr)
         assert "Traceback" not in result.stderr
     elif "tools/train.py" in command:
-        check_training(words, clone)
+        train_shortly(words, clone)
     else:
         result = run(words, clone)
         assert result.returncode == 0, result.stderr
@@ -84,13 +51,13 @@ def test_command(command, clone):
 
 def test_commands_are_all_there():
     """Guards the parsing: a README that is not understood would test nothing."""
-    kinds = {shlex.split(command)[0] for command in COMMANDS}
+    kinds = {words_of(command)[0] for command in COMMANDS}
     assert kinds == {"make", "pip", "source", "python", "bash"}
     assert len(COMMANDS) >= 12
 
 
 def test_the_config_in_python_builds():
-    (text,) = [block for block in blocks("python") if "custom_imports" in block]
+    (text,) = [block for block in blocks(README, "python") if "custom_imports" in block]
     backbone = Config.fromstring(text, ".py").model.backbone
     assert backbone.pop("_delete_")
     backbone.init_cfg = None
@@ -98,7 +65,9 @@ def test_the_config_in_python_builds():
 
 
 def test_the_api_in_python_names_a_model_that_exists():
-    (text,) = [block for block in blocks("python") if "build_inferencer" in block]
+    (text,) = [
+        block for block in blocks(README, "python") if "build_inferencer" in block
+    ]
     compile(text, "README.md", "exec")
     (name,) = re.findall(r'build_inferencer\(\s*"([\w-]+)"', text)
     assert name in list_models()

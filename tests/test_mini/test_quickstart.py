@@ -8,11 +8,12 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-import stages
 from pictures import beside, best_guesses, draw_legend, paint_labels
-from plan import DETECTION, SEGMENTATION, Plan, Row
-from scores import format_cell, small_iou
-from stages import Stage, StageError, last_iteration
+from scores import small_iou
+from tasks import DETECTION, SEGMENTATION
+
+from mmswinv2.cli.stages import WEIGHTS, Stage, StageError, last_iteration
+from mmswinv2.cli.transfer_plan import Plan, Row, format_cell
 
 # A stage's command that counts its runs, saves a checkpoint and prints a log line.
 SCRIPT = """
@@ -87,7 +88,7 @@ def test_a_stage_starts_from_the_checkpoint_of_the_one_before(stage: Stage):
     later = replace(
         stage,
         folder=stage.folder.with_name("later"),
-        command=(stage.command[0], f"load_from={stages.WEIGHTS}"),
+        command=(stage.command[0], f"load_from={WEIGHTS}"),
         after=stage,
     )
     run(stage)

@@ -21,66 +21,17 @@ import shutil
 import signal
 import subprocess
 import sys
-import threading
-import time
-from collections.abc import Sequence
-from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # works uninstalled
 
 from pictures import draw_pictures
-from plan import TASKS, Plan, Row
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from scores import print_table, summarise
-from stages import ROOT, Stage, StageError
+from tasks import TASKS
 
-
-def run_side_by_side(queues: Sequence[Sequence[Stage]], console: Console) -> None:
-    """Run queues of stages at once, each on one thread, and show how far they are.
-
-    Args:
-        queues (Sequence[Sequence[Stage]]): Stages that run one after the other.
-        console (Console): Where the progress is shown.
-
-    Raises:
-        StageError: If a stage fails; the others are stopped first.
-    """
-    stop = threading.Event()
-    columns = (
-        TextColumn("{task.description:<38}"),
-        BarColumn(),
-        TextColumn("{task.percentage:>3.0f}%"),
-        TimeElapsedColumn(),
-    )
-    with Progress(*columns, console=console) as progress:
-
-        def run(queue: Sequence[Stage]) -> None:
-            total = sum(stage.seconds for stage in queue)
-            bar = progress.add_task(queue[0].title, total=total)
-            before = 0.0
-            for stage in queue:
-                progress.update(bar, description=stage.title, completed=before)
-                kept, start = stage.is_done(), time.monotonic()
-                stage.run(
-                    lambda share, before=before, stage=stage: progress.update(
-                        bar, completed=before + share * stage.seconds
-                    ),
-                    stop,
-                )
-                before += stage.seconds
-                took = "kept" if kept else f"{time.monotonic() - start:.0f} s"
-                progress.console.print(f"{stage.title}: {took}")
-
-        with ThreadPoolExecutor(len(queues)) as pool:
-            runs = [pool.submit(run, queue) for queue in queues]
-            try:
-                finished, _ = wait(runs, return_when=FIRST_EXCEPTION)
-            finally:
-                stop.set()
-            for future in finished:
-                future.result()
+from mmswinv2.cli.stages import ROOT, StageError, run_side_by_side
+from mmswinv2.cli.transfer_plan import Plan, Row
 
 
 def parse_args() -> argparse.Namespace:

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from plan import DETECTION, Plan, Row
 from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
+from tasks import DETECTION
 
+from mmswinv2.cli.transfer_plan import Plan, Row
 from mmswinv2.datasets.mini_scenes import STUFF, THINGS
 
 ZOOM = 2  # screen px per image px
@@ -112,7 +113,7 @@ def draw_segmentations(
     plan: Plan, count: int
 ) -> Iterable[tuple[str, list[np.ndarray]]]:
     """Paint the true labels, then those of each row."""
-    root = plan.data / plan.task.data
+    root = plan.data / plan.task.data_root
     for path in sorted((root / "images" / "validation").glob("*.jpg"))[:count]:
         folders = [root / "annotations" / "validation"]
         folders += [plan.test(row).folder / "predictions" for row in ROWS]

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import statistics
 from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
 import numpy as np
-from plan import DETECTION, Plan, Row
 from rich.console import Console
 from rich.table import Table
+from tasks import DETECTION
 
+from mmswinv2.cli.transfer_plan import Plan, Row, format_cell
 from mmswinv2.datasets.mini_scenes import SMALL_THINGS
 
 # Heading and key of a column. Small is an area under 32 * 32 px for COCO, and the
@@ -36,14 +36,11 @@ def read_scores(plan: Plan, row: Row) -> dict[str, float]:
     Returns:
         dict[str, float]: Scores in percent, and the seconds as '<task> seconds'.
     """
-    stage = plan.test(row)
-    # tools/test.py writes <work dir>/<time>/<time>.json
-    newest = max(p for p in stage.folder.glob("*/*.json") if p.stem == p.parent.name)
-    scores = json.loads(newest.read_text())
+    stage, scores = plan.test(row), plan.scores(row)
     scale = 100 if plan.task is DETECTION else 1
     scores = {key: scale * scores[key] for key in scores if key.startswith(SCORES)}
     if plan.task is not DETECTION:
-        truth = plan.data / plan.task.data / "annotations" / "validation"
+        truth = plan.data / plan.task.data_root / "annotations" / "validation"
         scores["small_IoU"] = small_iou(stage.folder / "predictions", truth)
     scores[f"{plan.task.name} seconds"] = stage.after.record()["seconds"]
     return scores
@@ -106,11 +103,3 @@ def print_table(results: dict[str, dict], console: Console) -> None:
         table.add_row(row, *scores, "-" if row == Row.AS_IS.value else training)
     console.print(table)
     console.print("mAP of boxes; training in minutes, detection / segmentation")
-
-
-def format_cell(values: Sequence[float]) -> str:
-    """Format a value, or the mean and spread of several."""
-    mean = statistics.mean(values)
-    if len(values) == 1:
-        return f"{mean:.1f}"
-    return f"{mean:.1f}±{statistics.stdev(values):.1f}"

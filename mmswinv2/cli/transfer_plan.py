@@ -1,15 +1,21 @@
-"""What the quick start runs: the stages of each task, and the rows they fill."""
+"""From a small window to a large one: the stages of a task, and the rows they fill.
+
+Train at a low resolution with a small window; test the weights at the high one with a
+large window as they are; fine-tune there; test again.
+"""
 
 from __future__ import annotations
 
 import enum
+import json
+import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from stages import LOG, ROOT, WEIGHTS, Stage, last_iteration
+from mmswinv2.cli.stages import LOG, ROOT, WEIGHTS, Stage, last_iteration
 
-CONFIGS = ROOT / "configs" / "mini"
+BASE = ROOT / "configs" / "_base_"
 # A stage of its own tests the weights, so training does not.
 NO_VALIDATION = ("val_cfg=None", "val_dataloader=None", "val_evaluator=None")
 
@@ -25,43 +31,27 @@ class Row(enum.Enum):
 
 @dataclass(frozen=True)
 class Task:
-    """What differs between detection and segmentation.
+    """What differs between tasks.
 
     Args:
         name (str): Its name, which is also a folder's.
-        low (str): Config of the low-resolution run.
-        high (str): Config of the high-resolution run.
-        data (str): Data root inside the folder of the mini data.
+        low (Path): Config of the low-resolution run.
+        high (Path): Config of the high-resolution run, in the same folder.
         keep (str): Option of tools/test.py that keeps the predictions.
         seconds (tuple[float, float, float, float]): How long it takes on one core to
             train and test at the low resolution, then at the high one.
+        manifest (str): The file in the folder of the data that changes when they do.
+        data_root (str, optional): Data root inside that folder. Defaults to None: as
+            the configs say.
     """
 
     name: str
-    low: str
-    high: str
-    data: str
+    low: Path
+    high: Path
     keep: str
     seconds: tuple[float, float, float, float]
-
-
-DETECTION = Task(
-    "detection",
-    "mask-rcnn_swinv2-nano-p4-w8_fpn_mini-128px.py",
-    "mask-rcnn_swinv2-nano-p4-w16_fpn_mini-256px.py",
-    "coco",
-    "test_evaluator.outfile_prefix",
-    (110, 12, 120, 14),
-)
-SEGMENTATION = Task(
-    "segmentation",
-    "swinv2-nano-p4-w8_upernet_mini-128px.py",
-    "swinv2-nano-p4-w16_upernet_mini-256px.py",
-    "ade/ADEChallengeData2016",
-    "test_evaluator.output_dir",
-    (120, 11, 160, 15),
-)
-TASKS = (DETECTION, SEGMENTATION)
+    manifest: str
+    data_root: str | None = None
 
 
 @dataclass(frozen=True)
@@ -71,8 +61,8 @@ class Plan:
     Args:
         task (Task): The task.
         seed (int): Seed of its training runs.
-        out (Path): The quick start's folder.
-        data (Path): The folder of the mini data.
+        out (Path): The folder of all runs.
+        data (Path): The folder of the data.
         iterations (tuple[int, int], optional): Length of the low- and the
             high-resolution run. Defaults to None: as the configs say.
     """
@@ -113,7 +103,7 @@ class Plan:
         title = f"test {row.value}"
         return self._stage(
             title,
-            ("tools/test.py", str(CONFIGS / config), WEIGHTS),
+            ("tools/test.py", str(config), WEIGHTS),
             [f"{self.task.keep}={self._folder(title) / 'predictions'}"],
             self.task.seconds[1 if is_low else 3],
             train.get(row, self.train_low)(),
@@ -124,12 +114,19 @@ class Plan:
         tests = [self.test(row) for row in (Row.LOW, Row.AS_IS, Row.HIGH)]
         return [self.train_low(), *tests[:2], self.train_high(), tests[2]]
 
+    def scores(self, row: Row) -> dict[str, float]:
+        """What the test of a row measured, as tools/test.py wrote it."""
+        # into <work dir>/<time>/<time>.json
+        found = self.test(row).folder.glob("*/*.json")
+        newest = max(path for path in found if path.stem == path.parent.name)
+        return json.loads(newest.read_text())
+
     def control_stages(self) -> list[Stage]:
         """What the control needs, once the other stages have finished."""
         return [self.train_control(), self.test(Row.CONTROL)]
 
     def _train(
-        self, name: str, config: str, iterations: int | None, after: Stage | None
+        self, name: str, config: Path, iterations: int | None, after: Stage | None
     ) -> Stage:
         options = [f"randomness.seed={self.seed}", *NO_VALIDATION]
         if iterations:
@@ -144,7 +141,7 @@ class Plan:
             options.append(f"load_from={WEIGHTS}")
         return self._stage(
             f"train {name}",
-            ("tools/train.py", str(CONFIGS / config)),
+            ("tools/train.py", str(config)),
             options,
             self.task.seconds[0 if config == self.task.low else 2],
             after,
@@ -158,15 +155,26 @@ class Plan:
         seconds: float,
         after: Stage | None,
     ) -> Stage:
-        data_root = f"data_root={self.data / self.task.data}"
+        if self.task.data_root:
+            data_root = f"data_root={self.data / self.task.data_root}"
+            options = [data_root, *options]
         return Stage(
             title=f"{self.task.name}: {title}",
             folder=self._folder(title),
-            command=(*script, "--cfg-options", data_root, *options),
+            command=(*script, "--cfg-options", *options),
             seconds=seconds,
-            data=self.data / "mini.json",
+            data=self.data / self.task.manifest,
+            configs=(BASE, self.task.low.parent),
             after=after,
         )
 
     def _folder(self, title: str) -> Path:
         return self.folder / title.replace(",", "").replace(" ", "_")
+
+
+def format_cell(values: Sequence[float]) -> str:
+    """Format a value, or the mean and spread of several."""
+    mean = statistics.mean(values)
+    if len(values) == 1:
+        return f"{mean:.1f}"
+    return f"{mean:.1f}±{statistics.stdev(values):.1f}"

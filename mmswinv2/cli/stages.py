@@ -1,4 +1,4 @@
-"""The stages of the quick start: what each runs, what it keeps, how far it is.
+"""Stages of an experiment: what each runs, what it keeps, how far it is.
 
 A stage is one command of tools/train.py or tools/test.py with a folder of its own. It
 is kept when it finished with the same command, configs, data and earlier stages, and
@@ -16,9 +16,13 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 ROOT = Path(__file__).resolve().parents[2]
 RECORD = "stage.json"
@@ -34,7 +38,7 @@ class StageError(RuntimeError):
 
 @dataclass(frozen=True)
 class Stage:
-    """A command of the quick start.
+    """A command of an experiment.
 
     Args:
         title (str): What it does, for the progress bar.
@@ -42,6 +46,7 @@ class Stage:
         command (tuple[str, ...]): Arguments of Python, from the script on.
         seconds (float): How long it takes on a core, for the progress bar.
         data (Path): The manifest of the data.
+        configs (tuple[Path, ...]): Folders of the configs that the command reads.
         after (Stage, optional): The training whose weights it starts from.
     """
 
@@ -50,14 +55,14 @@ class Stage:
     command: tuple[str, ...]
     seconds: float
     data: Path
+    configs: tuple[Path, ...] = ()
     after: Stage | None = None
 
     def key(self) -> str:
         """Fingerprint of all that decides the outcome but the code."""
         parts = [self.after.key() if self.after else "", *self.command]
         parts.append(self.data.read_text())
-        configs = [ROOT / "configs" / name for name in ("_base_", "mini")]
-        for path in sorted(p for c in configs for p in c.rglob("*.py")):
+        for path in sorted(p for c in self.configs for p in c.rglob("*.py")):
             parts.append(path.read_text())
         return hashlib.sha256("\0".join(parts).encode()).hexdigest()
 
@@ -134,6 +139,52 @@ class Stage:
     def _progress(self) -> float:
         done, total = last_iteration(self.folder / LOG)
         return done / total
+
+
+def run_side_by_side(queues: Sequence[Sequence[Stage]], console: Console) -> None:
+    """Run queues of stages at once, each on one thread, and show how far they are.
+
+    Args:
+        queues (Sequence[Sequence[Stage]]): Stages that run one after the other.
+        console (Console): Where the progress is shown.
+
+    Raises:
+        StageError: If a stage fails; the others are stopped first.
+    """
+    stop = threading.Event()
+    columns = (
+        TextColumn("{task.description:<38}"),
+        BarColumn(),
+        TextColumn("{task.percentage:>3.0f}%"),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=console) as progress:
+
+        def run(queue: Sequence[Stage]) -> None:
+            total = sum(stage.seconds for stage in queue)
+            bar = progress.add_task(queue[0].title, total=total)
+            before = 0.0
+            for stage in queue:
+                progress.update(bar, description=stage.title, completed=before)
+                kept, start = stage.is_done(), time.monotonic()
+                stage.run(
+                    lambda share, before=before, stage=stage: progress.update(
+                        bar, completed=before + share * stage.seconds
+                    ),
+                    stop,
+                )
+                before += stage.seconds
+                took = "kept" if kept else f"{time.monotonic() - start:.0f} s"
+                progress.console.print(f"{stage.title}: {took}")
+
+        with ThreadPoolExecutor(len(queues)) as pool:
+            runs = [pool.submit(run, queue) for queue in queues]
+            try:
+                finished, _ = wait(runs, return_when=FIRST_EXCEPTION)
+            finally:
+                stop.set()
+            for future in finished:
+                future.result()
 
 
 def last_iteration(log: Path, tail: int = 20000) -> tuple[int, int]:
