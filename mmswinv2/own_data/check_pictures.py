@@ -136,8 +136,8 @@ def _check_headers(
         "pictures that EXIF data turn when they are loaded, while they were annotated "
         "as stored, so that boxes and masks lie beside the objects"
         if obey_exif
-        else "pictures that were annotated turned as EXIF data say, but that are loaded "
-        "as stored, so that boxes and masks lie beside the objects"
+        else "pictures that were annotated turned as EXIF data say, but are loaded as "
+        "stored, so that boxes and masks lie beside the objects"
     )
     cure = (
         "store them upright (exiftran -a, or PIL.ImageOps.exif_transpose), or set "
