@@ -140,12 +140,13 @@ def check_norms(
     """
     loader = cfg.get("train_dataloader") or {}
     batch = loader.get("batch_size")
+    backbone = cfg["model"].get("backbone") or {}
     found = [
         (path, kind)
         for path, part in parts(cfg["model"])
         if path.endswith("norm_cfg")
         and (kind := kind_of(part)) in ("BN", "BN2d", "SyncBN", "MMSyncBN")
-        and not (path.startswith("backbone") and cfg["model"].backbone.get("norm_eval"))
+        and not (path.startswith("backbone") and backbone.get("norm_eval"))
     ]
     if not found or batch is None:
         return
@@ -194,7 +195,8 @@ def check_sliding(model: Mapping) -> Iterator[Finding]:
     if test.get("mode") != "slide":
         return
     key = "model.test_cfg"
-    kind = kind_of(model.get("decode_head") or {})
+    head = model.get("decode_head") or {}
+    kind = kind_of(head[-1] if isinstance(head, (list, tuple)) else head)
     if kind in ("Mask2FormerHead", "MaskFormerHead"):
         what = (
             f"mode='slide' with {kind}, which scales what it finds in each window to "

@@ -40,12 +40,13 @@ class Finding:
     examples: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        times = f"{self.count} " if self.count else ""
-        return f"{self.where}: {times}{self.what}{self.such_as()}; {self.cure}"
+        return f"{self.short()}; {self.cure}"
 
-    def such_as(self) -> str:
-        """The examples in brackets, or nothing."""
-        return f" ({', '.join(self.examples)})" if self.examples else ""
+    def short(self) -> str:
+        """One line without the cure."""
+        times = f"{self.count} " if self.count else ""
+        such_as = f" ({', '.join(self.examples)})" if self.examples else ""
+        return f"{self.where}: {times}{self.what}{such_as}"
 
 
 class Tally:
@@ -105,10 +106,9 @@ def print_page(findings: Sequence[Finding], console: Console) -> None:
         table.add_column(title, overflow="fold")
     for finding in sorted(findings, key=lambda f: f.severity):
         colour = "red" if finding.severity == "error" else "yellow"
-        times = f"{finding.count} " if finding.count else ""
         table.add_row(
             f"[{colour}]{finding.severity}[/]",
-            escape(f"{finding.where}\n{times}{finding.what}{finding.such_as()}"),
+            escape(finding.short()),
             escape(finding.cure),
         )
     if findings:
