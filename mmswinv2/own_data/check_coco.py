@@ -30,12 +30,12 @@ def check_coco(content: dict, file: str, use: CocoUse) -> Iterator[Finding]:
     yield from _check_categories(content, file, use)
     images: dict[object, dict] = {}
     yield from _check_images(content["images"], file, images)
-    if "annotations" in content:
+    if not content["images"]:
+        yield Finding("error", file, "has no images", "check how it was made")
+    elif "annotations" in content:
         filled: set[object] = set()
         yield from check_annotations(content, file, use, images, names, filled)
         yield from _check_filter(images, filled, file, use)
-    elif not images:
-        yield Finding("error", file, "has no images", "check how it was made")
 
 
 def _class_names(content: dict, use: CocoUse) -> dict[object, str]:
@@ -58,10 +58,10 @@ def _check_categories(content: dict, file: str, use: CocoUse) -> Iterator[Findin
     for name in ("id", "name"):
         what, cure = f"categories without {name!r}", f"give each category its {name!r}"
         yield from tally.finding(name, file, what, cure)
-    if tally.counts:
+    if "name" in tally.counts:
         return
     for name in ("id", "name"):
-        counts = Counter(category[name] for category in categories)
+        counts = Counter(c[name] for c in categories if name in c)
         twice = [value for value, count in counts.items() if count > 1]
         if twice and (name == "id" or use.classes is None or {*twice} & {*use.classes}):
             what = f"category {name}s that occur more than once"
@@ -90,7 +90,7 @@ def _compare_classes(
         yield Finding("error", file, what, f"set metainfo.classes: {cure}")
         return
     absent = [name for name in wanted if name not in given]
-    ids = {c["id"] for c in content["categories"] if c["name"] not in wanted}
+    ids = {c.get("id") for c in content["categories"] if c["name"] not in wanted}
     counts = Counter(a.get("category_id") for a in content.get("annotations", []))
     dropped = sum(counts[i] for i in ids)
     unknown = [name for name in given if name not in wanted]
@@ -161,9 +161,7 @@ def _check_filter(
     small = {i for i, im in images.items() if min(im["width"], im["height"]) < least}
     bare = images.keys() - filled if use.filter_cfg.get("filter_empty_gt") else set()
     key = f"{use.key}.filter_cfg"
-    if not images:
-        yield Finding("error", file, "has no images", "check how it was made")
-    elif not images.keys() - small - bare:
+    if not images.keys() - small - bare:
         what = f"leaves none of {len(images)} images: {len(small)} are under {least} px"
         what += f", {len(bare)} have no object" if bare else ""
         yield Finding("error", key, what, f"lower min_size, or look at {file}")

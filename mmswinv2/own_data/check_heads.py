@@ -120,12 +120,12 @@ def _default_classes(part: Mapping) -> int | None:
 
 def predicts_masks(model: Mapping) -> bool:
     """Whether a detector gives masks."""
-    heads = [(path.rpartition(".")[-1], kind_of(part)) for path, part in parts(model)]
-    return any(
-        name in ("mask_head", "panoptic_head", "segm_head")
-        or (name.endswith("head") and ("Ins" in kind or "Mask" in kind))
-        for name, kind in heads
-    ) or "Mask" in kind_of(model)
+    for path, part in parts(model):
+        if {*path.split(".")} & {"mask_head", "panoptic_head", "segm_head"}:
+            return True
+        if path.endswith("bbox_head") and "Ins" in kind_of(part):
+            return True
+    return "Mask" in kind_of(model)
 
 
 def check_norms(

@@ -212,7 +212,7 @@ def _check_values(
     elif len(known) == 1 and classes > 1 and whole:
         what = f"holds one class alone, of {classes}"
         cure = "look at the values of the label maps; they count classes from 0"
-        yield Finding("error", labels, what, cure)
+        yield Finding("error" if use.own_classes else "warning", labels, what, cure)
     elif not known:
         what = f"holds no class: every pixel is {zero} or 255, which is ignored"
         yield Finding("error", labels, what, "look at the values of the label maps")
