@@ -78,8 +78,7 @@ def main() -> None:
         strategies.check(cfg)
         preflight.check_device(cfg, amp=amp)
         if launch.is_first_process():
-            preflight.check_data(cfg, "train")
-            preflight.check_data(cfg, "val")
+            preflight.check_data(cfg, "train", "val")
             preflight.check_model(cfg)
         launch.build_runner(cfg, preparation).train()
 

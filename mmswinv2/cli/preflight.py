@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 import copy
-import json
 import logging
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 
 import torch
 from mmengine.config import Config
-from mmengine.registry import DATASETS, MODELS, TRANSFORMS, init_default_scope
+from mmengine.logging import print_log
+from mmengine.registry import MODELS, TRANSFORMS, init_default_scope
 from mmengine.runner import load_state_dict as load_matching
 from torch import nn
 
 from mmswinv2.apis import load_trained_weights, read_weights
 from mmswinv2.checkpoints import read_checkpoint
+from mmswinv2.own_data.check_config import check_config, inner_datasets
+from mmswinv2.own_data.findings import raise_errors
 
-LARGE_FILE = 100 * 2**20  # bytes; parsing more takes seconds, which datasets spend too
+SKIP = "MMSWINV2_PREFLIGHT"  # 0 in the environment: no look at data and weights
 
 
 def check_device(cfg: Config, *, amp: bool = False) -> None:
@@ -38,67 +39,36 @@ def check_device(cfg: Config, *, amp: bool = False) -> None:
         )
 
 
-def check_data(cfg: Config, split: str) -> None:
-    """Raises where the data of a split ('train', 'val', 'test') are not there."""
-    if cfg.get(f"{split}_dataloader") is None:
+def check_data(cfg: Config, *splits: str) -> None:
+    """Raises where a run of these splits would fail on its data or learn nonsense.
+
+    Warnings are logged. MMSWINV2_PREFLIGHT=0 in the environment skips it.
+
+    Args:
+        cfg (Config): The config of the run.
+        *splits (str): What it reads, of 'train', 'val' and 'test'.
+    """
+    if os.environ.get(SKIP) == "0":
         return
-    init_default_scope(cfg.default_scope)
-    key = f"{split}_dataloader.dataset"
-    for dataset in _datasets(cfg[f"{split}_dataloader"].dataset):
-        root = dataset.get("data_root") or ""
-        if "://" in root or dataset.get("backend_args"):
-            continue  # not on this machine
-        prefixes = dataset.get("data_prefix", {})
-        parts = {f"data_prefix.{name}": part for name, part in prefixes.items()}
-        if dataset.get("ann_file"):
-            parts["ann_file"] = dataset.ann_file
-        for name, part in parts.items():
-            path = os.path.join(root, part)
-            if not os.path.exists(path):
-                raise FileNotFoundError(
-                    f"{path} does not exist ({key}.{name}). Expected in the data root "
-                    f"{root!r}: {', '.join(parts.values())}. Data that lie elsewhere: "
-                    f"--cfg-options data_root=DIR{_hint(name)}"
-                )
-            if os.path.isdir(path) and not any(os.scandir(path)):
-                raise FileNotFoundError(f"{path} is empty ({key}.{name}){_hint(name)}")
-        _check_stuff(root, prefixes, key)
-        _check_pipeline(dataset.get("pipeline", ()), key)
-        with DATASETS.switch_scope_and_registry(cfg.default_scope) as registry:
-            kind = registry.get(dataset.type)
-        if hasattr(kind, "COCOAPI"):
-            classes = kind.METAINFO["classes"]
-            classes = dataset.get("metainfo", {}).get("classes", classes)
-            _check_coco_file(os.path.join(root, dataset.ann_file), classes)
-    for metric in as_list(cfg.get(f"{split}_evaluator")):
-        file = metric.get("ann_file")
-        if file and "://" not in file and not os.path.exists(file):
-            key = f"{split}_evaluator.ann_file"
-            raise FileNotFoundError(f"{file} does not exist ({key})")
+    findings = [*check_config(cfg, splits, processes=_processes(cfg))]
+    raise_errors(findings)
+    for finding in findings:
+        print_log(finding.short(), "current", logging.WARNING)
+    for split in splits:
+        if cfg.get(f"{split}_dataloader") is not None:
+            key = f"{split}_dataloader.dataset"
+            for name, dataset in inner_datasets(
+                cfg[f"{split}_dataloader"].dataset, key
+            ):
+                _check_pipeline(dataset.get("pipeline", ()), name)
 
 
-def _hint(name: str) -> str:
-    if name != "data_prefix.seg":
-        return ""
-    return (
-        ". These are the pixel maps of things and stuff of COCO-Stuff, "
-        "stuffthingmaps_trainval2017.zip; the configs called 'without-semantic' need "
-        "none"
-    )
-
-
-def _check_stuff(root: str, prefixes: dict[str, str], key: str) -> None:
-    """Raises where a picture, the first that is found, has no map of its pixels."""
-    if not {"img", "seg"} <= prefixes.keys():
-        return
-    picture = next(os.scandir(os.path.join(root, prefixes["img"]))).name
-    path = os.path.join(root, prefixes["seg"], Path(picture).stem + ".png")
-    if not os.path.exists(path):
-        name = "data_prefix.seg"
-        raise FileNotFoundError(
-            f"{path}, which belongs to {picture}, does not exist ({key}.{name})"
-            f"{_hint(name)}"
-        )
+def _processes(cfg: Config) -> int:
+    """How many processes train together."""
+    if cfg.get("launcher", "none") == "none":
+        return 1
+    names = ("WORLD_SIZE", "SLURM_NTASKS", "OMPI_COMM_WORLD_SIZE")
+    return next((int(os.environ[name]) for name in names if name in os.environ), 1)
 
 
 def _check_pipeline(pipeline: Sequence[dict], key: str) -> None:
@@ -118,45 +88,6 @@ def as_list(evaluators: dict | list | None) -> list[dict]:
     return evaluators if isinstance(evaluators, list) else [evaluators or {}]
 
 
-def _datasets(dataset: dict) -> Iterator[dict]:
-    """The datasets inside wrappers such as RepeatDataset and ConcatDataset."""
-    if "datasets" in dataset:
-        for inner in dataset["datasets"]:
-            yield from _datasets(inner)
-    elif "dataset" in dataset:
-        yield from _datasets(dataset["dataset"])
-    else:
-        yield dataset
-
-
-def _check_coco_file(path: str, classes: tuple[str, ...]) -> None:
-    """Raises where a file is no COCO annotation file or knows none of the classes."""
-    if os.path.getsize(path) > LARGE_FILE:
-        with open(path, "rb") as file:
-            file.seek(-16, os.SEEK_END)
-            if not file.read().rstrip().endswith(b"}"):
-                raise ValueError(f"{path} is truncated: its JSON object does not end")
-        return
-    try:
-        content = json.loads(Path(path).read_bytes())
-    except ValueError as error:  # bad JSON or bad UTF-8
-        raise ValueError(f"{path} is no JSON file: {error}") from error
-    wanted = ["images", "annotations", "categories"]
-    given = content if isinstance(content, dict) else {}
-    found = [key for key in wanted if isinstance(given.get(key), list)]
-    if found != wanted:
-        raise ValueError(
-            f"{path} is no COCO annotation file: expected an object with the lists "
-            f"{', '.join(wanted)}, found {', '.join(found) or 'none of them'}"
-        )
-    names = [category["name"] for category in content["categories"]]
-    if not set(names) & set(classes):
-        raise ValueError(
-            f"{path} has the categories {names[:3]}, of which the dataset knows none; "
-            f"it has the classes {list(classes)[:3]}; set metainfo.classes"
-        )
-
-
 def check_model(cfg: Config, *, trained: str | None = None) -> None:
     """Builds the model on the CPU and loads its weights, to see whether they fit.
 
@@ -165,7 +96,11 @@ def check_model(cfg: Config, *, trained: str | None = None) -> None:
         trained (str, optional): A checkpoint to test, which must fit in full, as one
             to resume from must. Without it, the pre-trained weights of the config
             and its ``load_from`` are tried.
+
+    MMSWINV2_PREFLIGHT=0 in the environment skips it.
     """
+    if os.environ.get(SKIP) == "0":
+        return
     if cfg.get("resume"):
         trained = cfg.load_from
         _check_training_state(trained)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
+from typing import NamedTuple
 
 from PIL import Image, UnidentifiedImageError
 
@@ -13,8 +14,13 @@ TURNED = (5, 6, 7, 8)  # orientations that swap width and height
 LISTS = ("images", "annotations", "categories")
 
 
-def read_coco(path: str | Path) -> dict:
+def read_coco(path: str | Path, *, annotated: bool = True) -> dict:
     """The content of a COCO annotation file, whose records are not looked at.
+
+    Args:
+        path (str | Path): The file.
+        annotated (bool): Whether it must have annotations; those of COCO's test sets
+            have none. Defaults to True.
 
     Raises:
         FileNotFoundError: There is no such file.
@@ -28,17 +34,18 @@ def read_coco(path: str | Path) -> dict:
     except ValueError as error:  # bad JSON or bad UTF-8
         raise ValueError(f"{path} is no JSON file: {error}") from error
     given = content if isinstance(content, dict) else {}
-    found = [key for key in LISTS if isinstance(given.get(key), list)]
-    if len(found) < len(LISTS):
+    wanted = [key for key in LISTS if annotated or key != "annotations"]
+    found = [key for key in wanted if isinstance(given.get(key), list)]
+    if found != wanted:
         raise ValueError(
             f"{path} is no COCO annotation file: expected an object with the lists "
-            f"{', '.join(LISTS)}, found {', '.join(found) or 'none of them'}"
+            f"{', '.join(wanted)}, found {', '.join(found) or 'none of them'}"
         )
     return content
 
 
 def list_files(folder: str | Path) -> dict[str, int]:
-    """Bytes of all files under a folder, by their paths relative to it."""
+    """Bytes of all files under a folder, by their sorted paths relative to it."""
     sizes: dict[str, int] = {}
     pending = [""]
     while pending:
@@ -48,9 +55,38 @@ def list_files(folder: str | Path) -> dict[str, int]:
                 name = os.path.join(inside, entry.name)
                 if entry.is_dir():
                     pending.append(name)
-                else:
+                elif os.path.exists(entry):  # no link to nowhere
                     sizes[name] = entry.stat().st_size
     return dict(sorted(sizes.items()))
+
+
+class Header(NamedTuple):
+    """What the header of a picture says; width and height in px, as stored."""
+
+    width: int
+    height: int
+    orientation: int  # of EXIF, 1 to 8; 1 is upright
+    mode: str  # Pillow's, such as 'L', 'P' or 'RGB'
+    format: str  # Pillow's, such as 'JPEG' or 'PNG'
+
+    @property
+    def turned(self) -> bool:
+        """Whether width and height swap when EXIF is obeyed."""
+        return self.orientation in TURNED
+
+
+def read_header(path: str | Path) -> Header:
+    """The header of a picture, whose pixels are not read.
+
+    Raises:
+        ValueError: It is no picture that Pillow knows.
+    """
+    try:
+        with Image.open(path) as image:
+            orientation = image.getexif().get(EXIF_ORIENTATION, 1)
+            return Header(*image.size, orientation, image.mode, image.format or "")
+    except (UnidentifiedImageError, OSError, SyntaxError) as error:
+        raise ValueError(f"{path} cannot be read as a picture: {error}") from error
 
 
 def stored_size(path: str | Path) -> tuple[int, int, bool]:
@@ -59,9 +95,5 @@ def stored_size(path: str | Path) -> tuple[int, int, bool]:
     Raises:
         ValueError: It is no picture that Pillow knows.
     """
-    try:
-        with Image.open(path) as image:
-            turned = image.getexif().get(EXIF_ORIENTATION) in TURNED
-            return *image.size, turned
-    except (UnidentifiedImageError, OSError, SyntaxError) as error:
-        raise ValueError(f"{path} cannot be read as a picture: {error}") from error
+    header = read_header(path)
+    return header.width, header.height, header.turned

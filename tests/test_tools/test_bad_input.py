@@ -9,7 +9,7 @@ import torch
 from tiny import DET, SEG, Tool, load_tiny, save_weights
 from torch import nn
 
-from mmswinv2.cli import launch, preflight
+from mmswinv2.cli import launch
 
 TRAIN, TEST = "tools/train.py", "tools/test.py"
 
@@ -110,18 +110,6 @@ def test_no_coco_file(
     message = train(f"train_dataloader.dataset.ann_file={file}")
     assert expected in message
     assert str(file) in message
-
-
-def test_large_coco_file(data: Path, tmp_path: Path) -> None:
-    """A file that would take long to parse is looked at where a download breaks off."""
-    preflight.LARGE_FILE = 1
-    content = (data / "coco/annotations/instances_val2017.json").read_bytes()
-    file = tmp_path / "annotations.json"
-    file.write_bytes(content + b"\n")
-    preflight._check_coco_file(str(file), ("person",))
-    file.write_bytes(content[: len(content) // 2])
-    with pytest.raises(ValueError, match=r"annotations\.json is truncated"):
-        preflight._check_coco_file(str(file), ("person",))
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,126 @@
+"""Checks the data that a config names, and whether the config fits them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
+
+from .check_dataset import DatasetCheck, metrics_of
+from .check_heads import (
+    check_backbone,
+    check_norms,
+    check_sliding,
+    kind_of,
+    predicts_masks,
+)
+from .check_pictures import check_overlap
+from .findings import Finding
+
+SCENES = "stuffthingmaps_trainval2017.zip"
+
+
+def check_config(
+    cfg: Config, splits: Sequence[str], *, processes: int | None = None
+) -> Iterator[Finding]:
+    """What would stop a run of a config, or make it learn nonsense.
+
+    Args:
+        cfg (Config): The config.
+        splits (Sequence[str]): Which of 'train', 'val' and 'test' the run reads.
+        processes (int, optional): How many processes train together, if known.
+    """
+    init_default_scope(cfg.default_scope)
+    yield from check_backbone(cfg.model)
+    yield from check_sliding(cfg.model)
+    pictures: dict[str, dict[str, int]] = {}
+    counts: dict[str, int] = {}
+    for split in splits:
+        if cfg.get(f"{split}_dataloader") is None:
+            continue
+        key = f"{split}_dataloader.dataset"
+        pictures[split] = {}
+        sets = [*inner_datasets(cfg[f"{split}_dataloader"].dataset, key)]
+        for number, (inner, dataset) in enumerate(sets):
+            if "://" in (dataset.get("data_root") or "") or dataset.get("backend_args"):
+                continue  # not on this machine
+            found = list(_check_places(dataset, inner))
+            yield from found
+            if found:
+                continue
+            check = DatasetCheck(cfg, split, dataset, inner)
+            yield from check.findings(with_heads=number == 0)
+            pictures[split].update(check.pictures)
+            if len(sets) == 1 and inner == key:  # no wrapper that repeats them
+                counts[split] = len(check.pictures)
+        yield from _check_evaluator(cfg, split, sets)
+    if "train" in splits:
+        yield from check_norms(cfg, processes, counts.get("train"))
+    if pictures.get("train") and pictures.get("val"):
+        key = "val_dataloader.dataset"
+        yield from check_overlap(pictures["train"], pictures["val"], key)
+
+
+def inner_datasets(dataset: Mapping, key: str) -> Iterator[tuple[str, Mapping]]:
+    """Keys and datasets inside wrappers such as RepeatDataset and ConcatDataset."""
+    if "datasets" in dataset:
+        for number, inner in enumerate(dataset["datasets"]):
+            yield from inner_datasets(inner, f"{key}.datasets.{number}")
+    elif "dataset" in dataset:
+        yield from inner_datasets(dataset["dataset"], f"{key}.dataset")
+    else:
+        yield key, dataset
+
+
+def _check_places(dataset: Mapping, key: str) -> Iterator[Finding]:
+    """Files and folders that are not there."""
+    root = dataset.get("data_root") or ""
+    places = {f"data_prefix.{k}": v for k, v in dataset.get("data_prefix", {}).items()}
+    if dataset.get("ann_file"):
+        places["ann_file"] = dataset["ann_file"]
+    for name, part in places.items():
+        path = os.path.join(root, part)
+        cure = (
+            f"expected in the data root {root!r}: {', '.join(places.values())}. Data "
+            f"that lie elsewhere: --cfg-options data_root=DIR{_hint(name)}"
+        )
+        if not os.path.exists(path):
+            yield Finding("error", f"{key}.{name}", f"{path} does not exist", cure)
+        elif os.path.isdir(path) and not any(os.scandir(path)):
+            yield Finding("error", f"{key}.{name}", f"{path} is empty", cure)
+
+
+def _hint(name: str) -> str:
+    if name != "data_prefix.seg":
+        return ""
+    return (
+        f". These are the pixel maps of things and stuff of COCO-Stuff, {SCENES}; the "
+        "configs called 'without-semantic' need none"
+    )
+
+
+def _check_evaluator(
+    cfg: Mapping, split: str, sets: Sequence[tuple[str, Mapping]]
+) -> Iterator[Finding]:
+    """Annotations and kinds of results that a metric asks for and does not get."""
+    key = f"{split}_evaluator"
+    for metric in metrics_of(cfg, split) if split != "train" else ():
+        wanted = metric.get("metric", ())
+        segm = "segm" in ([wanted] if isinstance(wanted, str) else wanted)
+        if "Coco" in kind_of(metric) and segm and not predicts_masks(cfg["model"]):
+            what = "metric='segm', but the model has no mask head"
+            yield Finding("error", key, what, f"set {key}.metric='bbox'")
+        file = metric.get("ann_file")
+        if not file or "://" in file:
+            continue
+        if not os.path.exists(file):
+            what = f"{file} does not exist"
+            yield Finding("error", f"{key}.ann_file", what, "set it to the val file")
+        elif len(sets) == 1 and (other := sets[0][1].get("ann_file")):
+            path = os.path.join(sets[0][1].get("data_root") or "", other)
+            if os.path.exists(path) and not os.path.samefile(path, file):
+                what = f"{file}, but {sets[0][0]} reads {path}"
+                cure = "set both to the same file"
+                yield Finding("error", f"{key}.ann_file", what, cure)
