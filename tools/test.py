@@ -18,6 +18,7 @@ from mmengine.dist import master_only
 
 from mmswinv2.cli import launch, preflight, strategies
 from mmswinv2.cli.tta import use_tta
+from mmswinv2.evaluation import unlabelled
 
 
 def parse_args() -> argparse.Namespace:
@@ -54,8 +55,20 @@ def apply_flags(cfg: Config, args: argparse.Namespace) -> None:
             cfg.default_hooks.visualization.test_out_dir = show_dir
         else:
             cfg.visualizer.save_dir = show_dir
+    check_places(cfg)
     if args.out:
         keep_predictions(cfg, args.out)
+
+
+def check_places(cfg: Config) -> None:
+    """Raises where an evaluator shall write predictions, and knows not where."""
+    key = "output_dir" if cfg.default_scope == "mmseg" else "outfile_prefix"
+    for metric in preflight.as_list(cfg.test_evaluator):
+        if metric.get("format_only") and not metric.get(key):
+            raise ValueError(
+                f"test_evaluator has format_only=True but no place for the predictions;"
+                f" add --cfg-options test_evaluator.{key}=out/predictions"
+            )
 
 
 def keep_predictions(cfg: Config, out: str) -> None:
@@ -74,8 +87,11 @@ def keep_predictions(cfg: Config, out: str) -> None:
 @master_only
 def print_metrics(metrics: dict[str, float]) -> None:
     """One table, after all the logs."""
+    if not metrics:
+        print("\nno metrics: there were no labels, or nothing was found")
+        return
     rows = {name.split("/")[-1]: value for name, value in metrics.items()}
-    width = max(map(len, rows), default=0)
+    width = max(map(len, rows))
     print("\n".join(["", *(f"{name:<{width}}  {v:g}" for name, v in rows.items())]))
 
 
@@ -84,6 +100,8 @@ def main() -> None:
     with launch.Preparation() as preparation:
         args = parse_args()
         cfg = launch.load_config(args)
+        if unlabelled.is_unlabelled(cfg):
+            unlabelled.drop_labels(cfg)
         preflight.check_device(cfg)
         if launch.is_first_process():
             preflight.check_data(cfg, "test")

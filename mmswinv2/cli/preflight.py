@@ -18,6 +18,7 @@ from torch import nn
 
 from mmswinv2.apis import load_trained_weights, read_weights
 from mmswinv2.checkpoints import read_checkpoint
+from mmswinv2.evaluation.unlabelled import is_unlabelled
 
 LARGE_FILE = 100 * 2**20  # bytes; parsing more takes seconds, which datasets spend too
 
@@ -69,7 +70,9 @@ def check_data(cfg: Config, split: str) -> None:
         if hasattr(kind, "COCOAPI"):
             classes = kind.METAINFO["classes"]
             classes = dataset.get("metainfo", {}).get("classes", classes)
-            _check_coco_file(os.path.join(root, dataset.ann_file), classes)
+            labelled = split != "test" or not is_unlabelled(cfg)
+            path = os.path.join(root, dataset.ann_file)
+            _check_coco_file(path, classes, labelled=labelled)
     for metric in as_list(cfg.get(f"{split}_evaluator")):
         file = metric.get("ann_file")
         if file and "://" not in file and not os.path.exists(file):
@@ -129,7 +132,9 @@ def _datasets(dataset: dict) -> Iterator[dict]:
         yield dataset
 
 
-def _check_coco_file(path: str, classes: tuple[str, ...]) -> None:
+def _check_coco_file(
+    path: str, classes: tuple[str, ...], *, labelled: bool = True
+) -> None:
     """Raises where a file is no COCO annotation file or knows none of the classes."""
     if os.path.getsize(path) > LARGE_FILE:
         with open(path, "rb") as file:
@@ -141,7 +146,7 @@ def _check_coco_file(path: str, classes: tuple[str, ...]) -> None:
         content = json.loads(Path(path).read_bytes())
     except ValueError as error:  # bad JSON or bad UTF-8
         raise ValueError(f"{path} is no JSON file: {error}") from error
-    wanted = ["images", "annotations", "categories"]
+    wanted = ["images", *["annotations"] * labelled, "categories"]
     given = content if isinstance(content, dict) else {}
     found = [key for key in wanted if isinstance(given.get(key), list)]
     if found != wanted:
