@@ -29,7 +29,9 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         "--tta", action="store_true", help="test-time augmentation: scales and flips"
     )
-    parser.add_argument("--show-dir", metavar="DIR", help="draw the predictions there")
+    parser.add_argument(
+        "--show-dir", metavar="DIR", help="draw truth and predictions there"
+    )
     parser.add_argument(
         "--out",
         help="keep the predictions: a .pkl file (detection), or a folder of label maps "
@@ -48,13 +50,10 @@ def apply_flags(cfg: Config, args: argparse.Namespace) -> None:
     if args.tta:
         use_tta(cfg)
     if args.show_dir:
-        show_dir = os.path.abspath(args.show_dir)
-        # MMSegmentation draws every 50th batch unless told otherwise
-        cfg.default_hooks.visualization.update(draw=True, interval=1)
-        if cfg.default_scope == "mmdet":
-            cfg.default_hooks.visualization.test_out_dir = show_dir
-        else:
-            cfg.visualizer.save_dir = show_dir
+        score_thr = cfg.default_hooks.get("visualization", {}).get("score_thr", 0.3)
+        pictures = dict(type="mmswinv2.PictureHook", score_thr=score_thr)
+        pictures["out_dir"] = os.path.abspath(args.show_dir)
+        cfg.custom_hooks = [*cfg.get("custom_hooks", []), pictures]
     check_places(cfg)
     if args.out:
         keep_predictions(cfg, args.out)
