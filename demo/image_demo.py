@@ -22,6 +22,7 @@ import numpy as np
 from mmengine.structures import BaseDataElement
 
 from mmswinv2.apis import build_inferencer
+from mmswinv2.drawing import draw_sample
 from mmswinv2.inferencers import IMAGE_SUFFIXES
 
 SHOWN = 4  # classes named per image, the largest first
@@ -117,9 +118,7 @@ def main() -> int:
         print(f"error: {error}", file=sys.stderr)
         return 1
 
-    visualizer = inferencer.visualizer
-    classes = visualizer.dataset_meta["classes"]
-    options = {"pred_score_thr": args.score_thr} if inferencer.scope == "mmdet" else {}
+    meta = inferencer.visualizer.dataset_meta
     unread = 0
     for image in images:
         start = time.perf_counter()
@@ -133,15 +132,12 @@ def main() -> int:
         prediction = result["predictions"][0] if isinstance(result, dict) else result
         seconds = time.perf_counter() - start
         picture = free_path(out_dir, image)
-        visualizer.add_datasample(
-            picture.stem,
-            np.ascontiguousarray(pixels[..., ::-1]),
-            prediction,
-            draw_gt=False,
-            out_file=str(picture),
-            **options,
-        )
-        found = describe(prediction, classes, args.score_thr)
+        pixels = np.ascontiguousarray(pixels[..., ::-1])
+        options = dict(score_thr=args.score_thr, with_truth=False)
+        drawn = draw_sample(pixels, prediction, meta, **options)
+        _, encoded = cv2.imencode(picture.suffix, drawn[..., ::-1])
+        encoded.tofile(picture)
+        found = describe(prediction, meta["classes"], args.score_thr)
         print(f"{image}: {found} ({seconds:.1f} s) -> {picture}", flush=True)
     return int(unread > 0)
 
