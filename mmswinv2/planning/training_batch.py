@@ -109,8 +109,9 @@ def _make_seg_sample(cfg: Config, size: tuple[int, int]) -> object:
 
     labels = torch.zeros(1, *size, dtype=torch.long)
     bands = labels.view(1, *size).split(max(size[0] // 16, 1), dim=1)
-    for label, band in enumerate(bands[:16]):
-        band.fill_(label)  # 16 classes; crops of ADE20K have about ten
+    classes = min(cfg.model.decode_head.num_classes, 16)
+    for label, band in enumerate(bands[:classes]):
+        band.fill_(label)  # crops of ADE20K have about ten
     sample = SegDataSample(metainfo=_meta(size))
     sample.gt_sem_seg = PixelData(data=labels)
     return sample

@@ -1,0 +1,42 @@
+# Cascade Mask R-CNN that trains on a CPU: Swin V2 'nano' and slim heads.
+_base_ = "./cascade-mask-rcnn_swinv2.py"
+
+model = dict(
+    backbone=dict(arch="nano", drop_path_rate=0.0),
+    neck=dict(
+        in_channels=[32, 64, 128, 256],
+        out_channels=64,
+        num_outs=4,
+        norm_cfg=dict(type="GN", num_groups=8),  # nothing here is pre-trained
+    ),
+    rpn_head=dict(
+        in_channels=64,
+        feat_channels=64,
+        anchor_generator=dict(strides=[4, 8, 16, 32]),
+    ),
+    roi_head=dict(
+        bbox_roi_extractor=dict(out_channels=64),
+        bbox_head=[
+            dict(
+                head,
+                num_shared_convs=1,
+                in_channels=64,
+                conv_out_channels=64,
+                fc_out_channels=256,
+                norm_cfg=dict(type="GN", num_groups=8),
+            )
+            for head in _base_.model.roi_head.bbox_head
+        ],
+        mask_roi_extractor=dict(out_channels=64),
+        mask_head=dict(num_convs=2, in_channels=64, conv_out_channels=64),
+    ),
+    train_cfg=dict(
+        rpn=dict(sampler=dict(num=128)),
+        rpn_proposal=dict(nms_pre=500, max_per_img=256),
+        rcnn=[
+            dict(stage, sampler=dict(stage.sampler, num=128))
+            for stage in _base_.model.train_cfg.rcnn
+        ],
+    ),
+    test_cfg=dict(rpn=dict(nms_pre=1000, max_per_img=500)),
+)

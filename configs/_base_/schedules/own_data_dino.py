@@ -1,0 +1,8 @@
+# DINO on one's own data: its paper's weight decay, clipping and backbone's rate.
+_base_ = "./own_data.py"
+
+optim_wrapper = dict(
+    optimizer=dict(weight_decay=1e-4),
+    clip_grad=dict(max_norm=0.1),
+    paramwise_cfg=dict(custom_keys=dict(backbone=dict(lr_mult=0.1))),
+)

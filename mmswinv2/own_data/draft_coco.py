@@ -1,0 +1,137 @@
+"""A config for a set in COCO's format."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from mmswinv2.architectures import ARCHITECTURES
+
+from . import choices as choose
+from . import methods
+from .choices import Choice
+from .rendering import Code
+from .survey_coco import CocoSurvey
+from .wishes import Wishes, fit
+from .writer import Draft
+
+SCRATCH = 1e-3, 4  # learning rate and batch with which 'nano' learns from nothing
+
+
+def draft_coco(
+    train: CocoSurvey,
+    val: CocoSurvey,
+    wishes: Wishes,
+    places: Mapping[str, Mapping[str, object]],
+) -> tuple[Draft, dict[str, Choice]]:
+    """Decides about a detector.
+
+    Args:
+        train (CocoSurvey): Of the training set.
+        val (CocoSurvey): Of the validation set.
+        wishes (Wishes): Of the user.
+        places (Mapping): 'constants' such as the root of the data, and what the
+            datasets 'train' and 'val' get.
+
+    Returns:
+        tuple[Draft, dict[str, Choice]]: The config, and all decisions.
+    """
+    method = choose.choose_method(train, wishes.method)
+    recipe = methods.COCO[method.value]
+    scale = choose.choose_scale(train, wishes.scale)
+    fullest = int(max(train.counts.max(), val.counts.max()))
+    classes = tuple(n for n in train.classes if n in {*train.used, *val.used})
+    masks = "masks" if recipe.masks else "boxes"
+    head = (
+        f"{method.value}: {masks} of {len(classes)} classes, {len(train.pictures)} "
+        f"pictures to train on and {len(val.pictures)} to validate"
+    )
+
+    def make(size: int, batch: int, with_cp: bool) -> Draft:
+        chosen = choose.choose_scale(train, size) if size != scale.value[0] else scale
+        decided = _decide(train, fullest, wishes, method.value, chosen, batch)
+        rcnn = "rcnn" in method.value
+        anchors = decided.pop("anchors")
+        heads = methods.detector(
+            method.value,
+            wishes.arch,
+            crowded=rcnn and decided["sampled"] is not None,
+            more_proposals=decided["proposals"] is not None,
+            anchors=anchors and Code("anchors" if rcnn else "anchors[0]"),
+            norm=decided["norm_cfg"] is not None,
+        )
+        backbone = methods.backbone(wishes.arch, wishes.weights, with_cp=with_cp)
+        names = "own_coco" if recipe.masks else "own_coco_boxes"
+        optimizer = None
+        if wishes.weights is None and recipe.schedule != "own_data":
+            keys = dict(backbone=dict(lr_mult=1.0))
+            optimizer = dict(paramwise_cfg=dict(custom_keys=keys))
+        return Draft(
+            head=head,
+            bases=(
+                f"models/{recipe.model.format(wishes.suffix)}",
+                f"datasets/{names}",
+                f"schedules/{recipe.schedule}",
+                "default_runtime_det_iters",
+            ),
+            choices=dict(decided, anchors=anchors),
+            constants=places["constants"],
+            classes=classes,
+            model=dict(backbone=backbone) | heads,
+            train=dict(places["train"]),
+            val=dict(places["val"]),
+            evaluator=dict(ann_file=Code('val["ann_file"]')),
+            resizes=(2, 1),
+            optimizer=optimizer,
+            load_from=wishes.load_from,
+            nano=wishes.arch == "nano",
+        )
+
+    draft, batch = fit(make, wishes, scale.value[0], len(train.pictures) - train.empty)
+    chosen = {**draft.choices, "batch_size": batch}
+    return replace(draft, choices=chosen), {"method": method} | chosen
+
+
+def _decide(
+    survey: CocoSurvey,
+    fullest: int,
+    wishes: Wishes,
+    method: str,
+    scale: Choice,
+    batch: int,
+) -> dict[str, Choice | None]:
+    """Decisions that follow from the size of pictures and the batch."""
+    nano = wishes.arch == "nano"
+    pictures = len(survey.pictures) - survey.empty
+    image = tuple(sorted(scale.value))
+    limit = choose.choose_limit(fullest)
+    proposals = samples = anchors = None
+    if method == "dino":
+        proposals = choose.choose_proposals(limit.value, 300 if nano else 900, 1)
+    elif method == "retinanet":
+        proposals = choose.choose_proposals(limit.value, 1000, 2)
+    elif "rcnn" in method:
+        usual, factor = (500, 2) if nano else (1000, 4)
+        proposals = choose.choose_proposals(limit.value, usual, factor)
+        samples = None if nano else choose.choose_samples(fullest)
+    if method not in methods.WITHOUT_ANCHORS:
+        first = methods.ANCHORS.get(method, 4)
+        anchors = choose.choose_anchors(survey, scale.value[0], first)
+    iterations = choose.choose_iterations(pictures, batch, wishes.iterations)
+    recipe = methods.COCO[method]
+    rate = SCRATCH if nano else (recipe.lr, 16)
+    with_norm = method.startswith("cascade") and not nano
+    arch = ARCHITECTURES[wishes.arch]
+    return dict(
+        scale=scale,
+        window_size=choose.choose_window(arch, image, wishes.window, wishes.weights),
+        batch_size=Choice(batch, "pictures"),
+        lr=choose.choose_rate(rate[0], batch, rate[1]),
+        iterations=iterations,
+        warmup=choose.choose_warmup(iterations.value),
+        max_per_img=limit,
+        proposals=proposals,
+        sampled=samples,
+        anchors=anchors,
+        norm_cfg=choose.choose_norm(batch, wishes.arch) if with_norm else None,
+    )

@@ -1,0 +1,103 @@
+"""A config for pictures with label maps."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import numpy as np
+
+from mmswinv2.architectures import ARCHITECTURES
+
+from . import choices as choose
+from . import methods
+from .choices import Choice
+from .wishes import Wishes, fit
+from .writer import Draft
+
+SCRATCH = 2e-3, 4  # learning rate and batch with which 'nano' learns from nothing
+CROP = 512  # px, as for ADE20K; a picture that is little larger is taken whole
+
+
+def draft_labels(
+    pictures: np.ndarray,
+    classes: tuple[str, ...],
+    count: tuple[int, int],
+    wishes: Wishes,
+    places: Mapping[str, Mapping[str, object]],
+) -> tuple[Draft, dict[str, Choice]]:
+    """Decides about a segmentor.
+
+    Args:
+        pictures (np.ndarray): Width and height in px of those to train on, (n, 2).
+        classes (tuple[str, ...]): Names.
+        count (tuple[int, int]): Pictures to train on and to validate.
+        wishes (Wishes): Of the user.
+        places (Mapping): As of :func:`draft_coco`.
+
+    Returns:
+        tuple[Draft, dict[str, Choice]]: The config, and all decisions.
+    """
+    nano = wishes.arch == "nano"
+    method = Choice(wishes.method or "upernet", "as asked for")
+    if wishes.method is None:
+        method = Choice("upernet", "the paper's, and quicker to train than Mask2Former")
+    recipe = methods.LABELS[method.value]
+    scale = choose.choose_picture_scale(pictures, wishes.scale)
+    head = (
+        f"{method.value}: {len(classes)} classes, {count[0]} pictures to train on and "
+        f"{count[1]} to validate"
+    )
+    most = choose.up(scale.value[0]) if nano else max(CROP, wishes.scale or 0)
+
+    def make(size: int, batch: int, with_cp: bool) -> Draft:
+        crop = choose.choose_crop(scale.value, pictures, size)
+        iterations = choose.choose_iterations(count[0], batch, wishes.iterations)
+        rate = SCRATCH if nano else (recipe.lr, 16)
+        arch = ARCHITECTURES[wishes.arch]
+        norm = None
+        if method.value == "upernet":
+            norm = choose.choose_norm(batch, wishes.arch)
+        decided = dict(
+            scale=scale,
+            crop_size=crop,
+            window_size=choose.choose_window(
+                arch, crop.value, wishes.window, wishes.weights
+            ),
+            batch_size=Choice(batch, "pictures"),
+            lr=choose.choose_rate(rate[0], batch, rate[1]),
+            iterations=iterations,
+            warmup=choose.choose_warmup(iterations.value),
+            norm_cfg=norm,
+        )
+        optimizer = None
+        if wishes.weights is None and recipe.schedule != "own_data":
+            keys = dict(backbone=dict(lr_mult=1.0))
+            optimizer = dict(paramwise_cfg=dict(custom_keys=keys))
+        backbone = methods.backbone(wishes.arch, wishes.weights, with_cp=with_cp)
+        heads = methods.segmentor(method.value, wishes.arch, norm=norm is not None)
+        return Draft(
+            head=head,
+            bases=(
+                f"models/{recipe.model.format(wishes.suffix)}",
+                f"datasets/own_labels{'_whole' if nano else ''}",
+                f"schedules/{recipe.schedule}",
+                "default_runtime_seg",
+            ),
+            choices=decided,
+            constants=places["constants"],
+            classes=classes,
+            model=dict(backbone=backbone) | heads,
+            train=dict(places["train"]),
+            val=dict(places["val"]),
+            evaluator=None,
+            resizes=(2, 1),
+            crop=None if nano else 3,
+            optimizer=optimizer,
+            load_from=wishes.load_from,
+            nano=nano,
+        )
+
+    draft, batch = fit(make, wishes, most, count[0])
+    chosen = {**draft.choices, "batch_size": batch}
+    return replace(draft, choices=chosen), {"method": method} | chosen

@@ -1,0 +1,217 @@
+"""From a command line and data to a config and a page."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from rich.console import Console
+
+from mmswinv2.checkpoints.zoo import find_entry
+from mmswinv2.checkpoints.zoo_entries import SCHEME
+
+from .choices import Choice
+from .classes import choose_classes
+from .draft_coco import draft_coco
+from .draft_labels import draft_labels
+from .files import read_coco
+from .page import coco_page, labels_page
+from .rendering import Code
+from .split import split_coco, split_names
+from .survey_coco import find_pictures, survey_coco
+from .survey_labels import Pairs, find_pairs, survey_labels
+from .wishes import Wishes
+from .writer import Draft, class_file, write
+
+WEIGHTS = {
+    "tiny": "tiny-w8-256",
+    "small": "small-w8-256",
+    "base": "base-w12-192-22k",
+    "large": "large-w12-192-22k",
+}
+GIB = 2**30
+USUAL_MEMORY = 24.0  # GiB
+
+
+def new_coco(args: argparse.Namespace) -> None:
+    """Writes a config for a set in COCO's format."""
+    wishes = _wishes(args)
+    files = [args.train, args.val]
+    content = read_coco(args.train)
+    find_pictures(content, args.train, args.images)
+    train, val = content, None
+    pictures = [args.images, args.val_images or args.images]
+    if args.val:
+        val = read_coco(args.val)
+        find_pictures(val, args.val, pictures[1])
+    elif args.val_images:
+        raise ValueError("--val-images needs --val, the annotations of these pictures")
+    else:
+        names = [image["file_name"] for image in content["images"]]
+        parts = split_names(names, args.val_share, args.group)
+        train, val = (split_coco(content, part) for part in parts)
+        files = [_beside(args, f"{part}.json") for part in ("train", "val")]
+    surveys = dict(train=survey_coco(train, files[0]), val=survey_coco(val, files[1]))
+    root = _root([args.train, args.val or args.train, *pictures])
+    sets = [
+        dict(ann_file=_place(file, root), data_prefix=dict(img=_place(folder, root)))
+        for file, folder in zip(files, pictures)
+    ]
+    places = dict(constants=dict(data_root=root), train=sets[0], val=sets[1])
+    draft, chosen = draft_coco(*surveys.values(), wishes, places)
+    _write(args, draft)
+    if not args.val:
+        for file, part in zip(files, (train, val)):
+            file.write_text(json.dumps(part))
+    console = Console(width=100, highlight=False)
+    coco_page(console, surveys, chosen)
+    unused = [name for name in surveys["train"].classes if name not in draft.classes]
+    if unused:
+        console.print(f"Classes without objects, left out: {', '.join(unused)}")
+    _next(console, args)
+
+
+def new_labels(args: argparse.Namespace) -> None:
+    """Writes a config for pictures with label maps."""
+    wishes = _wishes(args)
+    if (args.val_images is None) != (args.val_labels is None):
+        raise ValueError("--val-images and --val-labels need each other")
+    folders = [(args.images, args.labels)] * 2
+    pairs = [find_pairs(args.images, args.labels)] * 2
+    names = [list(pairs[0].names)] * 2
+    listed = bool(pairs[0].unlabelled)
+    if args.val_images:
+        folders[1] = args.val_images, args.val_labels
+        pairs[1] = find_pairs(*folders[1])
+        names[1] = list(pairs[1].names)
+        listed = listed or bool(pairs[1].unlabelled)
+    else:
+        names = list(split_names(names[0], args.val_share, args.group))
+        listed = True
+    surveys = {
+        part: survey_labels(pair, *folder, chosen)
+        for part, pair, folder, chosen in zip(("train", "val"), pairs, folders, names)
+    }
+    values = sorted({*surveys["train"].labels, *surveys["val"].labels})
+    classes = choose_classes(values, args.classes, args.labels)
+    root = _root([folder for both in folders for folder in both])
+    lists = [_beside(args, f"{part}.txt") for part in ("train", "val")]
+    sets = [
+        _label_set(pair, *folder, root, file if listed else None)
+        | (dict(reduce_zero_label=True) if classes.first else {})
+        for pair, folder, file in zip(pairs, folders, lists)
+    ]
+    places = dict(constants=dict(data_root=root), train=sets[0], val=sets[1])
+    count = tuple(len(part) for part in names)
+    pictures = surveys["train"].pictures
+    draft, chosen = draft_labels(pictures, classes.names, count, wishes, places)
+    _write(args, draft)
+    if listed:
+        for file, part in zip(lists, names):
+            file.write_text("\n".join(part) + "\n")
+    console = Console(width=100, highlight=False)
+    numbered = dict(enumerate(classes.names, classes.first))
+    labels_page(console, surveys, numbered, {"classes": _count(classes)} | chosen)
+    for pair, (folder, _) in {pairs[0]: folders[0], pairs[1]: folders[1]}.items():
+        if pair.others:
+            console.print(
+                f"{pair.others} pictures in {folder} do not end in {pair.img_suffix} "
+                "as most do: left out"
+            )
+    _next(console, args)
+
+
+def _count(classes: object) -> Choice:
+    return Choice(len(classes.names), classes.reason)
+
+
+def _label_set(
+    pair: Pairs, images: Path, labels: Path, root: str, file: Path | None
+) -> dict:
+    prefix = dict(img_path=_place(images, root), seg_map_path=_place(labels, root))
+    found = dict(img_suffix=pair.img_suffix, seg_map_suffix=pair.seg_map_suffix)
+    return (dict(ann_file=_place(file, root)) if file else {}) | (
+        dict(data_prefix=prefix) | found
+    )
+
+
+def _wishes(args: argparse.Namespace) -> Wishes:
+    """What the command line asks for.
+
+    Raises:
+        ValueError: It cannot be had.
+        FileExistsError: The config is there already.
+    """
+    if args.method not in (None, *args.methods):
+        known = ", ".join(args.methods)
+        raise ValueError(f"--method {args.method}: expected one of {known}")
+    for name in ("memory", "scale", "window", "batch", "iterations"):
+        value = getattr(args, name)
+        if value is not None and value <= 0:
+            raise ValueError(f"--{name} {value}: expected a number above 0")
+    if args.out.suffix != ".py":
+        raise ValueError(f"--out {args.out}: a config is a .py file")
+    if args.out.exists() and not args.force:
+        raise ValueError(f"{args.out} is there already; --force replaces it")
+    weights = args.weights or WEIGHTS.get(args.arch, "none")
+    if weights == "none":
+        weights = None
+    elif not Path(weights).exists() and "://" not in weights.removeprefix(SCHEME):
+        weights = SCHEME + find_entry(weights).name
+    return Wishes(
+        arch=args.arch,
+        weights=weights,
+        memory=args.memory or _memory(),
+        method=args.method,
+        scale=args.scale,
+        window=args.window,
+        batch=args.batch,
+        iterations=args.iterations,
+        load_from=args.load_from,
+    )
+
+
+def _memory() -> float:
+    if not torch.cuda.is_available():
+        return USUAL_MEMORY
+    return round(torch.cuda.get_device_properties(0).total_memory / GIB, 1)
+
+
+def _root(paths: Sequence[Path]) -> str:
+    """The folder that all of them are in, with a slash at its end; '' for none."""
+    folders = [str(path if path.is_dir() else path.parent) for path in paths]
+    try:
+        root = os.path.commonpath(folders)
+    except ValueError:  # absolute and relative ones
+        return ""
+    return f"{root}/" if root not in ("", "/", ".") else ""
+
+
+def _place(path: Path, root: str) -> str | Code:
+    """A path as the config writes it, from the root where it is in there."""
+    text = path.as_posix() + "/" * path.is_dir()
+    if root and text.startswith(root):
+        inside = text.removeprefix(root)
+        return Code(f'data_root + "{inside}"') if inside else Code("data_root")
+    return text
+
+
+def _beside(args: argparse.Namespace, end: str) -> Path:
+    return (args.split_dir or args.out.parent) / f"{args.out.stem}_{end}"
+
+
+def _write(args: argparse.Namespace, draft: Draft) -> None:
+    args.out.parent.mkdir(parents=True, exist_ok=True)
+    if args.split_dir:
+        args.split_dir.mkdir(parents=True, exist_ok=True)
+    args.out.write_text(write(draft, args.out))
+    if names := class_file(draft, args.out):
+        names[0].write_text(names[1])
+
+
+def _next(console: Console, args: argparse.Namespace) -> None:
+    console.print(f"Wrote {args.out}. Train with: python tools/train.py {args.out}")
