@@ -127,7 +127,12 @@ class LayerDecayOptimWrapperConstructor(DefaultOptimWrapperConstructor):
             for (scale, decay), parameters in groups.items()
         )
         frozen = len(names) - sum(rows.values())
-        print_log(self._table(rows, frozen), logger="current")
+        print_log(
+            f"{self.optimizer_cfg['type']}: lr {self.base_lr:g}, weight decay "
+            f"{self.base_wd:g}, layer decay {self.rate:g}; {frozen} tensors frozen",
+            logger="current",
+        )
+        print_log(self._table(rows), logger="current")
         for key, _ in self.custom_keys:
             if not any(key in name for name in names):
                 print_log(
@@ -182,12 +187,8 @@ class LayerDecayOptimWrapperConstructor(DefaultOptimWrapperConstructor):
             return self.paramwise_cfg.get("bias_decay_mult", 0.0)
         return 1.0
 
-    def _table(self, rows: Counter, frozen: int) -> str:
-        lines = [
-            f"{self.optimizer_cfg['type']}: lr {self.base_lr:g}, weight decay "
-            f"{self.base_wd:g}, layer decay {self.rate:g}; {frozen} tensors frozen",
-            "layer  lr factor  tensors with weight decay + without",
-        ]
+    def _table(self, rows: Counter) -> str:
+        lines = ["layer  lr factor  tensors with weight decay + without"]
         last = float("inf")
         for layer, scale in sorted(
             {row[:2] for row in rows},
