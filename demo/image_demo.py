@@ -22,6 +22,7 @@ import numpy as np
 from mmengine.structures import BaseDataElement
 
 from mmswinv2.apis import build_inferencer
+from mmswinv2.cli import console
 from mmswinv2.drawing import draw_sample
 from mmswinv2.inferencers import IMAGE_SUFFIXES
 
@@ -107,9 +108,11 @@ def describe(prediction: BaseDataElement, classes: Sequence[str], score: float) 
 def main() -> int:
     """Draws all images and returns the exit code: 1 if one could not be read."""
     args = parse_args()
+    console.hide_noise()
     try:
         images = find_images(args.images)
-        inferencer = build_inferencer(args.config, args.weights, args.device)
+        with console.short_console():
+            inferencer = build_inferencer(args.config, args.weights, args.device)
         out_dir = Path(args.out_dir)
         out_dir.mkdir(parents=True, exist_ok=True)
     except Exception as error:

@@ -16,6 +16,7 @@ from mmengine.config import Config
 from mmengine.runner import find_latest_checkpoint
 
 from mmswinv2.cli import launch, preflight, strategies
+from mmswinv2.cli.interruption import Interruption
 
 
 def parse_args() -> argparse.Namespace:
@@ -80,7 +81,8 @@ def main() -> None:
         if launch.is_first_process():
             preflight.check_data(cfg, "train", "val")
             preflight.check_model(cfg)
-        launch.build_runner(cfg, preparation).train()
+        with Interruption() as interruption:
+            interruption.train(launch.build_runner(cfg, preparation))
 
 
 if __name__ == "__main__":
