@@ -15,6 +15,7 @@ from .memory_report import gib
 
 WINDOWS = (8, 12, 16, 24, 32, 48)  # those of the paper
 BATCHES = (1, 2, 4, 8, 16)
+PATIENCE = 1.5  # times the time of the config that the best may take
 RECOMPUTED = {None: "", "mlp": "m", "block": "b"}
 
 
@@ -94,13 +95,15 @@ def seconds(plan: Plan) -> float:
 
 
 def best(rows: Sequence[Sequence[Cell]]) -> Cell | None:
-    """Of those that fit the largest window, then the fastest, then the largest batch."""
+    """Of those that fit in ``PATIENCE`` the largest window, then the largest batch.
+
+    Where nothing is as fast, the fastest that fits.
+    """
     cells = [cell for row in rows for cell in row if cell.fits]
-    return max(
-        cells,
-        key=lambda c: (c.window, -round(c.time, 2), c.plan.training.batch),
-        default=None,
-    )
+    quick = [cell for cell in cells if cell.time <= PATIENCE]
+    if quick:
+        return max(quick, key=lambda c: (c.window, c.plan.training.batch))
+    return min(cells, key=lambda cell: cell.time, default=None)
 
 
 def search_table(rows: Sequence[Sequence[Cell]], chosen: Cell | None) -> Table:

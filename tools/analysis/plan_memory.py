@@ -108,9 +108,10 @@ def print_search(
         print("None fits: take smaller images, a smaller arch, --amp or more GPUs.")
         return
     print(
-        f"The largest window that fits {gib(budget)} GiB, then the fastest: "
-        f"w{chosen.window}, batch {chosen.plan.training.batch} "
-        f"({gib(chosen.size)} GiB, {chosen.time:.2f} times the time per image)\n\n"
+        f"The largest window, then batch, that fits {gib(budget)} GiB and takes up to "
+        f"{search.PATIENCE:g} times the time:\nw{chosen.window}, batch "
+        f"{chosen.plan.training.batch} ({gib(chosen.size)} GiB, {chosen.time:.2f} "
+        "times)\n\n"
         f"{command(plan, chosen.plan, config)}"
     )
 
@@ -207,7 +208,9 @@ def main() -> None:
         console = Console(width=100, highlight=False)
         console.print(describe(plan, args.config))
         if args.search:
-            print_search(console, memory, plan, SHARE * gpu, args.config)
+            flags = [f"--strategy {name}" for name in args.strategy]
+            name = " ".join([args.config, *["--amp"] * args.amp, *flags])
+            print_search(console, memory, plan, SHARE * gpu, name)
             return
         console.print(stage_table(plan))
         console.print(breakdown(memory, plan, SHARE * gpu, gpu))
