@@ -208,8 +208,8 @@ def warn_of_decay(runner: Runner) -> None:
     if names:
         runner.logger.warning(
             f"{len(names)} tensors of Swin V2's position bias and logit scales have "
-            f"weight decay, such as {names[0]}: the official code has none on them, and "
-            "Swin V1's paramwise_cfg does not name them. Write in the config\n"
+            f"weight decay, such as {names[0]}: the official code has none on them, "
+            "and Swin V1's paramwise_cfg does not name them. Write in the config\n"
             "  optim_wrapper = dict(\n"
             '      constructor="mmswinv2.LayerDecayOptimWrapperConstructor", '
             "paramwise_cfg=dict(_delete_=True)\n  )\n"

@@ -147,7 +147,7 @@ def save(runner: Runner, meta: dict) -> str:
 
 
 def resume_command(argv: Sequence[str]) -> str:
-    """The command line of a run with ``--resume``, which takes the latest checkpoint."""
+    """The command line of a run with ``--resume``, that is, the latest checkpoint."""
     arguments = iter(argv)
     kept = []
     for argument in arguments:
