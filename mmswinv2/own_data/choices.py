@@ -107,7 +107,7 @@ def choose_window(
     window, size = pretrained(weights)
     wanted = max(round(window * max(image) / size), window)
     if asked:
-        return Choice(asked, "tokens, as asked for")
+        return Choice(_fitted(asked), "tokens, as asked for")
     training = Training(arch, image, 1, windows=())
     maps = stage_maps(image, len(arch.depths))
 
@@ -118,8 +118,14 @@ def choose_window(
     fit = [w for w in range(window, wanted + 1) if seconds(w) <= allowed]
     best = max(fit, default=window)
     if best == wanted:
-        return Choice(best, f"tokens; {window} at {size} px cover as much of a picture")
-    return Choice(best, f"tokens; more take over {TOO_SLOW} times as long as 8")
+        return Choice(
+            _fitted(best), f"as {window} at {size} px: {window * 4} of {size}"
+        )
+    return Choice(_fitted(best), f"larger: over {TOO_SLOW} x the time of 8")
+
+
+def _fitted(window: int) -> dict:
+    return dict(window_size=window, window_fit="divide")
 
 
 def pretrained(weights: str | None) -> tuple[int, int]:

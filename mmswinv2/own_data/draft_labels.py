@@ -24,7 +24,7 @@ def draft_labels(
     classes: tuple[str, ...],
     count: tuple[int, int],
     wishes: Wishes,
-    places: Mapping[str, Mapping[str, object]],
+    places: Mapping[str, object],
 ) -> tuple[Draft, dict[str, Choice]]:
     """Decides about a segmentor.
 
@@ -48,6 +48,7 @@ def draft_labels(
         f"{method.value}: {len(classes)} classes, {count[0]} pictures to train on and "
         f"{count[1]} to validate"
     )
+    whole = nano and method.value == "upernet"
     most = choose.up(scale.value[0]) if nano else max(CROP, wishes.scale or 0)
 
     def make(size: int, batch: int, with_cp: bool) -> Draft:
@@ -61,7 +62,7 @@ def draft_labels(
         decided = dict(
             scale=scale,
             crop_size=crop,
-            window_size=choose.choose_window(
+            window=choose.choose_window(
                 arch, crop.value, wishes.window, wishes.weights
             ),
             batch_size=Choice(batch, "pictures"),
@@ -70,32 +71,27 @@ def draft_labels(
             warmup=choose.choose_warmup(iterations.value),
             norm_cfg=norm,
         )
-        optimizer = None
-        if wishes.weights is None and recipe.schedule != "own_data":
-            keys = dict(backbone=dict(lr_mult=1.0))
-            optimizer = dict(paramwise_cfg=dict(custom_keys=keys))
-        backbone = methods.backbone(wishes.arch, wishes.weights, with_cp=with_cp)
-        heads = methods.segmentor(method.value, wishes.arch, norm=norm is not None)
+        backbone = methods.backbone(
+            wishes.arch, with_cp=with_cp, weights=wishes.weights is not None
+        )
         return Draft(
             head=head,
             bases=(
                 f"models/{recipe.model.format(wishes.suffix)}",
-                f"datasets/own_labels{'_whole' if nano else ''}",
-                f"schedules/{recipe.schedule}",
-                "default_runtime_seg",
+                f"own_data/{recipe.data}{'_whole' if whole else ''}",
             ),
             choices=decided,
-            constants=places["constants"],
             classes=classes,
-            model=dict(backbone=backbone) | heads,
-            train=dict(places["train"]),
-            val=dict(places["val"]),
-            evaluator=None,
-            resizes=(2, 1),
-            crop=None if nano else 3,
-            optimizer=optimizer,
+            model=dict(backbone=backbone)
+            | methods.segmentor(method.value, wishes.arch),
+            variables=methods.variables(
+                method.value, wishes.weights, norm=norm is not None
+            ),
+            crop=None if whole else 3,
+            optimizer=wishes.optimizer(method.value),
             load_from=wishes.load_from,
             nano=nano,
+            **places,
         )
 
     draft, batch = fit(make, wishes, most, count[0])

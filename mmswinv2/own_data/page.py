@@ -115,6 +115,8 @@ def _choices(console: Console, chosen: Mapping[str, Choice | None]) -> None:
     table = Table("", "chosen", "why", title="Chosen")
     for name, choice in chosen.items():
         if choice is not None:
-            value = choice.value if isinstance(choice.value, str) else flat(choice.value)
+            value = (
+                choice.value if isinstance(choice.value, str) else flat(choice.value)
+            )
             table.add_row(name, escape(value), escape(choice.reason))
     console.print(table)

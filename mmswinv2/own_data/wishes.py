@@ -47,6 +47,13 @@ class Wishes:
         """End of the names of bases for this size."""
         return "-nano" if self.arch == "nano" else ""
 
+    def optimizer(self, method: str) -> dict | None:
+        """What the optimizer of a method needs where the backbone learns from zero."""
+        if self.weights or method not in ("dino", "mask2former"):
+            return None
+        keys = dict(backbone=dict(lr_mult=1.0))  # instead of a tenth
+        return dict(paramwise_cfg=dict(custom_keys=keys))
+
 
 def fit(
     make: Callable[[int, int, bool], Draft], wishes: Wishes, size: int, pictures: int
@@ -74,7 +81,9 @@ def fit(
             batch, with_cp = found
             gib = planner.gib(batch, with_cp=with_cp)
             amp = planner.gib(batch, with_cp=with_cp, amp=True)
-            reason = f"pictures: {gib:.2g} of {wishes.memory:g} GiB, {amp:.2g} with --amp"
+            reason = (
+                f"pictures: {gib:.2g} of {wishes.memory:g} GiB, {amp:.2g} with --amp"
+            )
             if size < first:
                 reason += f"; {first} px do not fit"
             return make(size, batch, with_cp), Choice(batch, reason)
