@@ -11,7 +11,7 @@ from . import choices as choose
 from . import methods
 from .choices import Choice
 from .survey_coco import CocoSurvey
-from .wishes import Wishes, fit
+from .wishes import Wishes, describe, fit
 from .writer import Draft
 
 SCRATCH = 1e-3, 4  # learning rate and batch with which 'nano' learns from nothing
@@ -40,11 +40,7 @@ def draft_coco(
     scale = choose.choose_scale(train, wishes.scale)
     fullest = int(max(train.counts.max(), val.counts.max()))
     classes = tuple(n for n in train.classes if n in {*train.used, *val.used})
-    masks = "masks" if recipe.masks else "boxes"
-    head = (
-        f"{method.value}: {masks} of {len(classes)} classes, {len(train.pictures)} "
-        f"pictures to train on and {len(val.pictures)} to validate"
-    )
+    count = len(train.pictures), len(val.pictures)
 
     def make(size: int, batch: int, with_cp: bool) -> Draft:
         chosen = choose.choose_scale(train, size) if size != scale.value[0] else scale
@@ -56,7 +52,7 @@ def draft_coco(
         )
         heads = methods.detector(method.value, wishes.arch, named)
         return Draft(
-            head=head,
+            head=describe(method.value, classes, count),
             bases=(
                 f"models/{recipe.model.format(wishes.suffix)}",
                 f"own_data/{recipe.data}",
@@ -72,7 +68,7 @@ def draft_coco(
         )
 
     draft, batch = fit(make, wishes, scale.value[0], len(train.pictures) - train.empty)
-    chosen = {**draft.choices, "batch_size": batch}
+    chosen = {**draft.choices, "batch": batch}
     return replace(draft, choices=chosen), {"method": method} | chosen
 
 
@@ -115,7 +111,7 @@ def _decide(
     return dict(
         scale=scale,
         window=choose.choose_window(arch, image, wishes.window, wishes.weights),
-        batch_size=Choice(batch, "pictures"),
+        batch=Choice(batch, "pictures"),
         lr=choose.choose_rate(rate[0], batch, rate[1]),
         iterations=iterations,
         warmup=choose.choose_warmup(iterations.value),

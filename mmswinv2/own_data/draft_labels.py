@@ -12,7 +12,7 @@ from mmswinv2.architectures import ARCHITECTURES
 from . import choices as choose
 from . import methods
 from .choices import Choice
-from .wishes import Wishes, fit
+from .wishes import Wishes, describe, fit
 from .writer import Draft
 
 SCRATCH = 2e-3, 4  # learning rate and batch with which 'nano' learns from nothing
@@ -44,10 +44,6 @@ def draft_labels(
         method = Choice("upernet", "the paper's, and quicker to train than Mask2Former")
     recipe = methods.LABELS[method.value]
     scale = choose.choose_picture_scale(pictures, wishes.scale)
-    head = (
-        f"{method.value}: {len(classes)} classes, {count[0]} pictures to train on and "
-        f"{count[1]} to validate"
-    )
     whole = nano and method.value == "upernet"
     most = choose.up(scale.value[0]) if nano else max(CROP, wishes.scale or 0)
 
@@ -65,7 +61,7 @@ def draft_labels(
             window=choose.choose_window(
                 arch, crop.value, wishes.window, wishes.weights
             ),
-            batch_size=Choice(batch, "pictures"),
+            batch=Choice(batch, "pictures"),
             lr=choose.choose_rate(rate[0], batch, rate[1]),
             iterations=iterations,
             warmup=choose.choose_warmup(iterations.value),
@@ -75,7 +71,7 @@ def draft_labels(
             wishes.arch, with_cp=with_cp, weights=wishes.weights is not None
         )
         return Draft(
-            head=head,
+            head=describe(method.value, classes, count),
             bases=(
                 f"models/{recipe.model.format(wishes.suffix)}",
                 f"own_data/{recipe.data}{'_whole' if whole else ''}",
@@ -95,5 +91,5 @@ def draft_labels(
         )
 
     draft, batch = fit(make, wishes, most, count[0])
-    chosen = {**draft.choices, "batch_size": batch}
+    chosen = {**draft.choices, "batch": batch}
     return replace(draft, choices=chosen), {"method": method} | chosen

@@ -111,7 +111,9 @@ def new_labels(args: argparse.Namespace) -> None:
         for part, pair, folder, chosen in zip(("train", "val"), pairs, folders, names)
     }
     values = sorted({*surveys["train"].labels, *surveys["val"].labels})
-    classes = choose_classes(values, args.classes, args.labels)
+    classes = choose_classes(
+        values, args.classes, args.labels, ignore_zero=args.ignore_zero
+    )
     root = _root([folder for both in folders for folder in both])
     lists = [_beside(args, f"{part}.txt") for part in ("train", "val")]
     data: dict = {}

@@ -40,8 +40,11 @@ def assign(
         return line.replace("\n", f"\n{space}").split("\n")
     if len(line) <= width or not isinstance(value, (dict, list, tuple)) or not value:
         return [line]
-    brackets = "[]" if isinstance(value, list) else "()"
-    if isinstance(value, dict):
+    brackets = "()"
+    if isinstance(value, list):
+        body = [f"{' ' * (indent + 4)}{flat(item)}," for item in value]
+        brackets = "[]"
+    elif isinstance(value, dict):
         parts = [assign(k, v, width, indent + 4, ",") for k, v in value.items()]
         body = [line for part in parts for line in part]
         brackets = "dict(", ")"
@@ -69,7 +72,7 @@ def _item(name: str, value: object) -> str:
     return name if name.startswith("**") else f"{name}={flat(value)}"
 
 
-def _filled(values: list | tuple, width: int, indent: int) -> list[str]:
+def _filled(values: tuple, width: int, indent: int) -> list[str]:
     """As many values in each line as there is room for."""
     text = ", ".join(flat(value).replace(" ", "\0") for value in values) + ","
     space = " " * indent

@@ -116,7 +116,7 @@ def _lines(draft: Draft, out: Path, width: int) -> list[str]:
     for name, dataset in dict(train=draft.train, val=draft.val).items():
         add(name, {"**data": None} | dataset)
     dataset = {"**train": None, "pipeline": Code("train_pipeline")}
-    batch = dict(batch_size=Code("batch_size"))
+    batch = dict(batch_size=Code("batch"))
     add("train_dataloader", batch | loader | dict(dataset=dataset))
     dataset = {"**val": None, "pipeline": Code("test_pipeline")}
     add("val_dataloader", loader | dict(dataset=dataset))
@@ -126,7 +126,7 @@ def _lines(draft: Draft, out: Path, width: int) -> list[str]:
     rate, warmup = draft.choices["lr"], draft.choices["warmup"]
     wrapper = dict(optimizer=dict(lr=rate.value)) | (draft.optimizer or {})
     add("optim_wrapper", wrapper, rate.reason)
-    add("auto_scale_lr", dict(base_batch_size=Code("batch_size")))
+    add("auto_scale_lr", dict(base_batch_size=Code("batch")))
     add("param_scheduler", Code("_base_.param_scheduler"))
     ends = "param_scheduler[0].end = param_scheduler[1].begin"
     add(ends, warmup.value, warmup.reason)
