@@ -11,6 +11,7 @@ from mmengine.registry import init_default_scope
 from .check_dataset import DatasetCheck, metrics_of
 from .check_heads import (
     check_backbone,
+    check_classes,
     check_norms,
     check_sliding,
     kind_of,
@@ -37,13 +38,14 @@ def check_config(
     yield from check_sliding(cfg.model)
     pictures: dict[str, dict[str, int]] = {}
     counts: dict[str, int] = {}
+    compared: set[int | None] = {None}  # numbers of classes
     for split in splits:
         if cfg.get(f"{split}_dataloader") is None:
             continue
         key = f"{split}_dataloader.dataset"
         pictures[split] = {}
         sets = [*inner_datasets(cfg[f"{split}_dataloader"].dataset, key)]
-        for number, (inner, dataset) in enumerate(sets):
+        for inner, dataset in sets:
             if "://" in (dataset.get("data_root") or "") or dataset.get("backend_args"):
                 continue  # not on this machine
             found = list(_check_places(dataset, inner))
@@ -51,7 +53,11 @@ def check_config(
             if found:
                 continue
             check = DatasetCheck(cfg, split, dataset, inner)
-            yield from check.findings(with_heads=number == 0)
+            yield from check.findings()
+            if check.num_classes not in compared:
+                compared.add(check.num_classes)
+                source = f"{inner}.metainfo.classes"
+                yield from check_classes(cfg.model, check.num_classes, source)
             pictures[split].update(check.pictures)
             if len(sets) == 1 and inner == key:  # no wrapper that repeats them
                 counts[split] = len(check.pictures)
