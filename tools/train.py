@@ -15,7 +15,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # works uninstalle
 from mmengine.config import Config
 from mmengine.runner import find_latest_checkpoint
 
-from mmswinv2.cli import devices, launch, preflight, strategies
+from mmswinv2.cli import devices, launch, preflight, resuming, strategies
 from mmswinv2.cli.interruption import Interruption
 
 
@@ -78,7 +78,9 @@ def main() -> None:
             preflight.check_data(cfg, "train", "val")
             preflight.check_model(cfg)
         with Interruption() as interruption:
-            interruption.train(launch.build_runner(cfg, preparation))
+            runner = launch.build_runner(cfg, preparation)
+            resuming.report(cfg, runner)
+            interruption.train(runner)
 
 
 if __name__ == "__main__":

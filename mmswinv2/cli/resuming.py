@@ -3,6 +3,21 @@
 from __future__ import annotations
 
 from mmengine.config import Config
+from mmengine.runner import Runner
+
+from mmswinv2.checkpoints import read_checkpoint
+
+
+def report(cfg: Config, runner: Runner) -> None:
+    """Logs one warning where a run that goes on will not follow its config."""
+    if not cfg.get("resume"):
+        return
+    if found := differences(cfg, read_checkpoint(cfg.load_from)):
+        runner.logger.warning(
+            f"--resume goes on with {cfg.load_from}: {'; '.join(found)}. For the "
+            "config's schedule, start from the weights: --cfg-options "
+            f"load_from={cfg.load_from}, without --resume"
+        )
 
 
 def differences(cfg: Config, checkpoint: dict) -> list[str]:
