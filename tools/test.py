@@ -101,7 +101,6 @@ def main() -> None:
         cfg = launch.load_config(args)
         if unlabelled.is_unlabelled(cfg):
             unlabelled.drop_labels(cfg)
-        preflight.check_device(cfg)
         if launch.is_first_process():
             preflight.check_data(cfg, "test")
             preflight.check_model(cfg, trained=args.checkpoint)

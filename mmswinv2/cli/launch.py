@@ -24,7 +24,7 @@ from mmengine.runner import Runner
 from mmswinv2.apis import find_config
 from mmswinv2.config_types import read_config
 
-from . import console
+from . import console, devices
 
 # Keys that mmengine takes from a config beside the Runner's own arguments.
 OTHER_KEYS = {"runner_type", "strategy", "compile", "activation_checkpointing"}
@@ -191,6 +191,8 @@ def _move_data(cfg: Config, root: str) -> Config:
 
 def build_runner(cfg: Config, preparation: Preparation) -> Runner:
     """The runner of a config; ends ``preparation`` when its loop starts."""
+    devices.fit_mixed_precision(cfg)
+    devices.join_processes(cfg)
     with console.short_console():
         runner = RUNNERS.build(cfg) if "runner_type" in cfg else Runner.from_cfg(cfg)
     runner.register_hook(console.Summary(cfg), "VERY_HIGH")
