@@ -138,7 +138,7 @@ def _plot_metrics(axes: Axes, runs: Sequence[RunLog]) -> None:
                 # COCO's are from 0 to 1
                 values * 100 if "AP" in short and values.max() <= 1 else values,
                 "--" if several and i else "-",
-                marker="o",
+                marker="osD^"[i],
                 markersize=4,
                 color=color if several else COLORS[i],
                 label=f"{run.name}: {short}" if several else short,
