@@ -36,7 +36,7 @@ def check_config(
     init_default_scope(cfg.default_scope)
     yield from check_backbone(cfg.model)
     yield from check_sliding(cfg.model)
-    yield from check_settings(cfg)
+    yield from check_settings(cfg, splits)
     pictures: dict[str, dict[str, int]] = {}
     counts: dict[str, int] = {}
     for split in splits:

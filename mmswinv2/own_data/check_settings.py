@@ -31,14 +31,20 @@ LINES = {
 SIZES = ("scale", "scales", "image_scale", "img_scale", "image_size", "crop_size")
 
 
-def check_settings(cfg: Config) -> Iterator[Finding]:
-    """Variables of a config file that change nothing, and places that disagree."""
+def check_settings(cfg: Config, splits: Sequence[str] = SPLITS) -> Iterator[Finding]:
+    """Variables of a config file that change nothing, and splits that disagree.
+
+    Args:
+        cfg (Config): The config, with its file name.
+        splits (Sequence[str]): Those that a run reads. Defaults to all.
+    """
     dead = {*_unused(cfg)}
     for name in sorted(dead):
         what = "is set, but reaches nothing: the base's dicts have copied its own value"
         yield Finding("error", f"{cfg.filename}: {name}", what, f"write {_lines(name)}")
-    yield from _check_roots(cfg, skip="data_root" in dead)
-    yield from _check_classes(cfg)
+    if "data_root" not in dead:
+        yield from _check_roots(cfg, splits)
+    yield from _check_classes(cfg, splits)
 
 
 def _unused(cfg: Config) -> Iterator[str]:
@@ -80,10 +86,10 @@ def _lines(name: str) -> str:
     return "; ".join(sorted(lines, reverse=True))
 
 
-def _check_roots(cfg: Config, *, skip: bool) -> Iterator[Finding]:
+def _check_roots(cfg: Config, splits: Sequence[str]) -> Iterator[Finding]:
     """Splits whose root is the base's, while another split has the new one."""
     root = cfg.get("data_root")
-    if skip or not isinstance(root, str):
+    if not isinstance(root, str):
         return
     roots = {split: _setting(cfg, split, "data_root") for split in SPLITS}
     inside = {
@@ -94,14 +100,16 @@ def _check_roots(cfg: Config, *, skip: bool) -> Iterator[Finding]:
     }
     if not any(inside.values()):
         return
-    for split in (split for split, is_inside in inside.items() if not is_inside):
+    for split in splits:
+        if inside.get(split, True):
+            continue
         what = f"is {roots[split]!r}, while data_root is {root!r}"
         cure = f"write {LINES['data_root'].format(split=split)}"
         key = f"{split}_dataloader.dataset.data_root"
         yield Finding("warning", key, what, cure)
 
 
-def _check_classes(cfg: Config) -> Iterator[Finding]:
+def _check_classes(cfg: Config, splits: Sequence[str]) -> Iterator[Finding]:
     """Splits that name other classes than training."""
     given = {split: _setting(cfg, split, "metainfo") for split in SPLITS}
     names = {
@@ -111,7 +119,7 @@ def _check_classes(cfg: Config) -> Iterator[Finding]:
     }
     if "train" not in names:
         return
-    for split in SPLITS[1:]:
+    for split in splits:
         dataset = (cfg.get(f"{split}_dataloader") or {}).get("dataset")
         if dataset is None or "datasets" in dataset:
             continue  # not there, or several of their own
