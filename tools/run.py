@@ -65,6 +65,7 @@ def main() -> None:
 
     import torch
 
+    import mmswinv2.config_bases  # mmswinv2:: in _base_
     import mmswinv2.models  # noqa: F401  registers the backbone
     from mmswinv2.checkpoints.files import safe_globals
 

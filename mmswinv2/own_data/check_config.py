@@ -18,6 +18,7 @@ from .check_heads import (
     predicts_masks,
 )
 from .check_pictures import check_overlap
+from .check_settings import check_settings
 from .findings import Finding
 
 SCENES = "stuffthingmaps_trainval2017.zip"
@@ -36,6 +37,7 @@ def check_config(
     init_default_scope(cfg.default_scope)
     yield from check_backbone(cfg.model)
     yield from check_sliding(cfg.model)
+    yield from check_settings(cfg, splits)
     pictures: dict[str, dict[str, int]] = {}
     counts: dict[str, int] = {}
     compared: set[int | None] = {None}  # numbers of classes
