@@ -22,6 +22,8 @@ import numpy as np
 from mmengine.structures import BaseDataElement
 
 from mmswinv2.apis import build_inferencer
+from mmswinv2.cli import console
+from mmswinv2.drawing import draw_sample
 from mmswinv2.inferencers import IMAGE_SUFFIXES
 
 SHOWN = 4  # classes named per image, the largest first
@@ -106,9 +108,11 @@ def describe(prediction: BaseDataElement, classes: Sequence[str], score: float) 
 def main() -> int:
     """Draws all images and returns the exit code: 1 if one could not be read."""
     args = parse_args()
+    console.hide_noise()
     try:
         images = find_images(args.images)
-        inferencer = build_inferencer(args.config, args.weights, args.device)
+        with console.short_console():
+            inferencer = build_inferencer(args.config, args.weights, args.device)
         out_dir = Path(args.out_dir)
         out_dir.mkdir(parents=True, exist_ok=True)
     except Exception as error:
@@ -117,9 +121,7 @@ def main() -> int:
         print(f"error: {error}", file=sys.stderr)
         return 1
 
-    visualizer = inferencer.visualizer
-    classes = visualizer.dataset_meta["classes"]
-    options = {"pred_score_thr": args.score_thr} if inferencer.scope == "mmdet" else {}
+    meta = inferencer.visualizer.dataset_meta
     unread = 0
     for image in images:
         start = time.perf_counter()
@@ -133,15 +135,12 @@ def main() -> int:
         prediction = result["predictions"][0] if isinstance(result, dict) else result
         seconds = time.perf_counter() - start
         picture = free_path(out_dir, image)
-        visualizer.add_datasample(
-            picture.stem,
-            np.ascontiguousarray(pixels[..., ::-1]),
-            prediction,
-            draw_gt=False,
-            out_file=str(picture),
-            **options,
-        )
-        found = describe(prediction, classes, args.score_thr)
+        pixels = np.ascontiguousarray(pixels[..., ::-1])
+        options = dict(score_thr=args.score_thr, with_truth=False)
+        drawn = draw_sample(pixels, prediction, meta, **options)
+        _, encoded = cv2.imencode(picture.suffix, drawn[..., ::-1])
+        encoded.tofile(picture)
+        found = describe(prediction, meta["classes"], args.score_thr)
         print(f"{image}: {found} ({seconds:.1f} s) -> {picture}", flush=True)
     return int(unread > 0)
 

@@ -17,6 +17,7 @@ from torch import nn
 from mmswinv2.checkpoints import read_checkpoint
 from mmswinv2.checkpoints.locate import describe
 
+from .config_bases import CONFIG_DIR
 from .config_types import name_types, read_config
 from .inferencers import AnyPictures
 
@@ -24,8 +25,7 @@ if TYPE_CHECKING:
     from mmdet.apis import DetInferencer
     from mmseg.apis import MMSegInferencer
 
-ROOT = Path(__file__).resolve().parents[1]
-CONFIG_DIR = ROOT / "configs"
+ROOT = CONFIG_DIR.parent
 
 
 def list_models() -> list[str]:

@@ -21,6 +21,12 @@ class Architecture:
     num_heads: tuple[int, ...]
     extra_norm_every_n_blocks: int = 0
 
+    def first(self, stages: int) -> "Architecture":
+        """The same without the stages after the first ones."""
+        return replace(
+            self, depths=self.depths[:stages], num_heads=self.num_heads[:stages]
+        )
+
 
 ARCHITECTURES = {
     "nano": Architecture(32, (2, 2, 4, 2), (1, 2, 4, 8)),
@@ -78,3 +84,17 @@ def resolve_architecture(
                 f"{chosen.embed_dims * 2**stage} channels of stage {stage}"
             )
     return chosen
+
+
+def check_stages(
+    out_indices: tuple[int, ...], frozen_stages: int, num_stages: int
+) -> None:
+    """Raise ValueError for stages that there are not."""
+    if not out_indices or not set(out_indices) <= set(range(num_stages)):
+        raise ValueError(
+            f"out_indices={out_indices}: expected stages from 0 to {num_stages - 1}"
+        )
+    if not -1 <= frozen_stages <= num_stages:
+        raise ValueError(
+            f"frozen_stages={frozen_stages}: expected -1 (none) to {num_stages} (all)"
+        )

@@ -13,6 +13,8 @@ from pathlib import Path
 from mmengine.config import Config
 from mmengine.registry import Registry, root
 
+from . import config_bases  # noqa: F401  (mmswinv2:: in _base_)
+
 HOSTS = ("mmdet", "mmseg")
 
 

@@ -193,7 +193,6 @@ def test_trains_and_evaluates(train: Callable[..., str], name: str) -> None:
 def test_tta_of_cascades(tool: Tool, data: Path, tmp_path: Path) -> None:
     """Boxes and masks of HTC++ in scaled and flipped views, merged by soft-NMS."""
     cfg = reduce(Config.fromfile(find(FAMILIES[7])))
-    cfg.tta_pipeline = reduce_sizes(cfg.tta_pipeline)
     cfg.tta_pipeline[1].transforms[0] = cfg.tta_pipeline[1].transforms[0][:2]
     cfg.dump("config.py")
     weights = save_weights(copy.deepcopy(cfg), tmp_path / "weights.pth")

@@ -26,6 +26,7 @@ from torch import nn
 
 from mmswinv2.architectures import ARCHITECTURES
 from mmswinv2.checkpoints.zoo import find_entry
+from mmswinv2.cli.tta import use_tta
 from mmswinv2.models.window_fit import fit_axis
 
 CONFIGS = sorted(ROOT.glob("configs/[!_]*/*.py"))
@@ -209,7 +210,9 @@ def test_parts(cfg: Config) -> None:
             build_transform(transform)
     assert metainfo[0] == metainfo[1] == metainfo[2]
     assert number_of_classes(cfg.model) == len(metainfo[0]["classes"])
-    for transform in cfg.tta_pipeline:
+    augmented = copy.deepcopy(cfg)
+    use_tta(augmented)
+    for transform in augmented.test_dataloader.dataset.pipeline:
         TRANSFORMS.build(transform)
     assert cfg.tta_model.type in ("mmswinv2.InstanceTTAModel", "SegTTAModel")
 

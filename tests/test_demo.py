@@ -48,10 +48,14 @@ def test_folder(tool: Tool, photos: Path, model: list[str]) -> None:
         str(photos / "b.png"),
     ]
     assert lines[0].endswith("s) -> out/new/a.jpg")
-    assert cv2.imread("out/new/a.jpg").shape == (48, 64, 3)
-    assert cv2.imread("out/new/b.jpg").shape == (70, 40, 3)
     drawn, photo = cv2.imread("out/new/a.jpg"), cv2.imread(str(photos / "a.jpg"))
-    assert np.abs(drawn.astype(int) - photo).mean() > 1
+    assert drawn.shape[1] == 8 * 64  # small photos are drawn larger
+    assert cv2.imread("out/new/b.jpg").shape[1] == 7 * 40
+    title = len(drawn) - 8 * 48
+    assert title > 0
+    photo = photo.repeat(8, 0).repeat(8, 1)
+    at_top = drawn[18 : 18 + len(photo)].astype(int)
+    assert np.abs(at_top - photo).mean() > 1
 
 
 def test_earlier_pictures_stay(tool: Tool, photos: Path, model: list[str]) -> None:

@@ -54,10 +54,8 @@ def save_weights(cfg: Config, path: Path) -> str:
 
 
 def load_tiny(name: str) -> Config:
-    """A mini config with small views for TTA, which keeps every detection."""
+    """A mini config that keeps every detection."""
     cfg = Config.fromfile(find_config(name))
-    for count, resize in enumerate(cfg.tta_pipeline[1].transforms[0]):
-        resize.scale = (128 + 32 * count, 128)
     if name == DET:
         cfg.model.test_cfg.rcnn.score_thr = 0.0
     return cfg

@@ -13,8 +13,13 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # works uninstalled
 
+from mmengine.config import Config
+from rich.console import Console
+
 from mmswinv2.cli import launch
 from mmswinv2.own_data import methods
+from mmswinv2.own_data.check_config import check_config
+from mmswinv2.own_data.findings import print_page
 from mmswinv2.own_data.new_config import new_coco, new_labels
 
 
@@ -36,6 +41,9 @@ def parse_args() -> argparse.Namespace:
     seg.add_argument("--val-images", type=Path, help="pictures to validate with")
     seg.add_argument("--val-labels", type=Path, help="their label maps")
     seg.add_argument("--classes", type=Path, help="names of classes, one in a line")
+    seg.add_argument(
+        "--ignore-zero", action="store_true", help="0 is no class; the first one is 1"
+    )
     seg.set_defaults(methods=methods.LABELS, run=new_labels)
     for kind in (coco, seg):
         _add_common(kind)
@@ -81,10 +89,14 @@ def _add_common(parser: argparse.ArgumentParser) -> None:
 
 
 def main() -> None:
-    """Looks at the data, decides, writes and prints."""
+    """Looks at the data, decides, writes, prints, and checks what it wrote."""
     with launch.Preparation():
         args = parse_args()
         args.run(args)
+        findings = [*check_config(Config.fromfile(args.out), ("train", "val"))]
+        print_page(findings, Console())
+    if any(finding.severity == "error" for finding in findings):
+        raise SystemExit(1)
 
 
 if __name__ == "__main__":

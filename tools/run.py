@@ -15,6 +15,16 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # works uninstalled
 
 PACKAGES = {"det": "mmdet", "seg": "mmseg"}
+# What pip calls the modules that the tools need, where the names differ
+DISTRIBUTIONS = {
+    "cityscapesscripts": "cityscapesScripts",
+    "detail": "'git+https://github.com/zhanghang1989/detail-api.git"
+    "#subdirectory=PythonAPI'",
+    "model_archiver": "torch-model-archiver",
+    "panopticapi": "git+https://github.com/cocodataset/panopticapi.git",
+    "pytorch_grad_cam": "grad-cam",
+    "ts": "torchserve",
+}
 
 
 def find_tools(task: str) -> dict[str, Path]:
@@ -55,13 +65,36 @@ def main() -> None:
 
     import torch
 
+    import mmswinv2.config_bases  # mmswinv2:: in _base_
     import mmswinv2.models  # noqa: F401  registers the backbone
     from mmswinv2.checkpoints.files import safe_globals
 
     sys.argv = [str(script), *sys.argv[3:]]
     sys.path.insert(0, str(script.parent))  # as if it had been started by itself
-    with torch.serialization.safe_globals(safe_globals()):  # some load checkpoints
-        runpy.run_path(str(script), run_name="__main__")
+    sys.path.extend(str(p.parent) for p in script.parents if p.name == "tools")
+    if name == "analyze_logs":
+        add_styles()
+    try:
+        with torch.serialization.safe_globals(safe_globals()):  # some load checkpoints
+            runpy.run_path(str(script), run_name="__main__")
+    except ModuleNotFoundError as error:
+        module = (error.name or "").split(".")[0]
+        if not module or importlib.util.find_spec(module):
+            raise
+        sys.exit(
+            f"error: {task} {name} needs {module}, which is not installed: "
+            f"pip install {DISTRIBUTIONS.get(module, module)}"
+            + "; python tools/plot_run.py draws curves without it"
+            * (name == "analyze_logs")
+        )
+
+
+def add_styles() -> None:
+    """Lets matplotlib know seaborn's styles by the names that analyze_logs uses."""
+    from matplotlib import style
+
+    for name in ("dark", "darkgrid", "white", "whitegrid", "ticks"):
+        style.library.setdefault(name, style.library[f"seaborn-v0_8-{name}"])
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ from mmengine.dist import master_only
 
 from mmswinv2.cli import launch, preflight, strategies
 from mmswinv2.cli.tta import use_tta
+from mmswinv2.evaluation import unlabelled
 
 
 def parse_args() -> argparse.Namespace:
@@ -28,7 +29,9 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         "--tta", action="store_true", help="test-time augmentation: scales and flips"
     )
-    parser.add_argument("--show-dir", metavar="DIR", help="draw the predictions there")
+    parser.add_argument(
+        "--show-dir", metavar="DIR", help="draw truth and predictions there"
+    )
     parser.add_argument(
         "--out",
         help="keep the predictions: a .pkl file (detection), or a folder of label maps "
@@ -47,15 +50,24 @@ def apply_flags(cfg: Config, args: argparse.Namespace) -> None:
     if args.tta:
         use_tta(cfg)
     if args.show_dir:
-        show_dir = os.path.abspath(args.show_dir)
-        # MMSegmentation draws every 50th batch unless told otherwise
-        cfg.default_hooks.visualization.update(draw=True, interval=1)
-        if cfg.default_scope == "mmdet":
-            cfg.default_hooks.visualization.test_out_dir = show_dir
-        else:
-            cfg.visualizer.save_dir = show_dir
+        score_thr = cfg.default_hooks.get("visualization", {}).get("score_thr", 0.3)
+        pictures = dict(type="mmswinv2.PictureHook", score_thr=score_thr)
+        pictures["out_dir"] = os.path.abspath(args.show_dir)
+        cfg.custom_hooks = [*cfg.get("custom_hooks", []), pictures]
+    check_places(cfg)
     if args.out:
         keep_predictions(cfg, args.out)
+
+
+def check_places(cfg: Config) -> None:
+    """Raises where an evaluator shall write predictions, and knows not where."""
+    key = "output_dir" if cfg.default_scope == "mmseg" else "outfile_prefix"
+    for metric in preflight.as_list(cfg.test_evaluator):
+        if metric.get("format_only") and not metric.get(key):
+            raise ValueError(
+                f"test_evaluator has format_only=True but no place for the predictions;"
+                f" add --cfg-options test_evaluator.{key}=out/predictions"
+            )
 
 
 def keep_predictions(cfg: Config, out: str) -> None:
@@ -74,8 +86,11 @@ def keep_predictions(cfg: Config, out: str) -> None:
 @master_only
 def print_metrics(metrics: dict[str, float]) -> None:
     """One table, after all the logs."""
+    if not metrics:
+        print("\nno metrics: there were no labels, or nothing was found")
+        return
     rows = {name.split("/")[-1]: value for name, value in metrics.items()}
-    width = max(map(len, rows), default=0)
+    width = max(map(len, rows))
     print("\n".join(["", *(f"{name:<{width}}  {v:g}" for name, v in rows.items())]))
 
 
@@ -84,7 +99,8 @@ def main() -> None:
     with launch.Preparation() as preparation:
         args = parse_args()
         cfg = launch.load_config(args)
-        preflight.check_device(cfg)
+        if unlabelled.is_unlabelled(cfg):
+            unlabelled.drop_labels(cfg)
         if launch.is_first_process():
             preflight.check_data(cfg, "test")
             preflight.check_model(cfg, trained=args.checkpoint)

@@ -15,14 +15,17 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # works uninstalle
 from mmengine.config import Config
 from mmengine.runner import find_latest_checkpoint
 
-from mmswinv2.cli import launch, preflight, strategies
+from mmswinv2.cli import devices, launch, preflight, resuming, strategies
+from mmswinv2.cli.interruption import Interruption
 
 
 def parse_args() -> argparse.Namespace:
     """Reads the command line."""
     parser = argparse.ArgumentParser(description="Train a detector or a segmentor.")
     parser.add_argument("config", help="a config file, or the name of one in configs/")
-    parser.add_argument("--amp", action="store_true", help="mixed precision, on a GPU")
+    parser.add_argument(
+        "--amp", action="store_true", help="mixed precision; bf16 on a CPU"
+    )
     parser.add_argument(
         "--auto-scale-lr",
         action="store_true",
@@ -50,11 +53,7 @@ def apply_flags(cfg: Config, args: argparse.Namespace) -> None:
     """Writes what the command line asks for into the config."""
     strategies.apply(cfg, args.strategy)
     if args.amp:
-        kind = cfg.optim_wrapper.get("type", "OptimWrapper")
-        if kind not in ("OptimWrapper", "AmpOptimWrapper"):
-            raise ValueError(f"--amp replaces OptimWrapper, but the config has {kind}")
-        cfg.optim_wrapper.type = "AmpOptimWrapper"
-        cfg.optim_wrapper.setdefault("loss_scale", "dynamic")
+        devices.use_mixed_precision(cfg)
     if args.auto_scale_lr:
         if "base_batch_size" not in cfg.get("auto_scale_lr", {}):
             raise ValueError(
@@ -74,13 +73,14 @@ def main() -> None:
         args = parse_args()
         cfg = launch.load_config(args)
         apply_flags(cfg, args)
-        amp = cfg.optim_wrapper.get("type") == "AmpOptimWrapper"
         strategies.check(cfg)
-        preflight.check_device(cfg, amp=amp)
         if launch.is_first_process():
             preflight.check_data(cfg, "train", "val")
             preflight.check_model(cfg)
-        launch.build_runner(cfg, preparation).train()
+        with Interruption() as interruption:
+            runner = launch.build_runner(cfg, preparation)
+            resuming.report(cfg, runner)
+            interruption.train(runner)
 
 
 if __name__ == "__main__":

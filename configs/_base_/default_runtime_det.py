@@ -35,5 +35,5 @@ resume = False
 
 tta_model = dict(
     type="mmswinv2.InstanceTTAModel",
-    tta_cfg=dict(nms=dict(type="nms", iou_threshold=0.5), max_per_img=100),
+    tta_cfg=dict(nms=dict(type="nms", iou_threshold=0.5)),  # max_per_img: the model's
 )

@@ -8,11 +8,6 @@ model = dict(test_cfg=dict(crop_size=crop_size, stride=(597, 597)))
 
 test_pipeline = _base_.test_pipeline
 test_pipeline[1].scale = (3584, 896)
-tta_pipeline = _base_.tta_pipeline
-tta_pipeline[1].transforms[0] = [
-    dict(type="Resize", scale=(int(3584 * ratio), int(896 * ratio)), keep_ratio=True)
-    for ratio in (0.5, 0.75, 1.0, 1.25, 1.5, 1.75)
-]
 val_dataloader = dict(dataset=dict(pipeline=test_pipeline))
 test_dataloader = val_dataloader
 custom_hooks = [dict(type="mmswinv2.WindowResolutionTransferHook", test_window_size=56)]

@@ -10,11 +10,6 @@ train_pipeline = _base_.train_pipeline
 train_pipeline[2].scale = scale
 test_pipeline = _base_.test_pipeline
 test_pipeline[1].scale = scale
-tta_pipeline = _base_.tta_pipeline
-tta_pipeline[1].transforms[0] = [
-    dict(type="Resize", scale=scale, keep_ratio=True),
-    dict(type="Resize", scale=(320, 320), keep_ratio=True),
-]
 train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
 val_dataloader = dict(dataset=dict(pipeline=test_pipeline))
 test_dataloader = val_dataloader

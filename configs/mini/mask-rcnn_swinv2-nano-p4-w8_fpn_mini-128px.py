@@ -45,8 +45,7 @@ test_pipeline = _base_.test_pipeline
 test_pipeline[1].scale = scale
 tta_pipeline = _base_.tta_pipeline
 tta_pipeline[1].transforms[0] = [
-    dict(type="Resize", scale=scale, keep_ratio=True),
-    dict(type="Resize", scale=(160, 160), keep_ratio=True),
+    dict(type="Resize", ratio=ratio, keep_ratio=True) for ratio in (1.0, 1.25)
 ]
 train_dataloader = dict(
     batch_size=4,

@@ -1,6 +1,7 @@
 """Fit a state dict to the backbone: checks and a report."""
 
 import re
+from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
@@ -29,6 +30,8 @@ class LoadReport:
         expected (int): Number of tensors that the checkpoint had to have, and had.
         absent (list[str]): Tensors of the backbone that no checkpoint has to have.
         ignored (list[str]): Tensors that the backbone has no use for.
+        unbuilt (dict[int, int]): Number of tensors of every stage that the backbone
+            leaves out; the merging in front of a stage is part of it.
         tables (dict[str, Tensor]): Tables of position biases that were carried to
             another window, as they were, ``(n, 2 * h - 1, 2 * w - 1)``.
     """
@@ -38,6 +41,7 @@ class LoadReport:
     expected: int
     absent: list[str]
     ignored: list[str]
+    unbuilt: dict[int, int] = field(default_factory=dict)
     tables: dict[str, Tensor] = field(default_factory=dict)
 
     def describe(
@@ -55,18 +59,25 @@ class LoadReport:
             f"{per_stage([old])} -> {per_stage([new])}"
             for old, new in zip(before, windows)
         )
+        ignored = self.ignored + [
+            f"stage {stage} ({count} tensors; out_indices end before it)"
+            for stage, count in self.unbuilt.items()
+        ]
         absent = sorted({name.rsplit(".", 1)[0] for name in self.absent})
         return (
             f"Loaded {self.layout} Swin V2 weights into {where}: "
             f"all {self.expected} tensors\n"
             f"  not in it: {', '.join(absent) or 'nothing'}; "
-            f"ignored: {', '.join(self.ignored) or 'nothing'}\n"
+            f"ignored: {', '.join(ignored) or 'nothing'}\n"
             f"  window per stage: {changes}; normaliser {per_stage(normalisers)}"
         )
 
 
 def adapt_state_dict(
-    state_dict: dict, own: dict[str, Tensor], optional: Collection[str]
+    state_dict: dict,
+    own: dict[str, Tensor],
+    optional: Collection[str],
+    unbuilt: range = range(0),
 ) -> tuple[Weights, LoadReport]:
     """Find the backbone's weights in a state dict of any known layout.
 
@@ -75,6 +86,7 @@ def adapt_state_dict(
             ...}`` and prefixes such as ``backbone.`` are removed.
         own (dict[str, Tensor]): The backbone's own state dict.
         optional (Collection[str]): Names in ``own`` that published weights lack.
+        unbuilt (range): Stages that the backbone leaves out. Defaults to none.
 
     Returns:
         tuple[dict[str, Tensor], LoadReport]: Tensors by the backbone's names, and what
@@ -93,6 +105,11 @@ def adapt_state_dict(
         )
     source = location.read()
     source.tensors, tables = fit_position_biases(source.tensors, own, source.windows)
+    left_out = Counter(_stage(name) for name in source.tensors)
+    left_out = {i: left_out[i] for i in unbuilt if left_out[i]}
+    source.tensors = {
+        k: v for k, v in source.tensors.items() if _stage(k) not in unbuilt
+    }
     found = source.tensors
     weights = {k: v for k, v in found.items() if k in own and v.shape == own[k].shape}
     required = [k for k in own if k not in optional]
@@ -103,9 +120,16 @@ def adapt_state_dict(
         expected=len(required),
         absent=[k for k in optional if k not in weights and k != WINDOW_RECORD],
         ignored=[k for k in found if k not in own],
+        unbuilt=left_out,
         tables=tables,
     )
     return weights, report
+
+
+def _stage(name: str) -> int:
+    """Stage that a tensor belongs to, -1 for none; a merging belongs to the next."""
+    match = re.match(r"layers\.(\d+)\.(downsample\.)?", name)
+    return int(match[1]) + bool(match[2]) if match else -1
 
 
 def _check_fit(source: SwinWeights, own: Weights, required: list[str]) -> None:

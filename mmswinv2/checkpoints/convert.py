@@ -36,6 +36,9 @@ class Converted:
         windows (list): (window, normaliser) per stage.
         weights (SwinWeights): What they were made from.
         left_out (list[str]): Names that the layout has no place for.
+        image_size (tuple[int, int], optional): Height and width in px of training, for
+            the configuration of 'hf' and 'timm'. Defaults to None: the smallest at
+            which one window becomes those of all stages.
     """
 
     layout: str
@@ -43,6 +46,35 @@ class Converted:
     windows: StageWindows
     weights: SwinWeights
     left_out: list[str] = field(default_factory=list)
+    image_size: Window | None = None
+
+    @property
+    def training_image(self) -> Window:
+        """Image (height, width) in px at which one window becomes that of every stage.
+
+        Raises:
+            ValueError: If no size does that, or not the one that was given.
+        """
+        windows = [window for window, _ in self.windows]
+        stages = len(windows)
+        image = self.image_size
+        if image is None:
+            stride = PATCH_SIZE * 2 ** (stages - 1)
+            image = tuple(size * stride for size in windows[-1])
+        if fits_image(windows, image):
+            return image
+        if self.image_size:
+            raise ValueError(
+                f"--image-size {image[0]} {image[1]}: a '{self.layout}' model of this "
+                "size has the windows "
+                f"{effective_windows(windows[0], image, stages)}, but these weights "
+                f"have {windows}. Give the size that was trained"
+            )
+        raise ValueError(
+            f"a '{self.layout}' model has one window, no larger than the map, for "
+            f"all stages; these weights have {windows}. Give a .safetensors file, "
+            "which keeps them for mmswinv2, and set the window yourself"
+        )
 
     def save(self, path: Path) -> None:
         """Write a ``.pth`` or ``.safetensors`` file, or a folder for 'hf' and 'timm'.
@@ -80,12 +112,15 @@ class Converted:
             raise ValueError(f"{path}: '{self.layout}' weights are kept in {kinds}")
 
 
-def convert(weights: SwinWeights, layout: str) -> Converted:
+def convert(
+    weights: SwinWeights, layout: str, image_size: Window | None = None
+) -> Converted:
     """Bring weights to a layout, exactly: reading them gives the same tensors.
 
     Args:
         weights (SwinWeights): As :func:`read_swin_weights` gives them.
         layout (str): One of ``LAYOUTS``.
+        image_size (tuple[int, int], optional): As in :class:`Converted`.
 
     Returns:
         Converted: To be saved.
@@ -118,6 +153,7 @@ def convert(weights: SwinWeights, layout: str) -> Converted:
         windows=weights.windows,
         weights=weights,
         left_out=[name for name in weights.tensors if name not in placed],
+        image_size=image_size,
     )
 
 
@@ -154,27 +190,19 @@ def _position_index(window: Window) -> torch.Tensor:
     return (dy + h - 1) * (2 * w - 1) + dx + w - 1
 
 
-def _training_image(converted: Converted) -> Window:
-    """Image (height, width) in px at which one window becomes that of every stage.
-
-    Raises:
-        ValueError: If no size does that.
-    """
-    windows = [window for window, _ in converted.windows]
-    stride = PATCH_SIZE * 2 ** (len(windows) - 1)
-    image = tuple(size * stride for size in windows[-1])
-    if effective_windows(windows[0], image, len(windows)) != windows:
-        raise ValueError(
-            f"a '{converted.layout}' model has one window, no larger than the map, for "
-            f"all stages; these weights have {windows}. Give a .safetensors file, "
-            "which keeps them for mmswinv2, and set the window yourself"
-        )
-    return image
+def fits_image(windows: list[Window], image: Window) -> bool:
+    """Whether one window, that of stage 0, becomes those of all stages at a size."""
+    stages = len(windows)
+    used = [
+        effective_windows(window, image, stages)[stage]
+        for stage, window in enumerate(windows)
+    ]
+    return effective_windows(windows[0], image, stages) == used
 
 
 def _hf_config(converted: Converted) -> dict:
     arch = converted.weights.architecture
-    image = _training_image(converted)
+    image = converted.training_image
     sizes = [image, *(size for stage in converted.windows for size in stage)]
     if any(h != w for h, w in sizes):
         raise ValueError(
@@ -204,7 +232,7 @@ def _hf_config(converted: Converted) -> dict:
 
 def _timm_config(converted: Converted) -> dict:
     arch = converted.weights.architecture
-    image = _training_image(converted)
+    image = converted.training_image
     head = converted.tensors.get("head.fc.weight")
     num_classes = 0 if head is None else len(head)
     # The architecture is a starting point that timm knows; the arguments make it ours.

@@ -11,6 +11,7 @@ import difflib
 import inspect
 import os
 import re
+import signal
 import sys
 from pathlib import Path
 from types import TracebackType
@@ -22,6 +23,8 @@ from mmengine.runner import Runner
 
 from mmswinv2.apis import find_config
 from mmswinv2.config_types import read_config
+
+from . import console, devices
 
 # Keys that mmengine takes from a config beside the Runner's own arguments.
 OTHER_KEYS = {"runner_type", "strategy", "compile", "activation_checkpointing"}
@@ -47,6 +50,7 @@ class Preparation(Hook):
         self.over = True
 
     def __enter__(self) -> Preparation:
+        console.hide_noise()
         return self
 
     def __exit__(
@@ -55,6 +59,9 @@ class Preparation(Hook):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        if isinstance(error, KeyboardInterrupt):
+            print("interrupted", file=sys.stderr)
+            raise SystemExit(128 + signal.SIGINT)
         if isinstance(error, Exception) and not self.over:
             print(f"error: {explain(error)}", file=sys.stderr)
             raise SystemExit(1)
@@ -184,7 +191,11 @@ def _move_data(cfg: Config, root: str) -> Config:
 
 def build_runner(cfg: Config, preparation: Preparation) -> Runner:
     """The runner of a config; ends ``preparation`` when its loop starts."""
-    runner = RUNNERS.build(cfg) if "runner_type" in cfg else Runner.from_cfg(cfg)
+    devices.fit_mixed_precision(cfg)
+    devices.join_processes(cfg)
+    with console.short_console():
+        runner = RUNNERS.build(cfg) if "runner_type" in cfg else Runner.from_cfg(cfg)
+    runner.register_hook(console.Summary(cfg), "VERY_HIGH")
     runner.register_hook(preparation, "LOWEST")
     if cfg.get("compile"):
         runner.register_hook(PlainGroups())

@@ -8,7 +8,6 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-import torch
 from mmengine.config import Config
 from mmengine.logging import print_log
 from mmengine.registry import MODELS, TRANSFORMS, init_default_scope
@@ -21,22 +20,6 @@ from mmswinv2.own_data.check_config import check_config, inner_datasets
 from mmswinv2.own_data.findings import raise_errors
 
 SKIP = "MMSWINV2_PREFLIGHT"  # 0 in the environment: no look at data and weights
-
-
-def check_device(cfg: Config, *, amp: bool = False) -> None:
-    """Raises where a run asks for a GPU and there is none."""
-    if torch.cuda.is_available():
-        return
-    if amp:
-        raise ValueError(
-            "mixed precision (--amp) needs a GPU, and torch sees none; leave it out, "
-            "or check nvidia-smi and that torch is a CUDA build"
-        )
-    if cfg.launcher != "none":
-        raise ValueError(
-            f"--launcher {cfg.launcher} needs a GPU for each process, and torch sees "
-            "none; without GPUs, start one process with --launcher none"
-        )
 
 
 def check_data(cfg: Config, *splits: str) -> None:

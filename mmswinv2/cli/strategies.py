@@ -8,6 +8,8 @@ from mmengine.config import Config
 
 from mmswinv2.apis import CONFIG_DIR
 
+from . import devices
+
 NAMES = sorted(p.stem for p in CONFIG_DIR.glob("_base_/strategies/*.py"))
 
 
@@ -56,7 +58,7 @@ def check(cfg: Config) -> None:
             "install deepspeed==0.16.9 (0.19.8 has it no more); without it, there are "
             "--strategy zero1 and --strategy fsdp"
         )
-    amp = cfg.optim_wrapper.get("type") == "AmpOptimWrapper"
+    amp = cfg.optim_wrapper.get("type") in (devices.AMP, devices.BF16)
     if amp and cfg.strategy.get("backbone_dtype"):
         raise ValueError(
             f"--amp and backbone_dtype={cfg.strategy.backbone_dtype!r} of {kind} are "

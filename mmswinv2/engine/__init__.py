@@ -1,13 +1,17 @@
-"""Hooks, optimizer constructors and strategies, under the scope ``mmswinv2``."""
+"""Hooks, strategies, optimizer wrappers and constructors, scope ``mmswinv2``."""
 
+from .bf16 import Bf16OptimWrapper
 from .fsdp import FSDPStrategy
 from .layer_decay import LayerDecayOptimWrapperConstructor
+from .picture_hook import PictureHook
 from .window_transfer_hook import WindowResolutionTransferHook
 from .zero import ZeRO1Strategy
 
 __all__ = [
+    "Bf16OptimWrapper",
     "FSDPStrategy",
     "LayerDecayOptimWrapperConstructor",
+    "PictureHook",
     "WindowResolutionTransferHook",
     "ZeRO1Strategy",
 ]

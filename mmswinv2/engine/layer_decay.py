@@ -129,7 +129,13 @@ class LayerDecayOptimWrapperConstructor(DefaultOptimWrapperConstructor):
             for (scale, decay), parameters in groups.items()
         )
         frozen = len(names) - sum(rows.values())
-        print_log(self._table(rows, frozen), logger="current")
+        kind = self.optimizer_cfg["type"]
+        print_log(
+            f"{getattr(kind, '__name__', kind)}: lr {self.base_lr:g}, weight decay "
+            f"{self.base_wd:g}, layer decay {self.rate:g}; {frozen} tensors frozen",
+            logger="current",
+        )
+        print_log(self._table(rows), logger="current")
         for key, _ in self.custom_keys:
             if not any(key in name for name in names):
                 print_log(
@@ -184,13 +190,8 @@ class LayerDecayOptimWrapperConstructor(DefaultOptimWrapperConstructor):
             return self.paramwise_cfg.get("bias_decay_mult", 0.0)
         return 1.0
 
-    def _table(self, rows: Counter, frozen: int) -> str:
-        kind = self.optimizer_cfg["type"]
-        lines = [
-            f"{getattr(kind, '__name__', kind)}: lr {self.base_lr:g}, weight decay "
-            f"{self.base_wd:g}, layer decay {self.rate:g}; {frozen} tensors frozen",
-            "layer  lr factor  tensors with weight decay + without",
-        ]
+    def _table(self, rows: Counter) -> str:
+        lines = ["layer  lr factor  tensors with weight decay + without"]
         last = float("inf")
         for layer, scale in sorted(
             {row[:2] for row in rows},

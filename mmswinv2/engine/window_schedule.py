@@ -86,7 +86,10 @@ def scaled(length: int, scale: float) -> int:
 
 
 def check_windows(
-    steps: Sequence[Step], image_size: Window, current: Sequence[Window]
+    steps: Sequence[Step],
+    image_size: Window,
+    current: Sequence[Window],
+    num_stages: int | None = None,
 ) -> None:
     """Refuse windows that no image fills.
 
@@ -95,6 +98,7 @@ def check_windows(
         image_size (tuple[int, int]): (height, width) in px of training images, from
             the data pipeline.
         current (Sequence[tuple[int, int]]): The model's windows, one per stage.
+        num_stages (int, optional): Of its architecture, where it has not all of them.
 
     Raises:
         ValueError: If the window of stage 0, where maps are largest, is larger than
@@ -103,7 +107,8 @@ def check_windows(
     for step in steps:
         windows = current
         if step.window_size is not None:
-            windows = parse_windows(step.window_size, len(current))
+            stages = num_stages or len(current)
+            windows = parse_windows(step.window_size, stages, built=len(current))
         image = [scaled(length, step.scale) for length in image_size]
         tokens = [-(-length // PATCH_SIZE) for length in image]
         if all(window > size for window, size in zip(windows[0], tokens)):

@@ -9,7 +9,7 @@ from torch import nn
 
 from mmswinv2.checkpoints.windows import per_stage
 from mmswinv2.models.swin_transformer_v2 import SwinTransformerV2
-from mmswinv2.models.window_fit import Window, parse_windows
+from mmswinv2.models.window_fit import Window
 from mmswinv2.models.window_transfer import StageTransfer, stage_transfers
 from mmswinv2.registry import HOOKS
 
@@ -156,7 +156,10 @@ class WindowResolutionTransferHook(Hook):
         sizes = image_sizes(data_batch)
         if sizes:
             largest = tuple(map(max, zip(*sizes)))
-            check_windows(self.steps, largest, _backbone(runner).window_size)
+            backbone = _backbone(runner)
+            check_windows(
+                self.steps, largest, backbone.window_size, backbone.num_stages
+            )
         elif self.resizes:
             raise ValueError(
                 "a schedule with scale needs batches with a list of images as "
@@ -229,7 +232,7 @@ class WindowResolutionTransferHook(Hook):
         given = [("window_size", step.window_size) for step in self.steps]
         for name, windows in (*given, ("test_window_size", self.test_window_size)):
             if windows is not None:
-                parse_windows(windows, len(backbone.layers), name=name)
+                backbone.parse_windows(windows, name=name)
         return backbone
 
     def _show(self, runner: Runner, step: int) -> None:

@@ -7,6 +7,8 @@ from typing import NamedTuple
 
 from mmengine.config import Config, ConfigDict
 
+from .unlabelled import without_labels
+
 
 class Split(NamedTuple):
     """Where the images of a split lie.
@@ -97,7 +99,7 @@ def format_only(
     while "dataset" in dataset:
         dataset = dataset.dataset
     dataset.data_root = str(root)
-    dataset.pipeline = _without_labels(dataset.pipeline)
+    dataset.pipeline = without_labels(dataset.pipeline)
     dataset.pop("indices", None)
     if benchmark == "ade20k":
         dataset.data_prefix = dict(img_path=split.images)
@@ -115,20 +117,3 @@ def format_only(
         format_only=True,
         outfile_prefix=str(out / "results"),
     )
-
-
-def _without_labels(pipeline: list) -> list:
-    """A pipeline, or one inside of TestTimeAug, without the loading of annotations."""
-    kept = []
-    for step in pipeline:
-        if isinstance(step, dict):
-            if step["type"].startswith("Load") and step["type"].endswith("Annotations"):
-                continue
-            if "transforms" in step:
-                step = {**step, "transforms": _without_labels(step["transforms"])}
-        else:
-            step = _without_labels(step)
-            if not step:
-                continue
-        kept.append(step)
-    return kept

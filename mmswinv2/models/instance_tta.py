@@ -19,7 +19,8 @@ class InstanceTTAModel(BaseTTAModel):
     boxes alone.
 
     Args:
-        tta_cfg (dict): ``nms``, as in ``test_cfg.rcnn``, and ``max_per_img``.
+        tta_cfg (dict): ``nms``, as in ``test_cfg.rcnn``, and ``max_per_img``; without
+            it all are kept.
         **kwargs (Any): ``module`` and ``data_preprocessor``, see mmengine.
 
     Examples:
@@ -62,7 +63,7 @@ class InstanceTTAModel(BaseTTAModel):
             return merged
         nms = self.tta_cfg["nms"]
         kept, indices = batched_nms(found.bboxes, found.scores, found.labels, nms)
-        kept = kept[: self.tta_cfg["max_per_img"]]
+        kept = kept[: self.tta_cfg.get("max_per_img")]
         indices = indices[: len(kept)]
         result = InstanceData(
             bboxes=kept[:, :4], scores=kept[:, 4], labels=found.labels[indices]

@@ -8,10 +8,13 @@ V1, carried to other windows by interpolation.
 
 import operator
 from collections.abc import Callable, Sequence
+from functools import cache
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.optim.optimizer import register_optimizer_step_post_hook
 
 from mmswinv2.ops.geometric_table import carry_table, table_to_map
 from mmswinv2.ops.kept import is_watched, kept, may_keep, served
@@ -62,10 +65,44 @@ class LinearCPB(LogCPB):
     coords = staticmethod(kept(64)(linear_coords))
 
 
-def _state(parameter: Tensor) -> tuple[int, int]:
-    """Memory of a parameter, and how often it was changed there."""
+class _Kept(NamedTuple):
+    """A value, and what it was made from: a key, parameters and their numbers."""
+
+    key: tuple
+    parameters: tuple[Tensor, ...]
+    numbers: tuple[Tensor, ...]
+    value: Tensor
+
+    def serves(self, key: tuple, parameters: Sequence[Tensor]) -> bool:
+        return (
+            self.key == key
+            and all(map(operator.is_, self.parameters, parameters))
+            and all(map(torch.equal, self.numbers, parameters))
+        )
+
+
+def _state(parameter: Tensor) -> tuple[int, ...]:
+    """Memory of a parameter, and how often it was changed there.
+
+    Changes through ``.data``, as of a teacher that is a moving average, count nowhere.
+    On a CPU its numbers are compared. Elsewhere that would wait for the device, so
+    every step of an optimizer counts for a change: averages follow one.
+    """
     version = 0 if parameter.is_inference() else parameter._version
-    return parameter.data_ptr(), version
+    steps = 0 if parameter.device.type == "cpu" else _steps()[0]
+    return parameter.data_ptr(), version, steps
+
+
+@cache
+def _steps() -> list[int]:
+    """Steps of all optimizers since the first call."""
+    steps = [0]
+
+    def count(*_: object) -> None:
+        steps[0] += 1
+
+    register_optimizer_step_post_hook(count)
+    return steps
 
 
 class PositionBias(nn.Module):
@@ -73,7 +110,8 @@ class PositionBias(nn.Module):
 
     It holds ``cpb_mlp`` (Swin V2) or ``relative_position_bias_table`` (Swin V1). In
     eval mode the bias is kept until weights, mode, device or window change, unless the
-    model is compiled or exported, or a CUDA graph is captured.
+    model is compiled or exported, or a CUDA graph is captured. Weights changed through
+    ``.data`` are seen on a CPU, and elsewhere after the next step of an optimizer.
 
     A table has the window that it was made with, ``pretrained_window``, for good:
     another window at run time, be it larger, rectangular or shrunk to a small map, uses
@@ -98,8 +136,7 @@ class PositionBias(nn.Module):
                 f"position_bias={kind!r} is unknown; choose one of "
                 f"{', '.join(map(repr, POSITION_BIASES))}"
             )
-        # name -> what it depends on, the parameters, the value
-        self._kept: dict[str, tuple[tuple, tuple[Tensor, ...], Tensor]] = {}
+        self._kept: dict[str, _Kept] = {}
         if kind == "table":
             h, w = pretrained_window
             table = torch.zeros((2 * h - 1) * (2 * w - 1), num_heads)
@@ -149,13 +186,14 @@ class PositionBias(nn.Module):
         with_grad = torch.is_grad_enabled()
         key = (key, with_grad, *map(_state, parameters))
         kept = self._kept.get(name)
-        if kept and kept[0] == key and all(map(operator.is_, kept[1], parameters)):
-            return served(kept[2])
+        if kept and kept.serves(key, parameters):
+            return served(kept.value)
         value = compute()
         if (with_grad and value.requires_grad) or not may_keep():
             return value
         value = value.detach()
-        self._kept[name] = (key, tuple(parameters), value)
+        numbers = (p.detach().clone() for p in parameters if p.device.type == "cpu")
+        self._kept[name] = _Kept(key, tuple(parameters), tuple(numbers), value)
         return value
 
     def compute_position_bias(

@@ -10,7 +10,7 @@ from mmengine.logging import print_log
 from mmengine.model import BaseModule, PretrainedInit
 from torch import Tensor, nn
 
-from mmswinv2.architectures import resolve_architecture
+from mmswinv2.architectures import check_stages, resolve_architecture
 from mmswinv2.checkpoints import LoadReport, adapt_state_dict
 from mmswinv2.checkpoints.position_biases import LINEAR_CPB, TABLE
 from mmswinv2.checkpoints.windows import WINDOW_RECORD, per_stage
@@ -52,8 +52,8 @@ class SwinTransformerV2(BaseModule):
         drop_path_rate (float): Stochastic depth of the last block; it grows linearly
             from 0 at the first. Defaults to 0.1.
         patch_norm (bool): LayerNorm after patch embedding. Defaults to True.
-        out_indices (Sequence[int]): Stages whose maps are returned. Defaults to
-            (0, 1, 2, 3).
+        out_indices (Sequence[int]): Stages whose maps are returned; those after the
+            last of them are not built. Defaults to (0, 1, 2, 3).
         frozen_stages (int): As in mmdet's ``SwinTransformer``: -1 freezes nothing, 0
             the patch embedding, k also the first k stages and their output norms.
             Defaults to -1.
@@ -115,11 +115,13 @@ class SwinTransformerV2(BaseModule):
         sizes = resolve_architecture(
             arch, embed_dims, depths, num_heads, extra_norm_every_n_blocks
         )
-        self.embed_dims, self.depths = sizes.embed_dims, sizes.depths
-        num_stages = len(self.depths)
+        self.num_stages = len(sizes.depths)
         self.out_indices = tuple(out_indices)
         self.frozen_stages = frozen_stages
-        _check_stages(self.out_indices, frozen_stages, num_stages)
+        check_stages(self.out_indices, frozen_stages, self.num_stages)
+        num_stages = max(self.out_indices) + 1
+        sizes = sizes.first(num_stages)
+        self.embed_dims, self.depths = sizes.embed_dims, sizes.depths
         if window_fit not in WINDOW_FITS:
             raise ValueError(
                 f"window_fit={window_fit!r} is unknown; choose one of "
@@ -127,9 +129,10 @@ class SwinTransformerV2(BaseModule):
             )
         if isinstance(with_cp, bool):
             with_cp = (with_cp,) * num_stages
-        if len(with_cp) != num_stages:
+        if len(with_cp) not in (num_stages, self.num_stages):
             raise ValueError(
-                f"with_cp={with_cp!r}: expected a bool or {num_stages}, one per stage"
+                f"with_cp={with_cp!r}: expected a bool or {self.num_stages}, one per "
+                "stage"
             )
         if checkpoint not in ("block", "mlp"):
             raise ValueError(f"checkpoint={checkpoint!r}: expected 'block' or 'mlp'")
@@ -142,15 +145,15 @@ class SwinTransformerV2(BaseModule):
                 auto_windows,
                 arch=sizes,
                 attention=attention,
-                with_cp=with_cp,
+                with_cp=with_cp[:num_stages],
                 checkpoint=checkpoint,
             )
-        windows = parse_windows(window_size, num_stages)
+        windows = self.parse_windows(window_size)
         self.position_bias = position_bias
         pretrained = windows
         if pretrained_window_size != "auto":
-            pretrained = parse_windows(
-                pretrained_window_size, num_stages, name="pretrained_window_size"
+            pretrained = self.parse_windows(
+                pretrained_window_size, name="pretrained_window_size"
             )
         # A table keeps its shape: optimizers and wrappers hold it before weights load.
         fixed = pretrained_window_size != "auto" or position_bias == "table"
@@ -232,10 +235,16 @@ class SwinTransformerV2(BaseModule):
         Args:
             window_size (int | Sequence): As in the constructor.
         """
-        windows = parse_windows(window_size, len(self.layers))
+        windows = self.parse_windows(window_size)
         for stage, window in zip(self.layers, windows):
             stage.window = window
         self.get_buffer(WINDOW_RECORD).copy_(self._window_record())
+
+    def parse_windows(
+        self, value: int | Sequence, *, name: str = "window_size"
+    ) -> tuple[Window, ...]:
+        """Windows of the stages of this model, see :func:`parse_windows`."""
+        return parse_windows(value, self.num_stages, name=name, built=len(self.depths))
 
     def _window_record(self) -> Tensor:
         """``(stages, 2, 2)``: window and pre-training window, each (h, w)."""
@@ -288,6 +297,7 @@ class SwinTransformerV2(BaseModule):
             {k[len(prefix) :]: v for k, v in given.items()},
             own,
             optional=[k for k in own if re.match(rf"norm\d\.|{WINDOW_RECORD}$", k)],
+            unbuilt=range(len(self.layers), self.num_stages),
         )
         self._adopt_windows(report)
         weights |= {k: own[k] for k in report.absent}
@@ -313,7 +323,7 @@ class SwinTransformerV2(BaseModule):
                     "256 px"
                 )
             return
-        pretrained = tuple(pretrained for _, pretrained in report.windows)
+        pretrained = tuple(window for _, window in report.windows)[: len(self.layers)]
         if self.adopt_pretrained_window:
             for stage, window in zip(self.layers, pretrained):
                 stage.pretrained_window = window
@@ -334,7 +344,7 @@ class SwinTransformerV2(BaseModule):
         frozen: list[nn.Module] = []
         if self.frozen_stages >= 0:
             frozen += [self.patch_embed, self.pos_drop]
-        for i in range(self.frozen_stages):
+        for i in range(min(self.frozen_stages, len(self.layers))):
             frozen.append(self.layers[i])
             if i in self.out_indices:
                 frozen.append(self.get_submodule(f"norm{i}"))
@@ -386,16 +396,3 @@ class SwinTransformerV2(BaseModule):
             for name, parameter in self.named_parameters()
             if parameter.dim() == 1 or any(word in name for word in keywords)
         }
-
-
-def _check_stages(
-    out_indices: tuple[int, ...], frozen_stages: int, num_stages: int
-) -> None:
-    if not out_indices or not set(out_indices) <= set(range(num_stages)):
-        raise ValueError(
-            f"out_indices={out_indices}: expected stages from 0 to {num_stages - 1}"
-        )
-    if not -1 <= frozen_stages <= num_stages:
-        raise ValueError(
-            f"frozen_stages={frozen_stages}: expected -1 (none) to {num_stages} (all)"
-        )

@@ -31,7 +31,11 @@ def fit_axis(size: int, window: int, *, shifted: bool, fit: str) -> tuple[int, i
 
 
 def parse_windows(
-    value: int | Sequence, num_stages: int, *, name: str = "window_size"
+    value: int | Sequence,
+    num_stages: int,
+    *,
+    name: str = "window_size",
+    built: int | None = None,
 ) -> tuple[Window, ...]:
     """Bring a configured window to one (height, width) per stage.
 
@@ -40,9 +44,12 @@ def parse_windows(
             numbers are (height, width) except where there are two stages.
         num_stages (int): Number of stages.
         name (str): Argument that an error names. Defaults to 'window_size'.
+        built (int, optional): Stages that the model has, if not all; windows of the
+            others may be left out. Defaults to None: all.
 
     Returns:
-        tuple[tuple[int, int], ...]: (height, width) in tokens of every stage.
+        tuple[tuple[int, int], ...]: (height, width) in tokens of every stage that the
+        model has.
 
     Raises:
         ValueError: If ``value`` is none of these or not positive.
@@ -63,14 +70,16 @@ def parse_windows(
             raise fail()
         return int(pair[0]), int(pair[1])
 
+    built = built or num_stages
     if is_int(value):
-        return (one(value),) * num_stages
+        return (one(value),) * built
     if not is_list(value):
         raise fail()
-    if len(value) == num_stages:
-        return tuple(one(entry) for entry in value)
+    pair = len(value) == 2 and all(map(is_int, value))
+    if len(value) == num_stages or (len(value) == built and not pair):
+        return tuple(one(entry) for entry in value)[:built]
     if len(value) == 2:
-        return (one(value),) * num_stages
+        return (one(value),) * built
     raise fail()
 
 

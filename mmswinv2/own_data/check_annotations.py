@@ -11,6 +11,7 @@ from .check_masks import MASK_FAULTS, MILD_FAULTS, mask_fault
 from .findings import Finding, Severity, Tally, first, watch
 
 MANY = 0.1  # share of records from which on a fault is no slip but a wrong format
+MISSING, UNSOUND = {}, {}  # in place of an image that is not there, or not sound
 NEEDED = ("id", "image_id", "category_id", "bbox", "area", "iscrowd")
 
 # Kind of fault: what is wrong, what to do.
@@ -105,7 +106,7 @@ def check_annotations(
         content (dict): The file's.
         file (str): Its path.
         use (CocoUse): What a run does with it.
-        images (Mapping): Its sound images, by id.
+        images (Mapping): Its images by id; UNSOUND for those that were found faulty.
         names (Mapping): Names of the categories that the run learns, by id.
         filled (set): Takes the ids of images with an annotation of these.
     """
@@ -120,7 +121,9 @@ def check_annotations(
             tally.add("twice", f"id {number}")
         elif number is not None:
             seen.add(number)
-        image = images.get(annotation.get("image_id"))
+        image = images.get(annotation.get("image_id"), MISSING)
+        if image is UNSOUND:
+            continue
         fault = _fault(annotation, image, all_ids, use.evaluated)
         if fault:
             tally.add(fault, f"id {number}")
@@ -137,7 +140,8 @@ def check_annotations(
             "detection of it counts as wrong"
         )
         yield Finding("warning", file, what, "number annotations from 1")
-    if not learned:
+    told = sum(tally.counts.get(kind, 0) for kind in FAULTS)
+    if names and not learned and told <= MANY * len(annotations):
         crowd = tally.counts.get("crowd", 0)
         what = f"has no object to learn: {len(annotations)} annotations, {crowd} crowds"
         cure = "annotate single objects (iscrowd=0) with a bbox of at least 1 x 1 px"
@@ -149,13 +153,13 @@ def check_annotations(
 
 
 def _fault(
-    annotation: dict, image: dict | None, categories: set, evaluated: bool
+    annotation: dict, image: dict, categories: set, evaluated: bool
 ) -> str | None:
     """Why mmdet would stop at an annotation, leave it out or ignore it."""
     for name in NEEDED if evaluated else NEEDED[:-1]:
         if name not in annotation:
             return name
-    if image is None:
+    if image is MISSING:
         return "image"
     if annotation["category_id"] not in categories:
         return "category"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
-from .check_annotations import CocoUse, check_annotations
+from .check_annotations import UNSOUND, CocoUse, check_annotations
 from .findings import Finding, Severity, Tally, first
 
 
@@ -120,7 +120,7 @@ def _compare_classes(
 def _check_images(
     records: list[dict], file: str, images: dict[object, dict]
 ) -> Iterator[Finding]:
-    """Findings about images; puts the sound ones into ``images`` by id."""
+    """Findings about images; puts them into ``images`` by id."""
     needed = ("id", "file_name", "width", "height")
     tally = Tally()
     names = Counter()
@@ -128,6 +128,7 @@ def _check_images(
         if lacking := [name for name in needed if name not in record]:
             for name in lacking:
                 tally.add(name, record.get("file_name") or f"id {record.get('id')}")
+            images[record.get("id")] = UNSOUND
             continue
         names[record["file_name"]] += 1
         if record["id"] in images:
@@ -135,8 +136,9 @@ def _check_images(
         size = record["width"], record["height"]
         if not all(isinstance(n, int) and n > 0 for n in size):
             tally.add("size", f"{record['file_name']}: {size[0]} x {size[1]}")
-            continue
-        images[record["id"]] = record
+            images[record["id"]] = UNSOUND
+        else:
+            images[record["id"]] = record
     for name in needed:
         what, cure = f"images without {name!r}", f"give each image its {name!r}"
         yield from tally.finding(name, file, what, cure)
@@ -157,11 +159,16 @@ def _check_images(
 def _check_filter(
     images: dict[object, dict], filled: set[object], file: str, use: CocoUse
 ) -> Iterator[Finding]:
-    least = use.filter_cfg.get("min_size", 0)
+    least, filter_empty = (
+        use.filter_cfg.get(name, 0) for name in ("min_size", "filter_empty_gt")
+    )
+    images = {i: image for i, image in images.items() if image is not UNSOUND}
     small = {i for i, im in images.items() if min(im["width"], im["height"]) < least}
-    bare = images.keys() - filled if use.filter_cfg.get("filter_empty_gt") else set()
+    bare = images.keys() - filled if filter_empty else set()
     key = f"{use.key}.filter_cfg"
-    if not images.keys() - small - bare:
+    if bare and not filled:  # told with the annotations
+        return
+    if images and not images.keys() - small - bare:
         what = f"leaves none of {len(images)} images: {len(small)} are under {least} px"
         what += f", {len(bare)} have no object" if bare else ""
         yield Finding("error", key, what, f"lower min_size, or look at {file}")

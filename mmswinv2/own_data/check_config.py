@@ -11,12 +11,14 @@ from mmengine.registry import init_default_scope
 from .check_dataset import DatasetCheck, metrics_of
 from .check_heads import (
     check_backbone,
+    check_classes,
     check_norms,
     check_sliding,
     kind_of,
     predicts_masks,
 )
 from .check_pictures import check_overlap
+from .check_settings import check_settings
 from .findings import Finding
 
 SCENES = "stuffthingmaps_trainval2017.zip"
@@ -35,15 +37,17 @@ def check_config(
     init_default_scope(cfg.default_scope)
     yield from check_backbone(cfg.model)
     yield from check_sliding(cfg.model)
+    yield from check_settings(cfg, splits)
     pictures: dict[str, dict[str, int]] = {}
     counts: dict[str, int] = {}
+    compared: set[int | None] = {None}  # numbers of classes
     for split in splits:
         if cfg.get(f"{split}_dataloader") is None:
             continue
         key = f"{split}_dataloader.dataset"
         pictures[split] = {}
         sets = [*inner_datasets(cfg[f"{split}_dataloader"].dataset, key)]
-        for number, (inner, dataset) in enumerate(sets):
+        for inner, dataset in sets:
             if "://" in (dataset.get("data_root") or "") or dataset.get("backend_args"):
                 continue  # not on this machine
             found = list(_check_places(dataset, inner))
@@ -51,7 +55,11 @@ def check_config(
             if found:
                 continue
             check = DatasetCheck(cfg, split, dataset, inner)
-            yield from check.findings(with_heads=number == 0)
+            yield from check.findings()
+            if check.num_classes not in compared:
+                compared.add(check.num_classes)
+                source = f"{inner}.metainfo.classes"
+                yield from check_classes(cfg.model, check.num_classes, source)
             pictures[split].update(check.pictures)
             if len(sets) == 1 and inner == key:  # no wrapper that repeats them
                 counts[split] = len(check.pictures)

@@ -12,7 +12,7 @@ from mmengine.registry import DATASETS
 
 from .check_annotations import CocoUse
 from .check_coco import check_coco
-from .check_heads import check_classes, kind_of, parts, predicts_masks
+from .check_heads import kind_of, parts, predicts_masks
 from .check_labels import LabelUse, check_labels
 from .check_pictures import check_pictures
 from .files import list_files, read_coco
@@ -31,6 +31,7 @@ class DatasetCheck:
     def __init__(self, cfg: Config, split: str, dataset: Mapping, key: str) -> None:
         self.cfg, self.split, self.dataset, self.key = cfg, split, dataset, key
         self.pictures: dict[str, int] = {}  # bytes by path
+        self.num_classes: int | None = None
         pipeline = [part for _, part in parts(dataset.get("pipeline") or ())]
         pipeline = [part for part in pipeline if "type" in part]
         self.loaders = [p for p in pipeline if kind_of(p) == "LoadAnnotations"]
@@ -47,8 +48,8 @@ class DatasetCheck:
             not metric.get("format_only") for metric in metrics
         )
 
-    def findings(self, *, with_heads: bool) -> Iterator[Finding]:
-        """All about this dataset, and the heads for its classes."""
+    def findings(self) -> Iterator[Finding]:
+        """All about this dataset."""
         try:
             reader = dict(self.dataset, lazy_init=True, pipeline=[])
             built: BaseDataset = DATASETS.build(reader)
@@ -67,9 +68,8 @@ class DatasetCheck:
         ):
             yield from self._check_segmentation(built)
         classes = built.metainfo.get("classes")
-        if with_heads and isinstance(classes, (list, tuple)):
-            source = f"{self.key}.metainfo.classes"
-            yield from check_classes(self.cfg.model, len(classes), source)
+        if isinstance(classes, (list, tuple)):
+            self.num_classes = len(classes)
 
     def _check_coco(self, built: BaseDataset) -> Iterator[Finding]:
         from mmdet.datasets.api_wrappers import COCO

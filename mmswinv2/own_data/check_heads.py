@@ -125,7 +125,7 @@ def predicts_masks(model: Mapping) -> bool:
             return True
         if path.endswith("bbox_head") and "Ins" in kind_of(part):
             return True
-    return "Mask" in kind_of(model)
+    return "Inst" in kind_of(model)
 
 
 def check_norms(

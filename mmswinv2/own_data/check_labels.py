@@ -179,7 +179,8 @@ def _check_values(
         )
         cure = f"set reduce_zero_label=False in {use.key} (BaseSegDataset's default)"
         yield Finding("error", labels, what, cure)
-    elif not use.own_classes and _is_other(counts, classes):
+        return
+    if not use.own_classes and _is_other(counts, classes):
         last = max(counts.keys() - {255})
         what = (
             f"holds only the labels up to {last}, without gaps, but the dataset names "
@@ -191,6 +192,7 @@ def _check_values(
             "and their number as num_classes of every head"
         )
         yield Finding("error", labels, what, cure)
+        return
     if strange == [classes] and not use.reduce_zero_label and 0 not in counts:
         what = f"holds the labels 1 to {classes}, but classes are counted from 0"
         cure = f"set reduce_zero_label=True in {use.key}"

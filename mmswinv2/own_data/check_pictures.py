@@ -65,9 +65,10 @@ def check_pictures(
         cure = "copy them again; the copy broke off"
         what = "empty files (0 bytes)"
         yield Finding("error", folder, what, cure, len(empty), first(empty))
-    whole = [*sizes.keys() - {*missing, *empty}]
-    yield from _check_headers(folder, sizes, sorted(whole), obey_exif)
-    yield from _check_pixels(folder, sorted(whole))
+    there = sorted(sizes.keys() - {*missing, *empty})
+    readable: list[str] = []
+    yield from _check_headers(folder, sizes, there, obey_exif, readable)
+    yield from _check_pixels(folder, readable)
 
 
 def _bytes(folder: str, name: str, files: Mapping[str, int]) -> int | None:
@@ -107,7 +108,9 @@ def _check_headers(
     sizes: Mapping[str, tuple[int, int] | None],
     names: Sequence[str],
     obey_exif: bool,
+    readable: list[str],
 ) -> Iterator[Finding]:
+    """Findings about headers; puts the names of pictures that have one in a list."""
     tally = Tally()
     for name in watch(sample(names, HEADERS), f"looking at {folder}"):
         try:
@@ -115,6 +118,7 @@ def _check_headers(
         except ValueError:
             tally.add("no picture", name)
             continue
+        readable.append(name)
         loaded, stated = loaded_size(header, obey_exif=obey_exif), sizes[name]
         stored = header.width, header.height
         if stated is None:

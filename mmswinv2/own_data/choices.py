@@ -19,6 +19,7 @@ SMALL = 16  # px that a small object should have: 4 tokens of the first stage
 LEAST, USUAL, MOST = 96, 640, 2048  # px of a long side
 ENLARGED = 4  # pictures gain nothing from more
 TOO_SLOW = 1.5  # times the forward pass at window 8
+USUAL_LIMIT = 100  # detections of a picture, COCO's
 TOO_FEW = 8  # pictures in a batch for batch norm
 PICTURES, PASSES = 40_000, (12, 100)  # of a run; COCO's shortest schedule has 12
 
@@ -64,7 +65,7 @@ def choose_scale(survey: CocoSurvey, asked: int | None) -> Choice:
         typical = float(np.median(long_sides))
         size = max(SMALL / small, min(typical, USUAL), LEAST)
         size = min(up(size), up(ENLARGED * typical), MOST)
-    reason = f"px; 9 of 10 objects get {small * size:.0f} px or more"
+    reason = f"px: 9 of 10 objects are {small * size:.0f} px or larger at it"
     return Choice((size, short_side(size, ratio)), reason)
 
 
@@ -77,7 +78,7 @@ def choose_picture_scale(pictures: np.ndarray, asked: int | None) -> Choice:
     kind = "as asked for" if asked else "the median of the pictures"
     if not asked and typical > MOST:
         kind = f"half of the pictures have {typical:.0f} px or more: the most here"
-    return Choice((size, short_side(size, ratio)), f"px; {kind}")
+    return Choice((size, short_side(size, ratio)), f"px: {kind}")
 
 
 def short_side(size: int, ratio: float) -> int:
@@ -97,7 +98,7 @@ def choose_crop(scale: tuple[int, int], pictures: np.ndarray, most: int) -> Choi
     else:
         crop = (long, long)
     whole = most >= up(scale[0])
-    return Choice(crop, f"px, {'a whole picture' if whole else 'a part of a picture'}")
+    return Choice(crop, f"px: {'a whole picture' if whole else 'a part of a picture'}")
 
 
 def choose_window(
@@ -107,7 +108,7 @@ def choose_window(
     window, size = pretrained(weights)
     wanted = max(round(window * max(image) / size), window)
     if asked:
-        return Choice(asked, "tokens, as asked for")
+        return Choice(_fitted(asked), "tokens: as asked for")
     training = Training(arch, image, 1, windows=())
     maps = stage_maps(image, len(arch.depths))
 
@@ -118,8 +119,13 @@ def choose_window(
     fit = [w for w in range(window, wanted + 1) if seconds(w) <= allowed]
     best = max(fit, default=window)
     if best == wanted:
-        return Choice(best, f"tokens; {window} at {size} px cover as much of a picture")
-    return Choice(best, f"tokens; more take over {TOO_SLOW} times as long as 8")
+        why = f"tokens: as {window} in pictures of {size} px"
+        return Choice(_fitted(best), why)
+    return Choice(_fitted(best), f"tokens: more take over {TOO_SLOW} x the time of 8")
+
+
+def _fitted(window: int) -> dict:
+    return dict(window_size=window, window_fit="divide")
 
 
 def pretrained(weights: str | None) -> tuple[int, int]:
@@ -134,8 +140,11 @@ def pretrained(weights: str | None) -> tuple[int, int]:
 
 def choose_limit(fullest: int) -> Choice:
     """Detections of a picture: half as many again as objects in the fullest one."""
-    limit = max(100, math.ceil(1.5 * fullest))
-    return Choice(limit, f"detections; the fullest picture has {fullest} objects")
+    limit = math.ceil(1.5 * fullest)
+    if limit <= USUAL_LIMIT:
+        why = f"detections: the usual number, for at most {fullest} objects"
+        return Choice(USUAL_LIMIT, why)
+    return Choice(limit, f"detections: 1.5 x the {fullest} objects of one picture")
 
 
 def choose_proposals(limit: int, usual: int, factor: int) -> Choice | None:
@@ -143,7 +152,7 @@ def choose_proposals(limit: int, usual: int, factor: int) -> Choice | None:
     number = -(-factor * limit // 100) * 100
     if number <= usual:
         return None
-    return Choice(number, f"proposals, {factor} for each detection instead of {usual}")
+    return Choice(number, f"{factor} for each detection, not {usual}")
 
 
 def choose_samples(fullest: int) -> Choice | None:
@@ -151,7 +160,7 @@ def choose_samples(fullest: int) -> Choice | None:
     if fullest * 2 <= 256:
         return None
     number = min(-(-fullest * 4 // 512) * 512, 2048)
-    return Choice(number, f"boxes, a quarter objects: 512 have 128 of {fullest}")
+    return Choice(number, f"boxes: a quarter are objects; 512 for {fullest} are few")
 
 
 def choose_anchors(survey: CocoSurvey, scale: int, first: int) -> Choice | None:
@@ -172,7 +181,7 @@ def choose_anchors(survey: CocoSurvey, scale: int, first: int) -> Choice | None:
     scales = [found]
     if large > found * first * 16 * 1.4:  # of the last of five levels
         scales.append(4 * found)
-    return Choice(scales, f"x {first} px instead of 32 px: objects from {small:.0f} px")
+    return Choice(scales, f"x {first} px: COCO's 32 px are large for {small:.0f} px")
 
 
 def choose_batch_limit(pictures: int) -> int:
@@ -186,23 +195,20 @@ def choose_iterations(pictures: int, batch: int, asked: int | None) -> Choice:
     passes = min(max(PICTURES / pictures, low), high)
     steps = asked or max(-(-passes * pictures // batch), 100)
     steps = steps if asked else up(steps, 100)
-    return Choice(
-        int(steps), f"{steps * batch / pictures:.3g} passes over {pictures} pictures"
-    )
+    passes = steps * batch / pictures
+    return Choice(int(steps), f"batches: {passes:.3g} passes over {pictures} pictures")
 
 
 def choose_warmup(iterations: int) -> Choice:
     """A tenth of the steps, at most the 1000 of Swin's recipes."""
-    return Choice(
-        min(max(iterations // 10, 1), 1000), "steps; a tenth, at most the usual 1000"
-    )
+    warmup = min(max(iterations // 10, 1), 1000)
+    return Choice(warmup, "batches: a tenth, or 1000")
 
 
 def choose_rate(base: float, batch: int, base_batch: int) -> Choice:
     """Learning rate of AdamW, which goes with the root of the batch."""
     rate = float(f"{base * math.sqrt(batch / base_batch):.2g}")
-    kind = f"{base:g} x sqrt({batch} / {base_batch}), recipe's rate and batch"
-    return Choice(rate, kind)
+    return Choice(rate, f"{base:g} at {base_batch} pictures, by the root")
 
 
 def choose_norm(batch: int, arch: str) -> Choice | None:
@@ -211,7 +217,7 @@ def choose_norm(batch: int, arch: str) -> Choice | None:
         return None
     groups = 8 if arch == "nano" else 32
     norm = dict(type="GN", num_groups=groups)
-    return Choice(norm, f"batch norm needs more than {batch} pictures")
+    return Choice(norm, f"batch norm needs more pictures than {batch}")
 
 
 def up(size: float, step: int = STEP) -> int:

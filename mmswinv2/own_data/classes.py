@@ -25,17 +25,22 @@ class Classes:
 
 
 def choose_classes(
-    values: Sequence[int], names: Path | None, labels: str | Path
+    values: Sequence[int],
+    names: Path | None,
+    labels: str | Path,
+    *,
+    ignore_zero: bool = False,
 ) -> Classes:
     """Classes of the values in label maps.
 
-    0 is a class, such as the background, unless there are names for the values from 1
-    on only, or it never occurs.
+    0 is a class, such as the background, unless it is to be ignored, there are names
+    for the values from 1 on only, or it never occurs.
 
     Args:
         values (Sequence[int]): Found in label maps, sorted, without 255.
         names (Path, optional): A file with a name in each line.
         labels (str | Path): Folder of the maps, for messages.
+        ignore_zero (bool): Whether 0 is no class. Defaults to False.
 
     Raises:
         ValueError: The values are no numbers of classes, or do not fit the names.
@@ -50,10 +55,10 @@ def choose_classes(
     most = values[-1]
     if names is not None:
         given = _read(names)
+        if len(given) == most or (ignore_zero and len(given) > most):
+            return Classes(given, 1, f"of {names.name}; 0 is no class: ignored")
         if len(given) > most:
-            return Classes(given, 0, f"{names}; values 0 to {most}")
-        if len(given) == most:
-            return Classes(given, 1, f"{names}; 0 is no class: ignored")
+            return Classes(given, 0, f"of {names.name}, from 0 on")
         raise ValueError(
             f"{names} has {len(given)} names, but label maps in {labels} have values "
             f"up to {most} ({shown}); expected {most + 1} names, the first of them for "
@@ -65,9 +70,9 @@ def choose_classes(
             "be numbers of classes. Number the classes 0, 1, 2, ..., or give the names "
             "of all with --classes"
         )
-    first = int(values[0] > 0)
+    first = int(ignore_zero or values[0] > 0)
     found = tuple(f"class_{value}" for value in range(first, most + 1))
-    zero = "; 0 never occurs" if first else ""
+    zero = "; 0 is no class: ignored" if first else ""
     return Classes(found, first, f"values {shown}{zero}; --classes names them")
 
 

@@ -10,9 +10,8 @@ from mmswinv2.architectures import ARCHITECTURES
 from . import choices as choose
 from . import methods
 from .choices import Choice
-from .rendering import Code
 from .survey_coco import CocoSurvey
-from .wishes import Wishes, fit
+from .wishes import Wishes, describe, fit
 from .writer import Draft
 
 SCRATCH = 1e-3, 4  # learning rate and batch with which 'nano' learns from nothing
@@ -22,7 +21,7 @@ def draft_coco(
     train: CocoSurvey,
     val: CocoSurvey,
     wishes: Wishes,
-    places: Mapping[str, Mapping[str, object]],
+    places: Mapping[str, object],
 ) -> tuple[Draft, dict[str, Choice]]:
     """Decides about a detector.
 
@@ -30,8 +29,8 @@ def draft_coco(
         train (CocoSurvey): Of the training set.
         val (CocoSurvey): Of the validation set.
         wishes (Wishes): Of the user.
-        places (Mapping): 'constants' such as the root of the data, and what the
-            datasets 'train' and 'val' get.
+        places (Mapping): Where the data are: 'data_root', 'data', 'train', 'val' and
+            'ann_file' of :class:`Draft`.
 
     Returns:
         tuple[Draft, dict[str, Choice]]: The config, and all decisions.
@@ -41,54 +40,35 @@ def draft_coco(
     scale = choose.choose_scale(train, wishes.scale)
     fullest = int(max(train.counts.max(), val.counts.max()))
     classes = tuple(n for n in train.classes if n in {*train.used, *val.used})
-    masks = "masks" if recipe.masks else "boxes"
-    head = (
-        f"{method.value}: {masks} of {len(classes)} classes, {len(train.pictures)} "
-        f"pictures to train on and {len(val.pictures)} to validate"
-    )
+    count = len(train.pictures), len(val.pictures)
 
     def make(size: int, batch: int, with_cp: bool) -> Draft:
         chosen = choose.choose_scale(train, size) if size != scale.value[0] else scale
         decided = _decide(train, fullest, wishes, method.value, chosen, batch)
-        rcnn = "rcnn" in method.value
-        anchors = decided.pop("anchors")
-        heads = methods.detector(
-            method.value,
-            wishes.arch,
-            crowded=rcnn and decided["sampled"] is not None,
-            more_proposals=decided["proposals"] is not None,
-            anchors=anchors and Code("anchors" if rcnn else "anchors[0]"),
-            norm=decided["norm_cfg"] is not None,
+        named = [name for name, choice in decided.items() if choice]
+        norm = "norm_cfg" in named
+        backbone = methods.backbone(
+            wishes.arch, with_cp=with_cp, weights=wishes.weights is not None
         )
-        backbone = methods.backbone(wishes.arch, wishes.weights, with_cp=with_cp)
-        names = "own_coco" if recipe.masks else "own_coco_boxes"
-        optimizer = None
-        if wishes.weights is None and recipe.schedule != "own_data":
-            keys = dict(backbone=dict(lr_mult=1.0))
-            optimizer = dict(paramwise_cfg=dict(custom_keys=keys))
+        heads = methods.detector(method.value, wishes.arch, named)
         return Draft(
-            head=head,
+            head=describe(method.value, classes, count),
             bases=(
                 f"models/{recipe.model.format(wishes.suffix)}",
-                f"datasets/{names}",
-                f"schedules/{recipe.schedule}",
-                "default_runtime_det_iters",
+                f"own_data/{recipe.data}",
             ),
-            choices=dict(decided, anchors=anchors),
-            constants=places["constants"],
+            choices=decided,
             classes=classes,
             model=dict(backbone=backbone) | heads,
-            train=dict(places["train"]),
-            val=dict(places["val"]),
-            evaluator=dict(ann_file=Code('val["ann_file"]')),
-            resizes=(2, 1),
-            optimizer=optimizer,
+            variables=methods.variables(method.value, wishes.weights, norm=norm),
+            optimizer=wishes.optimizer(method.value),
             load_from=wishes.load_from,
             nano=wishes.arch == "nano",
+            **places,
         )
 
     draft, batch = fit(make, wishes, scale.value[0], len(train.pictures) - train.empty)
-    chosen = {**draft.choices, "batch_size": batch}
+    chosen = {**draft.choices, "batch": batch}
     return replace(draft, choices=chosen), {"method": method} | chosen
 
 
@@ -113,10 +93,16 @@ def _decide(
     elif "rcnn" in method:
         usual, factor = (500, 2) if nano else (1000, 4)
         proposals = choose.choose_proposals(limit.value, usual, factor)
+        if proposals:
+            number = proposals.value
+            each = dict(nms_pre=number, max_per_img=number)
+            proposals = Choice(each, proposals.reason)
         samples = None if nano else choose.choose_samples(fullest)
     if method not in methods.WITHOUT_ANCHORS:
         first = methods.ANCHORS.get(method, 4)
         anchors = choose.choose_anchors(survey, scale.value[0], first)
+        if anchors and method == "retinanet":
+            anchors = Choice(anchors.value[0], anchors.reason)
     iterations = choose.choose_iterations(pictures, batch, wishes.iterations)
     recipe = methods.COCO[method]
     rate = SCRATCH if nano else (recipe.lr, 16)
@@ -124,8 +110,8 @@ def _decide(
     arch = ARCHITECTURES[wishes.arch]
     return dict(
         scale=scale,
-        window_size=choose.choose_window(arch, image, wishes.window, wishes.weights),
-        batch_size=Choice(batch, "pictures"),
+        window=choose.choose_window(arch, image, wishes.window, wishes.weights),
+        batch=Choice(batch, "pictures"),
         lr=choose.choose_rate(rate[0], batch, rate[1]),
         iterations=iterations,
         warmup=choose.choose_warmup(iterations.value),

@@ -12,7 +12,7 @@ from mmswinv2.architectures import ARCHITECTURES
 from . import choices as choose
 from . import methods
 from .choices import Choice
-from .wishes import Wishes, fit
+from .wishes import Wishes, describe, fit
 from .writer import Draft
 
 SCRATCH = 2e-3, 4  # learning rate and batch with which 'nano' learns from nothing
@@ -24,7 +24,7 @@ def draft_labels(
     classes: tuple[str, ...],
     count: tuple[int, int],
     wishes: Wishes,
-    places: Mapping[str, Mapping[str, object]],
+    places: Mapping[str, object],
 ) -> tuple[Draft, dict[str, Choice]]:
     """Decides about a segmentor.
 
@@ -44,10 +44,7 @@ def draft_labels(
         method = Choice("upernet", "the paper's, and quicker to train than Mask2Former")
     recipe = methods.LABELS[method.value]
     scale = choose.choose_picture_scale(pictures, wishes.scale)
-    head = (
-        f"{method.value}: {len(classes)} classes, {count[0]} pictures to train on and "
-        f"{count[1]} to validate"
-    )
+    whole = nano and method.value == "upernet"
     most = choose.up(scale.value[0]) if nano else max(CROP, wishes.scale or 0)
 
     def make(size: int, batch: int, with_cp: bool) -> Draft:
@@ -61,43 +58,38 @@ def draft_labels(
         decided = dict(
             scale=scale,
             crop_size=crop,
-            window_size=choose.choose_window(
+            window=choose.choose_window(
                 arch, crop.value, wishes.window, wishes.weights
             ),
-            batch_size=Choice(batch, "pictures"),
+            batch=Choice(batch, "pictures"),
             lr=choose.choose_rate(rate[0], batch, rate[1]),
             iterations=iterations,
             warmup=choose.choose_warmup(iterations.value),
             norm_cfg=norm,
         )
-        optimizer = None
-        if wishes.weights is None and recipe.schedule != "own_data":
-            keys = dict(backbone=dict(lr_mult=1.0))
-            optimizer = dict(paramwise_cfg=dict(custom_keys=keys))
-        backbone = methods.backbone(wishes.arch, wishes.weights, with_cp=with_cp)
-        heads = methods.segmentor(method.value, wishes.arch, norm=norm is not None)
+        backbone = methods.backbone(
+            wishes.arch, with_cp=with_cp, weights=wishes.weights is not None
+        )
         return Draft(
-            head=head,
+            head=describe(method.value, classes, count),
             bases=(
                 f"models/{recipe.model.format(wishes.suffix)}",
-                f"datasets/own_labels{'_whole' if nano else ''}",
-                f"schedules/{recipe.schedule}",
-                "default_runtime_seg",
+                f"own_data/{recipe.data}{'_whole' if whole else ''}",
             ),
             choices=decided,
-            constants=places["constants"],
             classes=classes,
-            model=dict(backbone=backbone) | heads,
-            train=dict(places["train"]),
-            val=dict(places["val"]),
-            evaluator=None,
-            resizes=(2, 1),
-            crop=None if nano else 3,
-            optimizer=optimizer,
+            model=dict(backbone=backbone)
+            | methods.segmentor(method.value, wishes.arch),
+            variables=methods.variables(
+                method.value, wishes.weights, norm=norm is not None
+            ),
+            crop=None if whole else 3,
+            optimizer=wishes.optimizer(method.value),
             load_from=wishes.load_from,
             nano=nano,
+            **places,
         )
 
     draft, batch = fit(make, wishes, most, count[0])
-    chosen = {**draft.choices, "batch_size": batch}
+    chosen = {**draft.choices, "batch": batch}
     return replace(draft, choices=chosen), {"method": method} | chosen

@@ -83,7 +83,9 @@ def read_header(path: str | Path) -> Header:
     """
     try:
         with Image.open(path) as image:
-            orientation = image.getexif().get(EXIF_ORIENTATION, 1)
+            # Pillow would decode a PNG to look for EXIF data behind its pixels
+            known = image.format != "PNG" or "exif" in image.info
+            orientation = image.getexif().get(EXIF_ORIENTATION, 1) if known else 1
             return Header(*image.size, orientation, image.mode, image.format or "")
     except (UnidentifiedImageError, OSError, SyntaxError) as error:
         raise ValueError(f"{path} cannot be read as a picture: {error}") from error

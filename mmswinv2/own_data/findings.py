@@ -9,7 +9,6 @@ from typing import Literal, TypeVar
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import track
-from rich.table import Table
 
 SHOWN = 3  # examples of each finding that are named
 LONG = 20_000  # items whose checks take seconds, so that a bar shows how far they are
@@ -101,17 +100,12 @@ def raise_errors(findings: Iterable[Finding]) -> None:
 
 def print_page(findings: Sequence[Finding], console: Console) -> None:
     """Prints a page of findings, errors first."""
-    table = Table(show_lines=True)
-    for title in ("", "found", "what to do"):
-        table.add_column(title, overflow="fold")
     for finding in sorted(findings, key=lambda f: f.severity):
         colour = "red" if finding.severity == "error" else "yellow"
-        table.add_row(
-            f"[{colour}]{finding.severity}[/]",
-            escape(finding.short()),
-            escape(finding.cure),
+        line = f"[{colour}]{finding.severity}[/] {escape(finding.short())}"
+        console.print(line, soft_wrap=True, highlight=False)
+        console.print(
+            f"  do: {escape(finding.cure)}\n", soft_wrap=True, highlight=False
         )
-    if findings:
-        console.print(table)
     errors = sum(finding.severity == "error" for finding in findings)
     console.print(f"{errors} errors, {len(findings) - errors} warnings")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container
 from dataclasses import dataclass
 
 from mmswinv2.architectures import ARCHITECTURES
@@ -10,6 +10,7 @@ from mmswinv2.architectures import ARCHITECTURES
 from .rendering import Code
 
 CLASSES = Code("len(classes)")
+HEADS = Code("heads")
 
 
 @dataclass(frozen=True)
@@ -19,32 +20,30 @@ class Method:
     Attributes:
         model (str): Its file in configs/_base_/models, with a place for '-nano'.
         lr (float): Learning rate of its recipe at a batch of 16.
-        schedule (str): Its file in configs/_base_/schedules.
+        data (str): Its file in configs/_base_/own_data.
         masks (bool): Whether it learns masks of objects.
-        reason (str): When to take it.
     """
 
     model: str
     lr: float
-    schedule: str = "own_data"
+    data: str
     masks: bool = False
-    reason: str = ""
 
 
 COCO = {
-    "mask-rcnn": Method("mask-rcnn_swinv2{}", 1e-4, masks=True),
-    "faster-rcnn": Method("faster-rcnn_swinv2{}", 1e-4),
-    "cascade-mask-rcnn": Method("cascade-mask-rcnn_swinv2{}", 1e-4, masks=True),
-    "cascade-rcnn": Method("cascade-rcnn_swinv2{}", 1e-4),
-    "retinanet": Method("retinanet_swinv2{}", 1e-4),
-    "dino": Method("dino_swinv2{}", 1e-4, "own_data_dino"),
+    "mask-rcnn": Method("mask-rcnn_swinv2{}", 1e-4, "coco", masks=True),
+    "faster-rcnn": Method("faster-rcnn_swinv2{}", 1e-4, "coco_boxes"),
+    "cascade-mask-rcnn": Method("cascade-mask-rcnn_swinv2{}", 1e-4, "coco", masks=True),
+    "cascade-rcnn": Method("cascade-rcnn_swinv2{}", 1e-4, "coco_boxes"),
+    "retinanet": Method("retinanet_swinv2{}", 1e-4, "coco_boxes"),
+    "dino": Method("dino_swinv2{}", 1e-4, "coco_boxes_dino"),
     "mask2former": Method(
-        "mask2former_swinv2{}_coco", 1e-4, "own_data_mask2former", masks=True
+        "mask2former_swinv2{}_coco", 1e-4, "coco_mask2former", masks=True
     ),
 }
 LABELS = {
-    "upernet": Method("upernet_swinv2{}", 6e-5),
-    "mask2former": Method("mask2former_swinv2{}_ade20k", 1e-4, "own_data_mask2former"),
+    "upernet": Method("upernet_swinv2{}", 6e-5, "labels"),
+    "mask2former": Method("mask2former_swinv2{}_ade20k", 1e-4, "labels_mask2former"),
 }
 ANCHORS = {"retinanet": 8}  # px, stride of the first anchors; 4 for R-CNNs
 WITHOUT_ANCHORS = ("dino", "mask2former")
@@ -55,110 +54,95 @@ def channels(arch: str) -> list[int]:
     return [ARCHITECTURES[arch].embed_dims * 2**i for i in range(4)]
 
 
-def backbone(arch: str, weights: str | None, *, with_cp: bool) -> dict:
-    """Changes to the backbone of a base."""
-    changes: dict = {} if arch in ("nano", "tiny") else dict(arch=arch)
+def backbone(arch: str, *, with_cp: bool, weights: bool) -> dict:
+    """Changes to the backbone of a base, which name 'window' and 'weights'."""
+    changes: dict = {"**window": None}
+    if arch not in ("nano", "tiny"):
+        changes |= dict(arch=arch)
     if arch in ("base", "large"):
         changes |= dict(drop_path_rate=0.3)  # as in configs/coco
-    changes |= dict(window_size=Code("window_size"), window_fit="divide")
     if with_cp:
         changes |= dict(with_cp=True)
+    return changes | (dict(init_cfg=Code("weights")) if weights else {})
+
+
+def variables(method: str, weights: str | None, *, norm: bool) -> dict:
+    """What changes to a model name: the weights, and what heads share."""
+    named: dict = {}
     if weights:
-        changes |= dict(init_cfg=dict(type="Pretrained", checkpoint=weights))
-    return changes
+        named |= dict(weights=dict(type="Pretrained", checkpoint=weights))
+    if method == "mask2former":
+        weight = Code("[1.0] * len(classes) + [0.1]")
+        shared = dict(loss_cls=dict(class_weight=weight))
+    else:
+        shared = dict(num_classes=CLASSES)
+    return named | dict(
+        heads=shared | (dict(norm_cfg=Code("norm_cfg")) if norm else {})
+    )
 
 
-def detector(
-    method: str,
-    arch: str,
-    *,
-    crowded: bool,
-    more_proposals: bool,
-    anchors: Sequence[int] | int | None,
-    norm: bool,
-) -> dict:
+def detector(method: str, arch: str, named: Container[str]) -> dict:
     """Changes to the heads of a detector's base.
 
     Args:
         method (str): One of :data:`COCO`.
         arch (str): Size of the backbone.
-        crowded (bool): Whether training samples more boxes.
-        more_proposals (bool): Whether the config has a number of proposals.
-        anchors (Sequence[int] | int, optional): Other scales of the anchors.
-        norm (bool): Whether the config has another norm for its heads.
+        named (Container[str]): Which of the variables 'proposals', 'sampled' and
+            'anchors' the config has beside 'heads' and 'max_per_img'.
     """
-    head = dict(num_classes=CLASSES)
     limit = Code("max_per_img")
     wide = arch in ("base", "large")
+    proposals = Code("proposals") if "proposals" in named else None
     if method == "mask2former":
-        fusion = dict(num_things_classes=CLASSES)
-        panoptic = dict(in_channels=channels(arch)) if wide else {}
-        weight = Code("[1.0] * len(classes) + [0.1]")
-        panoptic |= fusion | dict(
-            num_queries=limit, loss_cls=dict(class_weight=weight)
-        )
-        return dict(
-            panoptic_head=panoptic,
-            panoptic_fusion_head=fusion,
-            test_cfg=dict(max_per_image=limit),
-        )
+        things = dict(num_things_classes=CLASSES)
+        head = dict(in_channels=channels(arch)) if wide else {}
+        head |= {"**heads": None, "num_queries": limit} | things
+        test = dict(max_per_image=limit)
+        return dict(panoptic_head=head, panoptic_fusion_head=things, test_cfg=test)
     skipped = int(method in ("dino", "retinanet"))
     changes = dict(neck=dict(in_channels=channels(arch)[skipped:])) if wide else {}
-    if method in ("dino", "retinanet"):
-        if anchors:
-            head |= dict(anchor_generator=dict(octave_base_scale=anchors))
-        changes |= dict(bbox_head=head, test_cfg=dict(max_per_img=limit))
-        if more_proposals and method == "dino":
-            changes = dict(num_queries=Code("proposals")) | changes
-        elif more_proposals:
-            changes["test_cfg"] |= dict(nms_pre=Code("proposals"))
-        return changes
-    if anchors:
-        changes |= dict(rpn_head=dict(anchor_generator=dict(scales=anchors)))
+    if method == "dino":
+        if proposals:
+            changes |= dict(num_queries=proposals)
+        return changes | dict(bbox_head=HEADS, test_cfg=dict(max_per_img=limit))
+    if method == "retinanet":
+        head = HEADS
+        if "anchors" in named:
+            anchors = dict(octave_base_scale=Code("anchors"))
+            head = {"**heads": None, "anchor_generator": anchors}
+        test = dict(nms_pre=proposals) if proposals else {}
+        return changes | dict(bbox_head=head, test_cfg=test | dict(max_per_img=limit))
+    if "anchors" in named:
+        changes |= dict(rpn_head=dict(anchor_generator=dict(scales=Code("anchors"))))
     cascade = method.startswith("cascade")
-    roi_head: dict = dict(bbox_head=head)
-    if cascade:
-        more = ", norm_cfg=norm_cfg" if norm else ""
-        roi_head["bbox_head"] = Code(
-            f"[\n    dict(head, num_classes=len(classes){more})\n"
-            "    for head in _base_.model.roi_head.bbox_head\n]"
-        )
+    each = "[dict(head, **heads) for head in _base_.model.roi_head.bbox_head]"
+    roi_head = dict(bbox_head=Code(each) if cascade else HEADS)
     if COCO[method].masks:
-        roi_head |= dict(mask_head=head)
+        roi_head |= dict(mask_head=dict(num_classes=CLASSES) if cascade else HEADS)
     changes |= dict(roi_head=roi_head)
-    if crowded:
-        sampler = dict(num=Code("sampled"))
-        stages = dict(sampler=sampler)
+    if "sampled" in named:
+        stages: object = dict(sampler=dict(num=Code("sampled")))
         if cascade:
             stages = Code(
                 "[\n    dict(stage, sampler=dict(stage.sampler, num=sampled))\n"
                 "    for stage in _base_.model.train_cfg.rcnn\n]"
             )
         changes |= dict(train_cfg=dict(rcnn=stages))
-    test = dict(rcnn=dict(max_per_img=limit))
-    if more_proposals:
-        number = Code("proposals")
-        test = dict(rpn=dict(nms_pre=number, max_per_img=number)) | test
-    return changes | dict(test_cfg=test)
+    test = dict(rpn=proposals) if proposals else {}
+    return changes | dict(test_cfg=test | dict(rcnn=dict(max_per_img=limit)))
 
 
-def segmentor(method: str, arch: str, *, norm: bool) -> dict:
+def segmentor(method: str, arch: str) -> dict:
     """Changes to the heads of a segmentor's base, as :func:`detector`."""
-    head: dict = {}
-    if arch in ("base", "large"):
-        head = dict(in_channels=channels(arch))
-    head |= dict(num_classes=CLASSES)
-    changes = dict(data_preprocessor=dict(size=Code("crop_size")))
-    if method == "mask2former":
-        weight = Code("[1.0] * len(classes) + [0.1]")
-        head |= dict(loss_cls=dict(class_weight=weight))
-        return changes | dict(decode_head=head)
-    if norm:
-        head |= dict(norm_cfg=Code("norm_cfg"))
-    changes |= dict(decode_head=head)
-    if arch != "nano":
-        auxiliary = dict(head)
-        if "in_channels" in head:
-            auxiliary |= dict(in_channels=channels(arch)[2])
-        changes |= dict(auxiliary_head=auxiliary)
-    return changes
+    wide = arch in ("base", "large")
+    head: object = HEADS
+    more = dict(num_classes=CLASSES) if method == "mask2former" else {}
+    if wide:
+        more |= dict(in_channels=channels(arch))
+    if more:
+        head = {"**heads": None} | more
+    changes = dict(data_preprocessor=dict(size=Code("crop_size")), decode_head=head)
+    if method == "mask2former" or arch == "nano":
+        return changes
+    auxiliary = {"**heads": None, "in_channels": channels(arch)[2]} if wide else HEADS
+    return changes | dict(auxiliary_head=auxiliary)

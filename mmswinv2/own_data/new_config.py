@@ -23,7 +23,7 @@ from .page import coco_page, labels_page
 from .rendering import Code
 from .split import split_coco, split_names
 from .survey_coco import find_pictures, survey_coco
-from .survey_labels import Pairs, find_pairs, survey_labels
+from .survey_labels import find_pairs, survey_labels
 from .wishes import Wishes
 from .writer import Draft, class_file, write
 
@@ -61,7 +61,14 @@ def new_coco(args: argparse.Namespace) -> None:
         dict(ann_file=_place(file, root), data_prefix=dict(img=_place(folder, root)))
         for file, folder in zip(files, pictures)
     ]
-    places = dict(constants=dict(data_root=root), train=sets[0], val=sets[1])
+    places = dict(data_root=root, data={}, train=sets[0], val=sets[1])
+    if pictures[0] == pictures[1]:
+        places["data"] = dict(data_prefix=sets[0].pop("data_prefix"))
+        del sets[1]["data_prefix"]
+    ann_file = Code('data_root + val["ann_file"]')
+    if Path(sets[1]["ann_file"]).is_absolute():
+        ann_file = Code('val["ann_file"]')
+    places["ann_file"] = ann_file
     draft, chosen = draft_coco(*surveys.values(), wishes, places)
     _write(args, draft)
     if not args.val:
@@ -89,6 +96,13 @@ def new_labels(args: argparse.Namespace) -> None:
         pairs[1] = find_pairs(*folders[1])
         names[1] = list(pairs[1].names)
         listed = listed or bool(pairs[1].unlabelled)
+        ends = [(pair.img_suffix, pair.seg_map_suffix) for pair in pairs]
+        if ends[0] != ends[1]:
+            raise ValueError(
+                f"names end in {' and '.join(ends[0])} in {args.images} and "
+                f"{args.labels}, but in {' and '.join(ends[1])} in {args.val_images} "
+                f"and {args.val_labels}; rename them, a config has one pair of endings"
+            )
     else:
         names = list(split_names(names[0], args.val_share, args.group))
         listed = True
@@ -97,15 +111,28 @@ def new_labels(args: argparse.Namespace) -> None:
         for part, pair, folder, chosen in zip(("train", "val"), pairs, folders, names)
     }
     values = sorted({*surveys["train"].labels, *surveys["val"].labels})
-    classes = choose_classes(values, args.classes, args.labels)
+    classes = choose_classes(
+        values, args.classes, args.labels, ignore_zero=args.ignore_zero
+    )
     root = _root([folder for both in folders for folder in both])
     lists = [_beside(args, f"{part}.txt") for part in ("train", "val")]
-    sets = [
-        _label_set(pair, *folder, root, file if listed else None)
-        | (dict(reduce_zero_label=True) if classes.first else {})
-        for pair, folder, file in zip(pairs, folders, lists)
+    data: dict = {}
+    if pairs[0].img_suffix != ".jpg":
+        data |= dict(img_suffix=pairs[0].img_suffix)
+    if pairs[0].seg_map_suffix != ".png":
+        data |= dict(seg_map_suffix=pairs[0].seg_map_suffix)
+    if classes.first:
+        data |= dict(reduce_zero_label=True)
+    prefixes = [
+        dict(img_path=_place(images, root), seg_map_path=_place(labels, root))
+        for images, labels in folders
     ]
-    places = dict(constants=dict(data_root=root), train=sets[0], val=sets[1])
+    sets = [dict(ann_file=_place(file, root)) if listed else {} for file in lists]
+    if prefixes[0] == prefixes[1]:
+        data |= dict(data_prefix=prefixes[0])
+    else:
+        sets = [s | dict(data_prefix=prefix) for s, prefix in zip(sets, prefixes)]
+    places = dict(data_root=root, data=data, train=sets[0], val=sets[1])
     count = tuple(len(part) for part in names)
     pictures = surveys["train"].pictures
     draft, chosen = draft_labels(pictures, classes.names, count, wishes, places)
@@ -127,16 +154,6 @@ def new_labels(args: argparse.Namespace) -> None:
 
 def _count(classes: object) -> Choice:
     return Choice(len(classes.names), classes.reason)
-
-
-def _label_set(
-    pair: Pairs, images: Path, labels: Path, root: str, file: Path | None
-) -> dict:
-    prefix = dict(img_path=_place(images, root), seg_map_path=_place(labels, root))
-    found = dict(img_suffix=pair.img_suffix, seg_map_suffix=pair.seg_map_suffix)
-    return (dict(ann_file=_place(file, root)) if file else {}) | (
-        dict(data_prefix=prefix) | found
-    )
 
 
 def _wishes(args: argparse.Namespace) -> Wishes:
@@ -191,13 +208,16 @@ def _root(paths: Sequence[Path]) -> str:
     return f"{root}/" if root not in ("", "/", ".") else ""
 
 
-def _place(path: Path, root: str) -> str | Code:
-    """A path as the config writes it, from the root where it is in there."""
-    text = path.as_posix() + "/" * path.is_dir()
-    if root and text.startswith(root):
-        inside = text.removeprefix(root)
-        return Code(f'data_root + "{inside}"') if inside else Code("data_root")
-    return text
+def _place(path: Path, root: str) -> str:
+    """A path from the root of the data, or an absolute one where it is not in there."""
+    text = path.as_posix()
+    if not root:
+        return text
+    if (text + "/").startswith(root):
+        return text.removeprefix(root.rstrip("/")).lstrip("/")
+    if path.is_absolute() or Path(root).is_absolute():
+        return path.absolute().as_posix()
+    return Path(os.path.relpath(path, root)).as_posix()
 
 
 def _beside(args: argparse.Namespace, end: str) -> Path:

@@ -16,6 +16,7 @@ from .survey_labels import IGNORED, LabelSurvey
 
 SHOWN = 20  # classes
 QUANTILES = {"least": 0, "10 %": 10, "median": 50, "90 %": 90, "most": 100}
+FEW = 10  # objects or pictures, of which a class is hardly learned
 BAR = 30  # characters
 
 
@@ -45,6 +46,8 @@ def coco_page(
     shares = {name: count / total for name, count in first.classes.items()}
     numbers = {name: f"{count:,}" for name, count in first.classes.items()}
     _classes(console, "objects", shares, numbers)
+    few = [name for name, count in first.classes.items() if 0 < count < FEW]
+    _rare(console, few, "objects")
     _choices(console, chosen)
 
 
@@ -71,7 +74,16 @@ def labels_page(
         for name, value in zip(shares, first.values)
     }
     _classes(console, "in maps", shares, found)
+    few = [name for value, name in classes.items() if first.found.get(value, 0) < FEW]
+    _rare(console, few, "pictures")
     _choices(console, chosen)
+
+
+def _rare(console: Console, names: list[str], kind: str) -> None:
+    if names:
+        console.print(
+            f"Less than {FEW} {kind} to learn from: {escape(', '.join(names[:SHOWN]))}"
+        )
 
 
 def _quantiles(title: str) -> Table:
@@ -115,6 +127,8 @@ def _choices(console: Console, chosen: Mapping[str, Choice | None]) -> None:
     table = Table("", "chosen", "why", title="Chosen")
     for name, choice in chosen.items():
         if choice is not None:
-            value = choice.value if isinstance(choice.value, str) else flat(choice.value)
+            value = (
+                choice.value if isinstance(choice.value, str) else flat(choice.value)
+            )
             table.add_row(name, escape(value), escape(choice.reason))
     console.print(table)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import textwrap
+
 WIDTH = 88
 
 
@@ -18,7 +20,7 @@ def flat(value: object) -> str:
     if isinstance(value, str):
         return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
     if isinstance(value, dict):
-        return f"dict({', '.join(f'{k}={flat(v)}' for k, v in value.items())})"
+        return f"dict({', '.join(_item(k, v) for k, v in value.items())})"
     if isinstance(value, (list, tuple)):
         inside = ", ".join(map(flat, value))
         if isinstance(value, list):
@@ -27,45 +29,59 @@ def flat(value: object) -> str:
     return repr(value)
 
 
-def assign(name: str, value: object, indent: int = 0, end: str = "") -> list[str]:
+def assign(
+    name: str, value: object, width: int = WIDTH, indent: int = 0, end: str = ""
+) -> list[str]:
     """Lines of ``name = value``, or inside of a call ``name=value,``."""
     space = " " * indent
     sign = "=" if indent else " = "
-    line = f"{space}{name}{sign}{flat(value)}{end}"
+    line = space + (_item(name, value) if indent else f"{name} = {flat(value)}") + end
     if "\n" in line:
         return line.replace("\n", f"\n{space}").split("\n")
-    if len(line) <= WIDTH or not isinstance(value, (dict, list, tuple)) or not value:
+    if len(line) <= width or not isinstance(value, (dict, list, tuple)) or not value:
         return [line]
-    if isinstance(value, dict):
-        inside = [assign(k, v, indent + 4, ",") for k, v in value.items()]
+    brackets = "()"
+    if isinstance(value, list):
+        body = [f"{' ' * (indent + 4)}{flat(item)}," for item in value]
+        brackets = "[]"
+    elif isinstance(value, dict):
+        parts = [assign(k, v, width, indent + 4, ",") for k, v in value.items()]
+        body = [line for part in parts for line in part]
         brackets = "dict(", ")"
     else:
-        inside = [_filled(value, indent + 4)]
-        brackets = "[]" if isinstance(value, list) else "()"
-    body = [line for lines in inside for line in lines]
+        body = _filled(value, width, indent + 4)
     return [f"{space}{name}{sign}{brackets[0]}", *body, f"{space}{brackets[1]}{end}"]
 
 
-def commented(name: str, value: object, reason: str) -> list[str]:
+def commented(
+    name: str, value: object, reason: str = "", width: int = WIDTH
+) -> list[str]:
     """Lines of ``name = value`` with the reason behind, or else above it."""
-    lines = assign(name, value)
+    lines = assign(name, value, width)
     line = f"{lines[-1]}  # {reason}"
-    if len(lines) == 1 and len(line) <= WIDTH:
+    if not reason:
+        return lines
+    if len(lines) == 1 and len(line) <= width:
         return [line]
-    words, above = reason.split(), ["#"]
-    for word in words:
-        if len(above[-1]) + 1 + len(word) > WIDTH:
-            above.append("#")
-        above[-1] += f" {word}"
+    above = textwrap.wrap(reason, width, initial_indent="# ", subsequent_indent="# ")
     return [*above, *lines]
 
 
-def _filled(values: list | tuple, indent: int) -> list[str]:
+def _item(name: str, value: object) -> str:
+    """A keyword argument; a name such as '**data' stands for itself."""
+    return name if name.startswith("**") else f"{name}={flat(value)}"
+
+
+def _filled(values: tuple, width: int, indent: int) -> list[str]:
     """As many values in each line as there is room for."""
+    text = ", ".join(flat(value).replace(" ", "\0") for value in values) + ","
     space = " " * indent
-    lines = [space]
-    for value in map(flat, values):
-        if len(lines[-1]) + len(value) + 2 > WIDTH and lines[-1] != space:
-            lines.append(space)
-        lines[-1] += f"{value}, "
-    return [line.rstrip() for line in lines]
+    lines = textwrap.wrap(
+        text,
+        width,
+        initial_indent=space,
+        subsequent_indent=space,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+    return [line.replace("\0", " ") for line in lines]

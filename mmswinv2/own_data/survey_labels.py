@@ -136,10 +136,15 @@ def _ends(name: str, pictures: Sequence[str]) -> tuple[str, str]:
     """What follows the longest beginning that a map shares with a picture."""
     place = bisect(pictures, name)
     near = pictures[max(place - 1, 0) : place + 1]
-    common = max((os.path.commonprefix([name, other]) for other in near), key=len)
-    common = common.rstrip(".")
-    other = next(o for o in near if o.startswith(common))
-    return other[len(common) :], name[len(common) :]
+    length, other = max((_common(name, other), other) for other in near)
+    length -= name[:length].endswith(".")
+    return other[length:], name[length:]
+
+
+def _common(one: str, other: str) -> int:
+    """Length of what both begin with."""
+    pairs = enumerate(zip(one, other))
+    return next((i for i, (a, b) in pairs if a != b), min(len(one), len(other)))
 
 
 def _values(path: Path) -> tuple[list[int], list[int]]:

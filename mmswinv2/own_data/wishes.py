@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -47,6 +47,13 @@ class Wishes:
         """End of the names of bases for this size."""
         return "-nano" if self.arch == "nano" else ""
 
+    def optimizer(self, method: str) -> dict | None:
+        """What the optimizer of a method needs where the backbone learns from zero."""
+        if self.weights or method not in ("dino", "mask2former"):
+            return None
+        keys = dict(backbone=dict(lr_mult=1.0))  # instead of a tenth
+        return dict(paramwise_cfg=dict(custom_keys=keys))
+
 
 def fit(
     make: Callable[[int, int, bool], Draft], wishes: Wishes, size: int, pictures: int
@@ -74,7 +81,10 @@ def fit(
             batch, with_cp = found
             gib = planner.gib(batch, with_cp=with_cp)
             amp = planner.gib(batch, with_cp=with_cp, amp=True)
-            reason = f"pictures: {gib:.2g} of {wishes.memory:g} GiB, {amp:.2g} with --amp"
+            reason = (
+                f"pictures: {gib:.2g} of {wishes.memory:g} GiB, {amp:.2g} with --amp"
+            )
+            reason += "; with_cp computes blocks twice to save memory" * with_cp
             if size < first:
                 reason += f"; {first} px do not fit"
             return make(size, batch, with_cp), Choice(batch, reason)
@@ -82,6 +92,15 @@ def fit(
     raise ValueError(
         f"no batch of {wishes.batch or 1} fits {wishes.memory:g} GiB at {LEAST} px or "
         "more; take a smaller --arch or another --method, or give more --memory"
+    )
+
+
+def describe(method: str, classes: Sequence[str], count: tuple[int, int]) -> str:
+    """The first line of a config."""
+    number = f"{len(classes)} class{'es' * (len(classes) > 1)}"
+    return (
+        f"{method}, {number}; {count[0]} pictures to train on, {count[1]} to validate. "
+        "By tools/new_config.py"
     )
 
 

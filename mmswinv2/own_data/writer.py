@@ -12,7 +12,10 @@ from mmswinv2.apis import CONFIG_DIR
 from .choices import Choice
 from .rendering import WIDTH, Code, assign, commented
 
-MOST_CLASSES = 240  # characters; more names go into a file of their own
+LINES = 40  # of a config
+WIDTHS = (WIDTH, 100, 120, 150, 200)  # characters, where lines are too many
+MOST_CLASSES = 4 * WIDTH  # characters; more names go into a file of their own
+INLINE = ("lr", "warmup")  # choices that are no variables
 
 
 @dataclass(frozen=True)
@@ -23,13 +26,14 @@ class Draft:
         head (str): The comment in the first line.
         bases (Sequence[str]): Files in configs/_base_.
         choices (Mapping[str, Choice | None]): By the names of their variables.
-        constants (Mapping[str, object]): Other variables.
         classes (tuple[str, ...]): Names.
         model (dict): Changes to the model.
-        train (dict): What the training set's dataset gets.
-        val (dict): What the validation set's dataset gets.
-        evaluator (dict): What the evaluator gets.
-        resizes (tuple[int, int]): Places of Resize in the pipelines.
+        variables (dict): What changes to the model name, without a reason of its own.
+        data_root (str): Folder of all data.
+        data (dict): What both datasets get.
+        train (dict): What the dataset to train on gets.
+        val (dict): What the dataset to validate with gets.
+        ann_file (str | Code, optional): What the evaluator reads.
         crop (int, optional): Place of RandomCrop in the training pipeline.
         optimizer (dict): What optim_wrapper gets beside the learning rate.
         load_from (str, optional): A checkpoint to start from.
@@ -39,13 +43,14 @@ class Draft:
     head: str
     bases: Sequence[str]
     choices: Mapping[str, Choice | None]
-    constants: Mapping[str, object]
     classes: tuple[str, ...]
     model: dict
+    variables: dict
+    data_root: str
+    data: dict
     train: dict
     val: dict
-    evaluator: dict | None
-    resizes: tuple[int, int]
+    ann_file: str | Code | None = None
     crop: int | None = None
     optimizer: dict | None = None
     load_from: str | None = None
@@ -59,84 +64,80 @@ def write(draft: Draft, out: Path) -> str:
         draft (Draft): All that it says.
         out (Path): Where it will be, to which the bases are relative.
     """
-    bases = [_base(name, out) for name in draft.bases]
-    names = _classes(draft, out)
-    if names:
-        bases.append(f"./{names.name}")
-    lines = [f"# {draft.head}"[:WIDTH], *assign("_base_", bases)]
-    for name, value in draft.constants.items():
-        lines += assign(name, value)
-    lines += assign("classes", Code("_base_.classes") if names else draft.classes)
-    for name, choice in draft.choices.items():
-        if choice is not None:
-            lines += commented(name, choice.value, choice.reason)
-    if draft.load_from:
-        lines += assign("load_from", draft.load_from)
-    lines += ["", *assign("model", draft.model), *_pipelines(draft)]
-    if draft.nano:
-        workers = dict(num_workers=0, persistent_workers=False)
-        lines += commented("workers", workers, "the pictures are small")
-    more = " **workers," if draft.nano else ""
-    dataset = "dict(metainfo=dict(classes=classes), pipeline={}_pipeline, **{})"
-    lines += [*assign("train", draft.train), *assign("val", draft.val)]
-    lines += [
-        "train_dataloader = dict(",
-        f"    batch_size=batch_size,{more}",
-        f"    dataset={dataset.format('train', 'train')},",
-        ")",
-    ]
-    rest = f"    {more}\n".replace("\n", "").rstrip()
-    lines += [
-        "val_dataloader = test_dataloader = dict(",
-        *([rest] if draft.nano else []),
-        f"    dataset={dataset.format('test', 'val')},",
-        ")",
-    ]
-    if draft.evaluator:
-        lines += assign("val_evaluator = test_evaluator", draft.evaluator)
-    wrapper = dict(optimizer=dict(lr=Code("lr"))) | (draft.optimizer or {})
-    lines += assign("optim_wrapper", wrapper)
-    lines += assign("auto_scale_lr", dict(base_batch_size=Code("batch_size")))
-    lines += [
-        "param_scheduler = _base_.param_scheduler",
-        "param_scheduler[0].end = param_scheduler[1].begin = warmup",
-        "param_scheduler[1].end = iterations",
-    ]
-    tenth = Code("max(iterations // 10, 1)")
-    loop = dict(max_iters=Code("iterations"), val_interval=tenth)
-    lines += assign("train_cfg", loop)
-    hooks = dict(checkpoint=dict(interval=tenth))
-    if draft.nano:
-        hooks = dict(logger=dict(interval=10)) | hooks
-    lines += assign("default_hooks", hooks)
+    for width in WIDTHS:
+        lines = _lines(draft, out, width)
+        if len(lines) <= LINES:
+            break
     return "\n".join(lines) + "\n"
 
 
-def _pipelines(draft: Draft) -> list[str]:
-    train, test = draft.resizes
-    lines = [
-        "train_pipeline, test_pipeline = _base_.train_pipeline, _base_.test_pipeline",
-        f"train_pipeline[{train}].scale = test_pipeline[{test}].scale = scale",
-    ]
-    if draft.crop is not None:
-        lines.append(f"train_pipeline[{draft.crop}].crop_size = crop_size")
-    return lines
-
-
-def _classes(draft: Draft, out: Path) -> Path | None:
-    """File of the names of classes, if they are many."""
+def class_file(draft: Draft, out: Path) -> tuple[Path, str] | None:
+    """The file of the names of classes and its text, if there are many."""
     if len(repr(draft.classes)) <= MOST_CLASSES:
         return None
-    return out.with_name(f"{out.stem}_classes.py")
-
-
-def class_file(draft: Draft, out: Path) -> tuple[Path, str] | None:
-    """The file of the names of classes and its text, if the config needs one."""
-    path = _classes(draft, out)
-    if path is None:
-        return None
     lines = [f"# Classes of {out.name}.", *assign("classes", draft.classes)]
-    return path, "\n".join(lines) + "\n"
+    return out.with_name(f"{out.stem}_classes.py"), "\n".join(lines) + "\n"
+
+
+def _lines(draft: Draft, out: Path, width: int) -> list[str]:
+    lines = [f"# {draft.head}"]
+
+    def add(name: str, value: object, reason: str = "") -> None:
+        lines.extend(commented(name, value, reason, width))
+
+    bases = [_base(name, out) for name in draft.bases]
+    classes = draft.classes
+    if names := class_file(draft, out):
+        bases.append(f"./{names[0].name}")
+        classes = Code("_base_.classes")
+    add("_base_", bases)
+    add("data_root", draft.data_root)
+    add("classes", classes)
+    for name, choice in draft.choices.items():
+        if choice is not None and name not in INLINE:
+            add(name, choice.value, choice.reason)
+    for name, value in draft.variables.items():
+        add(name, value)
+    if draft.load_from:
+        add("load_from", draft.load_from)
+    add("model", draft.model)
+    pipelines = Code("_base_.train_pipeline, _base_.test_pipeline")
+    add("train_pipeline, test_pipeline", pipelines)
+    add("train_pipeline[2].scale = test_pipeline[1].scale", Code("scale"))
+    if draft.crop is not None:
+        add(f"train_pipeline[{draft.crop}].crop_size", Code("crop_size"))
+    shared = dict(data_root=Code("data_root"), metainfo=dict(classes=Code("classes")))
+    add("data", shared | draft.data)
+    loader: dict = {}
+    if draft.nano:
+        loader = dict(num_workers=0, persistent_workers=False)
+        add("workers", loader, "the pictures are small")
+        loader = {"**workers": None}
+    for name, dataset in dict(train=draft.train, val=draft.val).items():
+        add(name, {"**data": None} | dataset)
+    dataset = {"**train": None, "pipeline": Code("train_pipeline")}
+    batch = dict(batch_size=Code("batch"))
+    add("train_dataloader", batch | loader | dict(dataset=dataset))
+    dataset = {"**val": None, "pipeline": Code("test_pipeline")}
+    add("val_dataloader", loader | dict(dataset=dataset))
+    add("test_dataloader", Code("val_dataloader"))
+    if draft.ann_file:
+        add("val_evaluator = test_evaluator", dict(ann_file=draft.ann_file))
+    rate, warmup = draft.choices["lr"], draft.choices["warmup"]
+    wrapper = dict(optimizer=dict(lr=rate.value)) | (draft.optimizer or {})
+    add("optim_wrapper", wrapper, rate.reason)
+    add("auto_scale_lr", dict(base_batch_size=Code("batch")))
+    add("param_scheduler", Code("_base_.param_scheduler"))
+    ends = "param_scheduler[0].end = param_scheduler[1].begin"
+    add(ends, warmup.value, warmup.reason)
+    add("interval", Code("max(iterations // 10, 1)"), "evaluations and checkpoints")
+    loop = dict(max_iters=Code("iterations"), val_interval=Code("interval"))
+    add("train_cfg", loop)
+    hooks = dict(checkpoint=dict(interval=Code("interval")))
+    add(
+        "default_hooks", dict(logger=dict(interval=10)) | hooks if draft.nano else hooks
+    )
+    return lines
 
 
 def _base(name: str, out: Path) -> str:

@@ -88,7 +88,8 @@ def read_training(
 
 def is_amp(cfg: Config) -> bool:
     """Whether the whole model runs under autocast."""
-    return cfg.optim_wrapper.get("type") == "AmpOptimWrapper"
+    kinds = ("AmpOptimWrapper", "mmswinv2.Bf16OptimWrapper")
+    return cfg.optim_wrapper.get("type") in kinds
 
 
 def read_parameters(model: nn.Module, training: Training) -> Parameters:

@@ -230,10 +230,19 @@ def switches(plan: Plan, other: Plan) -> tuple[list[str], list[str]]:
         if any(after) and new.checkpoint != given.checkpoint:
             options.append(f"{key}.checkpoint={new.checkpoint}")
     if new.windows != given.windows:
-        values = ",".join(f"({h},{w})" for h, w in new.windows)
-        options.append(f'{key}.window_size="[{values}]"')
+        options.append(f"{key}.window_size={_written(new.windows)}")
     if new.batch != given.batch:
         options.append(f"train_dataloader.batch_size={new.batch}")
+    if new.batch < given.batch:
         steps = given.batch // new.batch
         options.append(f"optim_wrapper.accumulative_counts={steps}")
+    elif new.batch > given.batch:
+        flags.append("--auto-scale-lr")
     return flags, options
+
+
+def _written(windows: tuple[tuple[int, int], ...]) -> str:
+    """Windows for a command line: 16, or a list of one per stage."""
+    sizes = [f"{h}" if h == w else f"({h},{w})" for h, w in windows]
+    alike = len({*sizes}) == 1 and sizes[0].isdigit()
+    return sizes[0] if alike else f'"[{",".join(sizes)}]"'

@@ -164,9 +164,11 @@ def test_one_table_in_the_log(logs: list[str]) -> None:
         model = Model(frozen_stages=0)
     keys = dict(backbon=dict(lr_mult=0.1), hed=dict(lr_mult=0.1))
     build(model, layer_decay_rate=0.5, custom_keys=keys)
-    table, warning = (text for text in logs if re.match("AdamW|paramwise", text))
-    assert "lr 1, weight decay 0.05, layer decay 0.5; 4 tensors frozen" in table
-    rows = [re.split(r"\s+\+?\s*", line.strip()) for line in table.splitlines()[2:]]
+    title, table, warning = (
+        text for text in logs if re.match("AdamW|layer|paramwise", text)
+    )
+    assert "lr 1, weight decay 0.05, layer decay 0.5; 4 tensors frozen" in title
+    rows = [re.split(r"\s+\+?\s*", line.strip()) for line in table.splitlines()[1:]]
     assert [row[0] for row in rows] == [*map(str, range(1, 14)), "rest"]
     # qkv, proj, fc1, fc2; 13: norms 4, q_bias, v_bias, 3 biases, cpb_mlp 3, logit_scale
     assert rows[0] == ["1", f"{0.1 * 0.5**12:.4g}", "4", "13"]

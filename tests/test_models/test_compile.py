@@ -78,3 +78,14 @@ def test_an_exported_model_takes_other_sizes(model):
     image = torch.randn(1, 3, 224, 96)
     for out, expected in zip(exported.module()(image), model(image), strict=True):
         torch.testing.assert_close(out, expected)
+
+
+@pytest.mark.filterwarnings("ignore", "error:.*(did not match|differed|did not agree)")
+@pytest.mark.parametrize("with_grad", [False, True])
+def test_a_trace_passes_its_own_check(model, with_grad):
+    """Which traces twice and compares with what ran before and after."""
+    image = torch.rand(1, 3, 72, 60)
+    with torch.set_grad_enabled(with_grad):
+        traced = torch.jit.trace(model, image, check_trace=True)
+        for out, expected in zip(traced(image), model(image), strict=True):
+            torch.testing.assert_close(out, expected)

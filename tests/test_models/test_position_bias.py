@@ -3,7 +3,7 @@ import copy
 import pytest
 import torch
 
-from mmswinv2.models import SwinTransformerV2
+from mmswinv2.models import SwinTransformerV2, position_bias
 from mmswinv2.models.attention import WindowAttention
 from mmswinv2.models.position_bias import POSITION_BIASES, PositionBias
 
@@ -197,7 +197,13 @@ def _vector(attention, values):
     torch.nn.utils.vector_to_parameters(flat, attention.parameters())
 
 
-@pytest.mark.parametrize("change", [_assign, _data, _vector])
+def _average(attention, values):
+    """As a teacher follows its student, in eval mode and uncounted."""
+    for name, parameter in attention.named_parameters():
+        parameter.data.mul_(0).add_(values[name])
+
+
+@pytest.mark.parametrize("change", [_assign, _data, _vector, _average])
 def test_what_is_kept_belongs_to_the_parameters_at_hand(change, trained_like):
     """However weights are replaced, without a count of their changes."""
 
@@ -237,3 +243,14 @@ class _Run(torch.nn.Module):
 
     def forward(self):
         return self.run(self.attention)
+
+
+def test_away_from_cpus_a_step_of_any_optimizer_counts_for_a_change():
+    """Comparing numbers there would wait for the device."""
+    weight = torch.nn.Parameter(torch.zeros(2))
+    teacher = torch.empty(2, device="meta")
+    before = position_bias._state(teacher), position_bias._state(weight)
+    assert position_bias._state(teacher) == before[0]
+    torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=0.1).step()
+    assert position_bias._state(teacher) != before[0]
+    assert position_bias._state(weight) == before[1]

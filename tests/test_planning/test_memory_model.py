@@ -1,5 +1,6 @@
 """Bytes that the model counts against those that autograd saves."""
 
+from dataclasses import replace
 from unittest.mock import MagicMock
 
 import pytest
@@ -35,6 +36,7 @@ CASES = [
     dict(drop_rate=0.1),
     dict(position_bias="table"),
     dict(extra_norm_every_n_blocks=2, out_indices=(1, 3)),
+    dict(out_indices=(0, 1)),
 ]
 
 
@@ -42,7 +44,7 @@ def predict(model, number, kwargs, device="cpu"):
     arch = ARCHITECTURES["nano"]
     every = kwargs.pop("extra_norm_every_n_blocks", 0)
     kwargs.pop("window_size", None)
-    arch = type(arch)(arch.embed_dims, arch.depths, arch.num_heads, every)
+    arch = replace(arch, extra_norm_every_n_blocks=every).first(len(model.layers))
     training = Training(
         arch,
         IMAGE,

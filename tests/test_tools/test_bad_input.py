@@ -193,14 +193,6 @@ def test_resume_damages_nothing(tool: Tool, weights: Path, data: Path) -> None:
         assert {path: path.read_bytes() for path in folder.rglob("*")} == before
 
 
-def test_no_gpu(train: Callable[..., str], monkeypatch: pytest.MonkeyPatch) -> None:
-    """--amp and --launcher need a GPU."""
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    assert "--amp) needs a GPU" in train(args=("--amp",))
-    message = train(args=("--launcher", "pytorch"))
-    assert "--launcher pytorch needs a GPU for each process" in message
-
-
 def test_flags_of_testing(tool: Tool, weights: Path, data: Path) -> None:
     """--out and --tta that the config cannot serve."""
     args = [TEST, DET, weights / "detector.pth"]

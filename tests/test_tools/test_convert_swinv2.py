@@ -1,5 +1,7 @@
 """The converter's command line."""
 
+import json
+
 import pytest
 import torch
 
@@ -90,3 +92,47 @@ def test_another_position_bias_is_not_converted(tool, tmp_path):
     torch.save(SwinTransformerV2("nano", position_bias="linear_cpb").state_dict(), path)
     message = tool.fails(SCRIPT, path, tmp_path / "out.pth", "--to", "official")
     assert "position_bias='linear_cpb'" in message
+
+
+def test_a_folder_is_for_the_size_that_was_trained(tool, tmp_path):
+    """From the config in a checkpoint, or as given; timm builds these windows."""
+    backbone = SwinTransformerV2("nano", window_size=8)
+    state = {f"backbone.{k}": v for k, v in backbone.state_dict().items()}
+    pipeline = "[dict(type='Resize', scale=(256, 128), keep_ratio=True)]"
+    text = (
+        "model = dict(type='MaskRCNN')\ntrain_dataloader = dict(\n"
+        f"    dataset=dict(metainfo=dict(**{{'a b': -1}}), pipeline={pipeline}))\n"
+    )
+    paths = {}
+    for name, meta in (("run", dict(cfg=text)), ("bare", {}), ("bad", dict(cfg="("))):
+        paths[name] = tmp_path / f"{name}.pth"
+        torch.save({"state_dict": state, "meta": meta}, paths[name])
+
+    def convert(name, *args):
+        out = tmp_path / f"{name}-{len(args)}"
+        tool(SCRIPT, paths[name], out, "--to", "timm", *args)
+        return out, json.loads((out / "config.json").read_text())["model_args"]
+
+    out, args = convert("run")
+    assert args["img_size"] == [128, 256]
+    model = pytest.importorskip("timm").create_model(f"local-dir:{out}")
+    assert [layer.blocks[0].window_size for layer in model.layers] == [
+        (8, 8),
+        (8, 8),
+        (8, 8),
+        (4, 8),
+    ]
+    assert convert("bare")[1]["img_size"] == [256, 256]
+    assert convert("bad")[1]["img_size"] == [256, 256]
+    size = ("--image-size", "320", "512")
+    assert convert("run", *size)[1]["img_size"] == [320, 512]
+
+
+def test_a_size_that_has_other_windows_is_refused(tool, trained, tmp_path):
+    args = (SCRIPT, trained, tmp_path / "out", "--to", "timm")
+    message = tool.fails(*args, "--image-size", "512", "512")
+    assert (
+        "--image-size 512 512: a 'timm' model of this size has the windows" in message
+    )
+    args = (SCRIPT, trained, tmp_path / "out.pth", "--to", "official")
+    assert "belongs to a folder" in tool.fails(*args, "--image-size", "256", "256")

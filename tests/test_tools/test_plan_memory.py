@@ -85,6 +85,26 @@ def test_suggested_switches_do_what_they_promise(tool):
     assert peak_of(again) == (True, pytest.approx(promised, abs=0.02))
 
 
+def test_search_names_the_best_that_fits(tool):
+    """Its command, planned again, takes what the table says, and fits."""
+    args = (DET, "--image-size", "256", "256", "--gpus", "1", "--gpu", "2GB")
+    out = tool(SCRIPT, *args, "--search")
+    assert max(map(len, out.splitlines())) <= 100
+    assert "((" not in out
+    rows = re.findall(r"^ *w(\d+) (.*)$", out, re.MULTILINE)
+    assert [int(window) for window, _ in rows] == [8, 12, 16, 24, 32, 48]
+    named = re.search(r"w(\d+), batch (\d+) \(([\d.]+) GiB", out)
+    times = {int(w): re.findall(r"([\d.]+)x", cells) for w, cells in rows}
+    quick = [w for w in times if any(float(time) <= 1.5 for time in times[w])]
+    assert int(named[1]) == quick[-1] > 8
+    command = out[out.index("python tools/train.py") :]
+    chosen = shlex.split(command.replace("\\\n", " "))[3:]
+    chosen = [part for part in chosen if part != "--auto-scale-lr"]
+    again = tool(SCRIPT, *args, *chosen)
+    assert peak_of(again) == (True, pytest.approx(float(named[3]), rel=0.05))
+    assert "None fits" in tool(SCRIPT, *args[:-1], "0.05GB", "--search")
+
+
 def test_no_column_is_cut(tool):
     """The widest table: fp32, an implementation that keeps logits, large maps."""
     (path,) = ROOT.glob("configs/coco/mask-rcnn_swinv2-l-p4-w16-in22k_fpn_1x_coco.py")

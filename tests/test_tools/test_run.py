@@ -55,3 +55,36 @@ def test_unknown_tool(tool: Tool, args: list[str]) -> None:
     """One message for what is not there."""
     code, _, _ = tool.run("tools/run.py", *args)
     assert code == f"error: no tool {' '.join(args)!r}; python tools/run.py lists them"
+
+
+def test_a_missing_package_is_said(
+    tool: Tool, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """With the line that installs it; a fault of the tool's own is no such thing."""
+    script = tmp_path / "draw.py"
+    run = load_script("tools/run.py")
+    monkeypatch.setattr(run, "find_tools", lambda task: {"draw": script})
+    monkeypatch.setattr("sys.argv", ["run.py", "det", "draw"])
+    script.write_text("import pytorch_grad_cam_of_nobody.base")
+    with pytest.raises(SystemExit) as stop:
+        run.main()
+    assert stop.value.code == (
+        "error: det draw needs pytorch_grad_cam_of_nobody, which is not installed: "
+        "pip install pytorch_grad_cam_of_nobody"
+    )
+    script.write_text("import json.nothing")
+    monkeypatch.setattr("sys.argv", ["run.py", "det", "draw"])
+    with pytest.raises(ModuleNotFoundError):
+        run.main()
+
+
+def test_curves_of_the_host_need_no_seaborn(tool: Tool, tmp_path: Path) -> None:
+    """Its default style is one of matplotlib's, under another name, or it is said."""
+    log = tmp_path / "log.json"
+    log.write_text('{"loss": 1.0, "lr": 0.1, "epoch": 1, "iter": 1, "step": 1}\n')
+    flags = ["plot_curve", log, "--keys", "loss", "--out", "curve.png"]
+    code, _, err = tool.run("tools/run.py", "det", "analyze_logs", *flags)
+    if code == 0:
+        assert Path("curve.png").stat().st_size > 0
+    else:
+        assert "pip install seaborn; python tools/plot_run.py" in str(code), err

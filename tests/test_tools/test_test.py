@@ -1,6 +1,8 @@
 """tools/test.py evaluates, draws and keeps predictions."""
 
+import json
 import pickle
+import shutil
 from pathlib import Path
 
 import cv2
@@ -48,7 +50,9 @@ def test_detection(tool: Tool, det: list[str]) -> None:
     assert {"bbox_mAP", "bbox_mAP_s", "segm_mAP", "segm_mAP_s"} <= metrics.keys()
     pictures = sorted(path.name for path in Path("shown").iterdir())
     assert len(pictures) == 2
-    assert cv2.imread(f"shown/{pictures[0]}").shape == (64, 128, 3)  # truth beside it
+    assert pictures == ["000000000001.jpg", "000000000002.jpg"]
+    drawn = cv2.imread(f"shown/{pictures[0]}")
+    assert drawn.shape[1] == 2 * 8 * 64 + 4  # truth beside it
     kept = pickle.loads(Path("kept/predictions.pkl").read_bytes())
     assert len(kept) == 2
     assert [path.name for path in Path("work_dirs/config").iterdir()] == ["test"]
@@ -79,7 +83,10 @@ def test_segmentation(tool: Tool, seg: list[str]) -> None:
     flags = ["--show-dir", "shown", "--out", "labels"]
     metrics = table(tool("tools/test.py", *seg, *flags))
     assert metrics.keys() == {"aAcc", "mIoU", "mAcc"}
-    assert len(list(Path("shown").rglob("test_ADE_val_*.png"))) == 2
+    shown = sorted(path.name for path in Path("shown").iterdir())
+    assert shown == ["ADE_val_00000001.jpg", "ADE_val_00000002.jpg"]
+    drawn = cv2.imread(f"shown/{shown[0]}")
+    assert drawn.shape[1] == 2 * 8 * 64 + 4
     labels = cv2.imread("labels/ADE_val_00000001.png", cv2.IMREAD_UNCHANGED)
     assert labels.shape == (64, 64)
     assert labels.min() >= 1 and labels.max() <= 150
@@ -96,3 +103,35 @@ def test_segmentation_tta(tool: Tool, seg: list[str]) -> None:
     )
     assert one.shape == many.shape
     assert np.any(one != many)
+
+
+def without_labels(data: Path, folder: Path) -> Path:
+    """A copy of the data whose validation set has pictures only."""
+    copied = shutil.copytree(data, folder / "unlabelled")
+    file = copied / "coco/annotations/instances_val2017.json"
+    content = json.loads(file.read_text())
+    del content["annotations"]
+    file.write_text(json.dumps(content))
+    shutil.rmtree(copied / "ade/ADEChallengeData2016/annotations/validation")
+    return copied
+
+
+@pytest.mark.parametrize("flags", [[], ["--tta"]])
+def test_predictions_of_pictures_without_labels(
+    tool: Tool, det: list[str], seg: list[str], data: Path, flags: list[str]
+) -> None:
+    """Both tasks write them where they are told, and say so if they are not."""
+    root = without_labels(data, Path.cwd())
+    command = [*flags, *det[:3], f"data_root={root / 'coco'}"]
+    command.append("test_evaluator.format_only=True")
+    message = tool.fails("tools/test.py", *command)
+    assert "test_evaluator.outfile_prefix=" in message
+    out = tool("tools/test.py", *command, "test_evaluator.outfile_prefix=out/found")
+    assert "no metrics: there were no labels" in out
+    assert json.loads(Path("out/found.segm.json").read_text())
+
+    command = [*flags, *seg[:3], f"data_root={root / 'ade/ADEChallengeData2016'}"]
+    command.append("test_evaluator.format_only=True")
+    assert "test_evaluator.output_dir=" in tool.fails("tools/test.py", *command)
+    tool("tools/test.py", *command, "test_evaluator.output_dir=maps")
+    assert len(list(Path("maps").iterdir())) == 2

@@ -37,6 +37,8 @@ def test_train_then_resume_the_latest(tool: Tool, data: Path) -> None:
     more = options(data, DET, "train_cfg.max_iters=3")
     out = tool("tools/train.py", DET, "--resume", *more)
     assert "resumed epoch: 0, iter: 2" in out
+    assert "is the checkpoint's" not in out
+    assert "max_iters': 3" in out.split("train_cfg is the config's")[1]
     assert "Iter(train) [3/3]" in out and "Iter(train) [1/3]" not in out
     assert saved(folder / "iter_3.pth")["meta"]["iter"] == 3
 
@@ -44,11 +46,19 @@ def test_train_then_resume_the_latest(tool: Tool, data: Path) -> None:
 def test_resume_a_named_checkpoint(tool: Tool, data: Path) -> None:
     """--resume FILE takes that file, not the latest one, into any work dir."""
     tool("tools/train.py", SEG, *options(data, SEG), "--work-dir", "first")
-    more = options(data, SEG, "train_cfg.max_iters=2")
+    new = ("optim_wrapper.optimizer.lr=0.5", "param_scheduler.0.end=7")
+    more = options(data, SEG, "train_cfg.max_iters=2", *new)
     args = ["--resume", "first/iter_1.pth", "--work-dir", "second", *more]
     out = tool("tools/train.py", SEG, *args)
     assert "resumed epoch: 0, iter: 1" in out
     assert Path("second/iter_2.pth").is_file()
+    (line,) = [line for line in out.splitlines() if "--resume goes on with" in line]
+    schedule, optimizer = line.split("the checkpoint's, ")[1:]
+    assert "'end': 7" in schedule.split("config's, ")[1]
+    assert "'lr': 0.5" in optimizer.split("config's, ")[1]
+    first, second = (saved(f"{d}/iter_2.pth") for d in ("first", "second"))
+    for state, other in zip(first["param_schedulers"], second["param_schedulers"]):
+        assert state == other  # the line says what happened
 
 
 def test_resume_at_a_first_start(tmp_path: Path) -> None:
@@ -78,18 +88,6 @@ def test_options_and_auto_scale_lr_take_effect(tool: Tool, data: Path) -> None:
     assert {group["lr"] for group in groups} == {0.032 / 8}
     written = Config.fromfile(f"run/{SEG}.py")
     assert written.val_dataloader.dataset.data_root.startswith(str(data))
-
-
-def test_amp_chooses_the_mixed_precision_wrapper() -> None:
-    """--amp changes the wrapper and keeps a loss scale that the config sets."""
-    train = load_script("tools/train.py")
-    args = argparse.Namespace(amp=True, auto_scale_lr=False, resume=None, strategy=[])
-    cfg = Config(dict(optim_wrapper=dict(type="OptimWrapper")))
-    train.apply_flags(cfg, args)
-    assert cfg.optim_wrapper == dict(type="AmpOptimWrapper", loss_scale="dynamic")
-    cfg = Config(dict(optim_wrapper=dict(type="OptimWrapper", loss_scale=512.0)))
-    train.apply_flags(cfg, args)
-    assert cfg.optim_wrapper.loss_scale == 512.0
 
 
 def test_errors_after_the_start_keep_their_traceback(tool: Tool, data: Path) -> None:

@@ -8,6 +8,7 @@ machine's GPU is compared with the prediction; we had none: not measured.
 Examples:
     >>> python tools/analysis/plan_memory.py CONFIG --gpu 80GB
     >>> python tools/analysis/plan_memory.py CONFIG --gpu 24GB --amp --gpus 4
+    >>> python tools/analysis/plan_memory.py CONFIG --gpu 24GB --amp --search
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ from rich.console import Console
 from torch import Tensor
 
 from mmswinv2.cli import launch, strategies
+from mmswinv2.planning import search
 from mmswinv2.planning.config_plan import read_memory, read_plan
 from mmswinv2.planning.memory_plan import (
     SHARE,
@@ -65,15 +67,13 @@ def suggest(memory: Memory, plan: Plan, budget: float, config: str) -> list[str]
         ]
     if fits and cost(best, plan) > cost(plan, plan) - 0.02:
         return ["It fits, and no switch would make it notably faster."]
-    flags, options = switches(plan, best)
-    arguments = [*flags, *(["--cfg-options"] if options else []), *options]
     needed = gib(memory.total(best))
     lines = [
         f"The fastest that fits ({needed} GiB, instead of {gib(memory.total(plan))}):"
         if fits
         else f"The cheapest switches that make it fit ({needed} GiB):",
         "",
-        " \\\n    ".join([f"python tools/train.py {config}", *arguments]),
+        command(plan, best, config),
     ]
     lines.append("")
     again = best.recompute_time
@@ -88,6 +88,32 @@ def suggest(memory: Memory, plan: Plan, budget: float, config: str) -> list[str]
     if best.training.windows != plan.training.windows:
         lines.append("Smaller windows cost accuracy.")
     return lines
+
+
+def command(plan: Plan, other: Plan, config: str) -> str:
+    """What trains a config as another plan has it."""
+    flags, options = switches(plan, other)
+    arguments = [*flags, *(["--cfg-options"] if options else []), *options]
+    return " \\\n    ".join([f"python tools/train.py {config}", *arguments])
+
+
+def print_search(
+    console: Console, memory: Memory, plan: Plan, budget: float, config: str
+) -> None:
+    """Windows and batches side by side, and the best of them as a command."""
+    rows = search.search(memory, plan, budget)
+    chosen = search.best(rows)
+    console.print(search.search_table(rows, chosen))
+    if chosen is None:
+        print("None fits: take smaller images, a smaller arch, --amp or more GPUs.")
+        return
+    print(
+        f"The largest window, then batch, that fits {gib(budget)} GiB and takes up to "
+        f"{search.PATIENCE:g} times the time:\nw{chosen.window}, batch "
+        f"{chosen.plan.training.batch} ({gib(chosen.size)} GiB, {chosen.time:.2f} "
+        "times)\n\n"
+        f"{command(plan, chosen.plan, config)}"
+    )
 
 
 def train(
@@ -152,6 +178,11 @@ def parse_args() -> argparse.Namespace:
         action="store_true",
         help="train three steps on this machine's GPU and compare",
     )
+    parser.add_argument(
+        "--search",
+        action="store_true",
+        help="a table over windows and batches, and the best that fits",
+    )
     launch.add_arguments(parser)
     return parser.parse_args()
 
@@ -176,6 +207,11 @@ def main() -> None:
         memory = read_memory(cfg, model, plan.training)
         console = Console(width=100, highlight=False)
         console.print(describe(plan, args.config))
+        if args.search:
+            flags = [f"--strategy {name}" for name in args.strategy]
+            name = " ".join([args.config, *["--amp"] * args.amp, *flags])
+            print_search(console, memory, plan, SHARE * gpu, name)
+            return
         console.print(stage_table(plan))
         console.print(breakdown(memory, plan, SHARE * gpu, gpu))
         for line in suggest(memory, plan, SHARE * gpu, args.config):

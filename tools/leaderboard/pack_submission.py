@@ -84,7 +84,6 @@ def predict(args: argparse.Namespace, preparation: launch.Preparation) -> Path:
     strategies.drop(cfg)
     if args.work_dir is None:
         cfg.work_dir = os.path.join(cfg.work_dir, "submission", args.split)
-    preflight.check_device(cfg)
     out = Path(cfg.work_dir).resolve() / "predictions" / args.benchmark
     format_only(cfg, args.benchmark, args.split, args.data_root, out)
     if launch.is_first_process():

@@ -65,7 +65,6 @@ def prepare(args: argparse.Namespace) -> Config:
     strategies.drop(cfg)
     if args.work_dir is None:
         cfg.work_dir = os.path.join(cfg.work_dir, "leaderboard", args.protocol)
-    preflight.check_device(cfg)
     if launch.is_first_process():
         preflight.check_data(cfg, "test")
         preflight.check_model(cfg, trained=str(args.checkpoint))

@@ -18,9 +18,10 @@ if str(ROOT) not in sys.path:
     sys.path.insert(0, str(ROOT))
 
 from mmswinv2.checkpoints import read_swin_weights  # noqa: E402
-from mmswinv2.checkpoints.convert import convert  # noqa: E402
+from mmswinv2.checkpoints.convert import convert, fits_image  # noqa: E402
 from mmswinv2.checkpoints.layouts import LAYOUTS  # noqa: E402
 from mmswinv2.checkpoints.windows import StageWindows  # noqa: E402
+from mmswinv2.planning.trained_size import trained_size  # noqa: E402
 
 
 def parse_args() -> argparse.Namespace:
@@ -48,6 +49,14 @@ def parse_args() -> argparse.Namespace:
         "--pretrained-windows",
         metavar="W[,W,...]",
         help="likewise the windows of pre-training, if they are others",
+    )
+    parser.add_argument(
+        "--image-size",
+        type=int,
+        nargs=2,
+        metavar=("HEIGHT", "WIDTH"),
+        help="px that a folder for hf or timm is for (default: what IN was trained "
+        "with, where it tells)",
     )
     return parser.parse_args()
 
@@ -89,7 +98,19 @@ def main() -> int:
             weights.windows = parse_windows(
                 args.windows, args.pretrained_windows, stages
             )
-        converted = convert(weights, args.to)
+        folder = args.to in ("hf", "timm") and not args.target.suffix
+        if args.image_size and not (folder and min(args.image_size) > 0):
+            raise ValueError(
+                f"--image-size {args.image_size[0]} {args.image_size[1]} is px of "
+                "images, and belongs to a folder that --to hf and --to timm write"
+            )
+        size = args.image_size or (trained_size(args.source) if folder else None)
+        image = tuple(size) if size else None
+        windows = [window for window, _ in weights.windows or ()]
+        if windows and image and not args.image_size and not fits_image(windows, image):
+            print(f"  {args.to} has no such windows at {image[0]} x {image[1]} px")
+            image = None
+        converted = convert(weights, args.to, image)
         converted.save(args.target)
     except (OSError, ValueError, RuntimeError) as error:
         print(f"error: {error}", file=sys.stderr)
@@ -103,6 +124,9 @@ def main() -> int:
         for sizes in zip(*converted.windows)
     )
     print(f"  windows {windows}, normalisers {normalisers} (tokens per stage)")
+    if folder:
+        height, width = converted.training_image
+        print(f"  for images of {height} x {width} px; --image-size sets another size")
     for what, names in (
         ("no place for", converted.left_out),
         ("not of the backbone", weights.unused),

@@ -27,13 +27,9 @@ tta_pipeline = [
     dict(
         type="TestTimeAug",
         transforms=[
-            # Swin V1's ratios; the paper does not state V2's
+            # of the test pipeline's scale, as Swin V1's; the paper does not state V2's
             [
-                dict(
-                    type="Resize",
-                    scale=(int(2048 * ratio), int(512 * ratio)),
-                    keep_ratio=True,
-                )
+                dict(type="Resize", ratio=ratio, keep_ratio=True)
                 for ratio in (0.5, 0.75, 1.0, 1.25, 1.5, 1.75)
             ],
             [

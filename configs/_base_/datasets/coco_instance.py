@@ -24,10 +24,10 @@ tta_pipeline = [
     dict(
         type="TestTimeAug",
         transforms=[
-            # our choice: the paper does not state its multi-scale set
+            # of the test pipeline's scale; our choice: the paper does not state its set
             [
-                dict(type="Resize", scale=scale, keep_ratio=True)
-                for scale in [(1333, 640), (1333, 800), (1600, 960)]
+                dict(type="Resize", ratio=ratio, keep_ratio=True)
+                for ratio in (0.8, 1.0, 1.2)
             ],
             [dict(type="RandomFlip", prob=prob) for prob in (0.0, 1.0)],
             [

@@ -9,12 +9,6 @@ train_pipeline[4].crop_size = size
 train_pipeline[6].size = size
 test_pipeline = _base_.test_pipeline
 test_pipeline[1].scale = (1833, 1100)  # as 1333 x 800
-tta_pipeline = _base_.tta_pipeline
-# our choice: the paper does not state its multi-scale set
-tta_pipeline[1].transforms[0] = [
-    dict(type="Resize", scale=scale, keep_ratio=True)
-    for scale in [(1333, 800), (1833, 1100), (2333, 1400)]
-]
 
 train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
 val_dataloader = dict(dataset=dict(pipeline=test_pipeline))

@@ -1,5 +1,5 @@
-# Mask2Former for semantic segmentation that trains on a CPU: Swin V2 'nano', a third of the
-# layers, and masks that are compared at fewer points.
+# Mask2Former for semantic segmentation that trains on a CPU: Swin V2 'nano', a third
+# of the layers, and masks that are compared at fewer points.
 _base_ = "./mask2former_swinv2_ade20k.py"
 
 model = dict(

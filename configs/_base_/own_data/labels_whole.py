@@ -1,6 +1,6 @@
-# One's own pictures with label maps, whole pictures at one scale: for training from
-# scratch, which needs many passes over what will be seen.
-_base_ = "./own_labels.py"
+# One's own pictures with label maps, whole at one scale, for training from scratch:
+# it needs many passes over what will be seen.
+_base_ = "./labels.py"
 
 train_pipeline = [
     dict(type="LoadImageFromFile"),

@@ -1,6 +1,6 @@
-# Mask2Former on one's own data: its paper's clipping, backbone's rate and parameters
-# without weight decay.
-_base_ = "./own_data.py"
+# Label maps by Mask2Former: its paper's clipping, rate of the backbone, and
+# parameters without weight decay.
+_base_ = "./labels.py"
 
 optim_wrapper = dict(
     clip_grad=dict(max_norm=0.01),

@@ -1,6 +1,6 @@
 # For one's own data: warm-up, then a cosine to zero. Configs give the learning rate and
 # the iterations; a schedule without an end goes on to that of the training.
-_base_ = "./adamw.py"
+_base_ = "../schedules/adamw.py"
 
 # a spike in one of few pictures must not undo the others; 5 as the small runs need it
 optim_wrapper = dict(clip_grad=dict(max_norm=5.0, norm_type=2))

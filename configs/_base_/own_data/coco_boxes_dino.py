@@ -1,5 +1,5 @@
-# DINO on one's own data: its paper's weight decay, clipping and backbone's rate.
-_base_ = "./own_data.py"
+# Boxes by DINO: its paper's weight decay, clipping and rate of the backbone.
+_base_ = "./coco_boxes.py"
 
 optim_wrapper = dict(
     optimizer=dict(weight_decay=1e-4),

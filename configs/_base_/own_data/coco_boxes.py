@@ -1,5 +1,5 @@
 # One's own data in COCO's format, boxes only.
-_base_ = "./own_coco.py"
+_base_ = "./coco.py"
 
 train_pipeline = _base_.train_pipeline
 train_pipeline[1].with_mask = False

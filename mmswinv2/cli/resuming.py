@@ -1,0 +1,68 @@
+"""What a resumed run takes from its checkpoint where the config says something else."""
+
+from __future__ import annotations
+
+from mmengine.config import Config
+from mmengine.runner import Runner
+
+from mmswinv2.checkpoints import read_checkpoint
+
+
+def report(cfg: Config, runner: Runner) -> None:
+    """Logs one warning where a run that goes on will not follow its config."""
+    if not cfg.get("resume"):
+        return
+    if found := differences(cfg, read_checkpoint(cfg.load_from)):
+        runner.logger.warning(
+            f"--resume goes on with {cfg.load_from}: {'; '.join(found)}. For the "
+            "config's schedule, start from the weights: --cfg-options "
+            f"load_from={cfg.load_from}, without --resume"
+        )
+
+
+def differences(cfg: Config, checkpoint: dict) -> list[str]:
+    """What the config has that the run does not follow, and what it does follow.
+
+    mmengine restores all attributes of learning rate schedules, such as their end and
+    milestones, and the optimizer's parameter groups; the loop is the config's.
+
+    Args:
+        cfg (Config): Of the run that goes on.
+        checkpoint (dict): What it goes on from.
+
+    Returns:
+        list[str]: One phrase each; none where the checkpoint has no config or the same.
+    """
+    text = checkpoint.get("meta", {}).get("cfg")
+    if not text:
+        return []
+    old = Config.fromstring(text, file_format=".py")
+    found = []
+    for name, saved, given in (
+        ("param_scheduler", old.get("param_scheduler"), cfg.get("param_scheduler")),
+        ("optimizer", _optimizer(old), _optimizer(cfg)),
+    ):
+        saved, given = _bare(saved), _bare(given)
+        if saved != given:
+            found.append(
+                f"{name} is the checkpoint's, {saved}, and not the config's, {given}"
+            )
+    saved, given = _bare(old.get("train_cfg")), _bare(cfg.get("train_cfg"))
+    if saved != given:
+        found.append(f"train_cfg is the config's, {given}; it was {saved}")
+    return found
+
+
+def _optimizer(cfg: Config) -> dict:
+    wrapper = cfg.get("optim_wrapper", {})
+    return {key: wrapper.get(key) for key in ("optimizer", "paramwise_cfg")}
+
+
+def _bare(node: object) -> object:
+    """Settings without scopes of types and without the kinds of lists and dicts."""
+    if isinstance(node, dict):
+        bare = {key: _bare(value) for key, value in node.items()}
+        if isinstance(bare.get("type"), str):
+            bare["type"] = bare["type"].split(".")[-1]
+        return bare
+    return [*map(_bare, node)] if isinstance(node, (list, tuple)) else node

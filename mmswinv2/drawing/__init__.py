@@ -1,0 +1,6 @@
+"""Pictures for people: predictions beside the truth, and colours that stay apart."""
+
+from .palette import distinct_colors, palette_of
+from .samples import draw_sample
+
+__all__ = ["distinct_colors", "draw_sample", "palette_of"]

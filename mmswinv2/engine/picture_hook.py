@@ -1,0 +1,62 @@
+"""Writes a picture of every prediction of a test."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import cv2
+import mmcv
+from mmengine.fileio import get
+from mmengine.hooks import Hook
+from mmengine.runner import Runner
+from mmengine.structures import BaseDataElement
+
+from mmswinv2.drawing import draw_sample
+from mmswinv2.registry import HOOKS
+
+
+@HOOKS.register_module()
+class PictureHook(Hook):
+    """Draws truth and prediction beside each other, for both tasks in one way.
+
+    A picture is named like the one it is of, as ``.jpg`` if that is, else ``.png``;
+    where a folder has another of that name, its folder's name comes first.
+
+    Args:
+        out_dir (str): Where the pictures go.
+        score_thr (float): Detections below it are left out. Defaults to 0.3.
+
+    Examples:
+        >>> custom_hooks = [dict(type="mmswinv2.PictureHook", out_dir="out/test")]
+    """
+
+    def __init__(self, out_dir: str, score_thr: float = 0.3) -> None:
+        self.out_dir = Path(out_dir)
+        self.score_thr = score_thr
+        self.written: dict[Path, str] = {}
+
+    def after_test_iter(
+        self,
+        runner: Runner,
+        batch_idx: int,
+        data_batch: dict | None = None,
+        outputs: Sequence[BaseDataElement] | None = None,
+    ) -> None:
+        """Draws a batch."""
+        for sample in outputs or ():
+            content = get(sample.img_path)
+            pixels = mmcv.imfrombytes(content, channel_order="rgb")
+            meta = runner.visualizer.dataset_meta
+            drawn = draw_sample(pixels, sample, meta, score_thr=self.score_thr)
+            path = self._name(Path(sample.img_path))
+            path.parent.mkdir(parents=True, exist_ok=True)
+            _, encoded = cv2.imencode(path.suffix, drawn[..., ::-1])
+            encoded.tofile(path)
+
+    def _name(self, image: Path) -> Path:
+        suffix = ".jpg" if image.suffix.lower() in (".jpg", ".jpeg") else ".png"
+        path = self.out_dir / f"{image.stem}{suffix}"
+        if self.written.setdefault(path, str(image)) != str(image):
+            path = self.out_dir / f"{image.parent.name}_{image.stem}{suffix}"
+        return path
