@@ -85,7 +85,8 @@ def inner_datasets(dataset: Mapping, key: str) -> Iterator[tuple[str, Mapping]]:
 def _check_places(dataset: Mapping, key: str) -> Iterator[Finding]:
     """Files and folders that are not there."""
     root = dataset.get("data_root") or ""
-    places = {f"data_prefix.{k}": v for k, v in dataset.get("data_prefix", {}).items()}
+    prefixes = dataset.get("data_prefix") or {}
+    places = {f"data_prefix.{k}": v for k, v in prefixes.items() if v is not None}
     if dataset.get("ann_file"):
         places["ann_file"] = dataset["ann_file"]
     for name, part in places.items():

@@ -121,6 +121,8 @@ def choose_window(
     if best == wanted:
         why = f"tokens: as {window} in pictures of {size} px"
         return Choice(_fitted(best), why)
+    # the window really used where one pads less than the largest allowed
+    best = max(max(sizes) for sizes in fitted(maps, best))
     return Choice(_fitted(best), f"tokens: more take over {TOO_SLOW} x the time of 8")
 
 

@@ -137,7 +137,7 @@ def _ends(name: str, pictures: Sequence[str]) -> tuple[str, str]:
     place = bisect(pictures, name)
     near = pictures[max(place - 1, 0) : place + 1]
     length, other = max((_common(name, other), other) for other in near)
-    length -= name[:length].endswith(".")
+    length = min(length, name.rindex("."), other.rindex("."))
     return other[length:], name[length:]
 
 

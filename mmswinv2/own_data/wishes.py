@@ -74,7 +74,7 @@ def fit(
     """
     most = wishes.batch or choose_batch_limit(pictures)
     first = size
-    while size >= LEAST:
+    while size >= min(first, LEAST):
         planner = MemoryFit(load(make(size, 1, False)), wishes.memory)
         found = planner.batch(most)
         if found and not (wishes.batch and found[0] < wishes.batch):
@@ -88,10 +88,12 @@ def fit(
             if size < first:
                 reason += f"; {first} px do not fit"
             return make(size, batch, with_cp), Choice(batch, reason)
+        if size == wishes.scale:
+            break
         size = size * 3 // 4 // STEP * STEP
     raise ValueError(
-        f"no batch of {wishes.batch or 1} fits {wishes.memory:g} GiB at {LEAST} px or "
-        "more; take a smaller --arch or another --method, or give more --memory"
+        f"no batch of {wishes.batch or 1} fits {wishes.memory:g} GiB at {size} px; "
+        "take a smaller --arch or another --method, or give more --memory"
     )
 
 
