@@ -157,6 +157,24 @@ def choose_proposals(limit: int, usual: int, factor: int) -> Choice | None:
     return Choice(number, f"{factor} for each detection, not {usual}")
 
 
+def choose_queries(limit: int, usual: int, tokens: int) -> Choice | None:
+    """Queries of DINO, which are tokens of the picture, where not the usual number."""
+    number = min(max(limit, usual), tokens)
+    if number == usual:
+        return None
+    if number == tokens:
+        return Choice(number, "queries: all tokens of the smallest picture")
+    return Choice(number, f"queries: one for each detection, not {usual}")
+
+
+def count_tokens(survey: CocoSurvey, size: int) -> int:
+    """Tokens of the four levels of DINO, in the smallest picture of a long side."""
+    pictures = survey.pictures
+    ratio = (pictures.min(axis=1) / pictures.max(axis=1)).min()
+    strides = (8, 16, 32, 64)  # px
+    return sum(math.ceil(size / s) * math.ceil(size * ratio / s) for s in strides)
+
+
 def choose_samples(fullest: int) -> Choice | None:
     """Boxes of a picture that the head trains on, a quarter of them objects."""
     if fullest * 2 <= 256:

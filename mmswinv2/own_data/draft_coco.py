@@ -86,8 +86,10 @@ def _decide(
     image = tuple(sorted(scale.value))
     limit = choose.choose_limit(fullest)
     proposals = samples = anchors = None
+    tokens = choose.count_tokens(survey, scale.value[0])
     if method == "dino":
-        proposals = choose.choose_proposals(limit.value, 300 if nano else 900, 1)
+        proposals = choose.choose_queries(limit.value, 300 if nano else 900, tokens)
+        limit = replace(limit, value=min(limit.value, tokens))
     elif method == "retinanet":
         proposals = choose.choose_proposals(limit.value, 1000, 2)
     elif "rcnn" in method:

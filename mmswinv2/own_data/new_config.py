@@ -166,10 +166,12 @@ def _wishes(args: argparse.Namespace) -> Wishes:
     if args.method not in (None, *args.methods):
         known = ", ".join(args.methods)
         raise ValueError(f"--method {args.method}: expected one of {known}")
-    for name in ("memory", "scale", "window", "batch", "iterations"):
+    # one batch of warm-up and one after it; a token of the last stage
+    least = dict(memory=0.1, scale=32, window=1, batch=1, iterations=2)
+    for name, bound in least.items():
         value = getattr(args, name)
-        if value is not None and value <= 0:
-            raise ValueError(f"--{name} {value}: expected a number above 0")
+        if value is not None and value < bound:
+            raise ValueError(f"--{name} {value}: expected {bound} or more")
     if args.out.suffix != ".py":
         raise ValueError(f"--out {args.out}: a config is a .py file")
     if args.out.exists() and not args.force:

@@ -22,7 +22,7 @@ from own_sets import coco_content, write_coco, write_labels
 
 NEW, TRAIN = "tools/new_config.py", "tools/train.py"
 SMALL = ("--arch", "nano", "--scale", "64", "--iterations", "2", "--batch", "2")
-ONCE = ("--cfg-options", "train_cfg.max_iters=1", "default_hooks.checkpoint=None")
+ONCE = ("--cfg-options", "train_cfg.val_interval=2", "default_hooks.checkpoint=None")
 
 
 def config(path: str = "mine.py") -> Config:
@@ -30,9 +30,11 @@ def config(path: str = "mine.py") -> Config:
     return Config.fromfile(path)
 
 
-def losses() -> dict:
+def scalars() -> dict:
+    """What a run wrote in the end: losses, and the metrics of its evaluation."""
     (record,) = Path("work_dirs/mine").glob("*/vis_data/scalars.json")
-    return json.loads(record.read_text().splitlines()[0])
+    rows = map(json.loads, record.read_text().splitlines())
+    return {key: value for row in rows for key, value in row.items()}
 
 
 @pytest.mark.parametrize("method", methods.COCO)
@@ -43,8 +45,10 @@ def test_every_detector_trains(tool: Tool, tmp_path: Path, method: str) -> None:
     assert "0 errors" in out
     cfg = config()
     assert cfg.train_dataloader.dataset.metainfo.classes == ("cat", "dog")
-    tool(TRAIN, "mine.py", *ONCE)
-    assert losses()["loss"] > 0
+    tool(TRAIN, "mine.py", *ONCE, "default_hooks.logger.interval=1")
+    found = scalars()
+    assert found["loss"] > 0
+    assert ("coco/segm_mAP" in found) == methods.COCO[method].masks
 
 
 @pytest.mark.parametrize("method", methods.LABELS)
@@ -54,8 +58,8 @@ def test_every_segmentor_trains(tool: Tool, tmp_path: Path, method: str) -> None
     assert "0 errors" in tool(NEW, *args, "--out", "mine.py")
     heads = config().model.decode_head
     assert heads.num_classes == 3
-    tool(TRAIN, "mine.py", *ONCE)
-    assert losses()["loss"] > 0
+    tool(TRAIN, "mine.py", *ONCE, "default_hooks.logger.interval=1")
+    assert scalars()["loss"] > 0 and "mIoU" in scalars()
 
 
 def test_tests_see_pictures_as_large_as_training_does(tool, tmp_path) -> None:
@@ -177,9 +181,9 @@ def test_bad_requests_are_refused(tool: Tool, tmp_path: Path) -> None:
     args = ("coco", "--train", file, "--images", folder, "--out", "mine.py", *SMALL)
     assert "expected one of mask-rcnn" in tool.fails(NEW, *args, "--method", "yolo")
     assert "needs --val" in tool.fails(NEW, *args, "--val-images", folder)
-    assert "--batch -1: expected a number above 0" in tool.fails(
-        NEW, *args, "--batch=-1"
-    )
+    assert "--batch -1: expected 1 or more" in tool.fails(NEW, *args, "--batch=-1")
+    message = tool.fails(NEW, *args, "--iterations", 1)
+    assert "--iterations 1: expected 2 or more" in message
     assert "did you mean swinv2://tiny-w8-256" in tool.fails(
         NEW, *args, "--weights", "tiny-w8-25"
     )
