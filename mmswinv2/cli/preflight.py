@@ -38,7 +38,7 @@ def check_data(cfg: Config, *splits: str) -> None:
     findings = [*check_config(cfg, splits, processes=_processes(cfg))]
     raise_errors(findings)
     for finding in findings:
-        print_log(finding.short(), "current", logging.WARNING)
+        print_log(str(finding), "current", logging.WARNING)
     for split in splits:
         if cfg.get(f"{split}_dataloader") is not None:
             key = f"{split}_dataloader.dataset"

@@ -14,6 +14,7 @@ from .check_annotations import CocoUse
 from .check_coco import check_coco
 from .check_heads import kind_of, parts, predicts_masks
 from .check_labels import LabelUse, check_labels
+from .check_limits import check_limits
 from .check_pictures import check_pictures
 from .files import list_files, read_coco
 from .findings import Finding
@@ -98,7 +99,12 @@ class DatasetCheck:
         )
         if not self.scored:
             content.pop("annotations", None)
-        yield from check_coco(content, built.ann_file, use)
+        found = [*check_coco(content, built.ann_file, use)]
+        yield from found
+        if not any(finding.severity == "error" for finding in found):
+            yield from check_limits(
+                content, use.classes, self.cfg, self.split, self.coco_metrics
+            )
         sizes = {
             image["file_name"]: (image.get("width"), image.get("height"))
             for image in self._chosen(content["images"])
