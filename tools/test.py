@@ -50,10 +50,11 @@ def apply_flags(cfg: Config, args: argparse.Namespace) -> None:
     if args.tta:
         use_tta(cfg)
     if args.show_dir:
-        score_thr = cfg.default_hooks.get("visualization", {}).get("score_thr", 0.3)
+        drawing = (cfg.get("default_hooks") or {}).get("visualization") or {}
+        score_thr = drawing.get("score_thr", 0.3)
         pictures = dict(type="mmswinv2.PictureHook", score_thr=score_thr)
         pictures["out_dir"] = os.path.abspath(args.show_dir)
-        cfg.custom_hooks = [*cfg.get("custom_hooks", []), pictures]
+        cfg.custom_hooks = [*(cfg.get("custom_hooks") or []), pictures]
     check_places(cfg)
     if args.out:
         keep_predictions(cfg, args.out)
@@ -99,6 +100,12 @@ def main() -> None:
     with launch.Preparation() as preparation:
         args = parse_args()
         cfg = launch.load_config(args)
+        if not (cfg.get("test_dataloader") and cfg.get("test_evaluator")):
+            raise ValueError(
+                f"{args.config} has no test_dataloader or no test_evaluator, so that "
+                "there is nothing to test; write both, such as test_dataloader = "
+                "val_dataloader and test_evaluator = val_evaluator"
+            )
         if unlabelled.is_unlabelled(cfg):
             unlabelled.drop_labels(cfg)
         if launch.is_first_process():

@@ -18,7 +18,7 @@ from mmengine.runner import EpochBasedTrainLoop, Runner
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 DONE = "batches_of_epoch"  # in the meta of a checkpoint from the middle of an epoch
-ECHO = 2.0  # seconds in which torchrun passes on what the terminal has sent already
+ECHO = 2.0  # seconds in which a parent, such as torchrun, repeats what all have got
 
 
 class Interruption(Hook):
@@ -50,7 +50,7 @@ class Interruption(Hook):
 
     def __exit__(self, *_: object) -> None:
         for number, handler in self._previous.items():
-            signal.signal(number, handler)
+            signal.signal(number, handler or signal.SIG_DFL)  # None: of C
 
     def _receive(self, number: int, frame: FrameType | None) -> None:
         if os.getpid() != self._process:  # a worker of a data loader has this handler
@@ -63,9 +63,14 @@ class Interruption(Hook):
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
             _say("stops and saves after this step (after this evaluation, if one runs)")
             _say("Ctrl-C again ends at once")
-        elif not _distributed() or time.monotonic() - self._since > ECHO:
+        elif self._is_wish(number):
             _say("interrupted")
             raise SystemExit(128 + number)
+
+    def _is_wish(self, number: int) -> bool:
+        """Whether a signal is not the echo of one that a parent process got too."""
+        alone = number == self.number and not _distributed()
+        return alone or time.monotonic() - self._since > ECHO
 
     def train(self, runner: Runner) -> None:
         """Trains with this hook."""
@@ -109,6 +114,10 @@ class Interruption(Hook):
             number = int(signals)
         if number:
             self._leave(runner, number)
+
+    def after_train_epoch(self, runner: Runner) -> None:
+        """The next epoch begins with its first batch."""
+        self._batches = 0
 
     def _leave(self, runner: Runner, number: int) -> None:
         by_epoch = isinstance(runner.train_loop, EpochBasedTrainLoop)
@@ -186,7 +195,8 @@ def skip_batches(loop: EpochBasedTrainLoop, done: int, seed: int | None) -> None
         if index + done + 1 >= len(loader):
             loop.run_iter = run_iter
 
-    loop.run_iter = run_rest
+    if done < len(loader):  # otherwise the epoch lacks nothing but its end
+        loop.run_iter = run_rest
 
 
 class _SkipOnce:

@@ -112,7 +112,13 @@ class Options(DictAction):
                     f"--cfg-options takes KEY=VALUE, such as "
                     f"train_dataloader.batch_size=4, but got {value!r}"
                 )
-        super().__call__(parser, namespace, values, option_string)
+        try:
+            super().__call__(parser, namespace, values, option_string)
+        except (RecursionError, AssertionError):  # of mmengine's reader
+            raise ValueError(
+                f"--cfg-options {' '.join(values)}: a value is a number, a name or a "
+                'list of these, as in key="[a,b]"; write dicts into the config'
+            ) from None
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -19,6 +19,8 @@ from mmswinv2.checkpoints import read_checkpoint
 from mmswinv2.own_data.check_config import check_config, inner_datasets
 from mmswinv2.own_data.findings import raise_errors
 
+from . import strategies
+
 SKIP = "MMSWINV2_PREFLIGHT"  # 0 in the environment: no look at data and weights
 
 
@@ -85,6 +87,8 @@ def check_model(cfg: Config, *, trained: str | None = None) -> None:
     if os.environ.get(SKIP) == "0":
         return
     if cfg.get("resume"):
+        if strategies.is_deepspeed(cfg):  # its folder tells nobody else
+            return
         trained = cfg.load_from
         _check_training_state(trained)
     init_default_scope(cfg.default_scope)

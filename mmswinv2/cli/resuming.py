@@ -6,11 +6,14 @@ from mmengine.config import Config
 from mmengine.runner import Runner
 
 from mmswinv2.checkpoints import read_checkpoint
+from mmswinv2.checkpoints.saved_config import read_saved_config
+
+from . import strategies
 
 
 def report(cfg: Config, runner: Runner) -> None:
     """Logs one warning where a run that goes on will not follow its config."""
-    if not cfg.get("resume"):
+    if not cfg.get("resume") or strategies.is_deepspeed(cfg):
         return
     if found := differences(cfg, read_checkpoint(cfg.load_from)):
         runner.logger.warning(
@@ -33,10 +36,9 @@ def differences(cfg: Config, checkpoint: dict) -> list[str]:
     Returns:
         list[str]: One phrase each; none where the checkpoint has no config or the same.
     """
-    text = checkpoint.get("meta", {}).get("cfg")
-    if not text:
+    old = read_saved_config(checkpoint)
+    if old is None:
         return []
-    old = Config.fromstring(text, file_format=".py")
     found = []
     for name, saved, given in (
         ("param_scheduler", old.get("param_scheduler"), cfg.get("param_scheduler")),
@@ -53,8 +55,8 @@ def differences(cfg: Config, checkpoint: dict) -> list[str]:
     return found
 
 
-def _optimizer(cfg: Config) -> dict:
-    wrapper = cfg.get("optim_wrapper", {})
+def _optimizer(cfg: Config | dict) -> dict:
+    wrapper = cfg.get("optim_wrapper") or {}
     return {key: wrapper.get(key) for key in ("optimizer", "paramwise_cfg")}
 
 

@@ -33,7 +33,7 @@ def apply(cfg: Config, names: list[str]) -> None:
         Config.fromfile(CONFIG_DIR / f"_base_/strategies/{names[0]}.py").to_dict()
     )
     clip_grad = cfg.optim_wrapper.get("clip_grad")
-    if cfg.strategy.type == "DeepSpeedStrategy" and clip_grad:
+    if is_deepspeed(cfg) and clip_grad:
         if clip_grad.get("norm_type", 2) != 2:
             raise ValueError(
                 f"DeepSpeed clips by the 2-norm, but clip_grad={clip_grad}"
@@ -52,7 +52,7 @@ def check(cfg: Config) -> None:
             f"{kind} shares a model among several GPUs: start one process per GPU with "
             "tools/dist_train.sh or tools/slurm_train.sh"
         )
-    if kind == "DeepSpeedStrategy" and not _has_deepspeed():
+    if is_deepspeed(cfg) and not _has_deepspeed():
         raise ValueError(
             "DeepSpeedStrategy needs a deepspeed that has what mmengine imports: pip "
             "install deepspeed==0.16.9 (0.19.8 has it no more); without it, there are "
@@ -65,6 +65,11 @@ def check(cfg: Config) -> None:
             "two precisions for one backbone; leave --amp out, or add --cfg-options "
             "strategy.backbone_dtype=None"
         )
+
+
+def is_deepspeed(cfg: Config) -> bool:
+    """Whether a run writes and resumes folders that DeepSpeed alone can read."""
+    return (cfg.get("strategy") or {}).get("type") == "DeepSpeedStrategy"
 
 
 def drop(cfg: Config) -> None:

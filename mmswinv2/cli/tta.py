@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from mmengine.config import Config, ConfigDict
 
 from mmswinv2.evaluation.detection_limits import find_limits
+from mmswinv2.own_data.check_config import inner_datasets
 
 from . import preflight
 
@@ -34,10 +35,8 @@ def use_tta(cfg: Config) -> None:
         if limits:
             cfg.tta_model.tta_cfg.max_per_img = min(limits)
     cfg.model = ConfigDict(**cfg.tta_model, module=cfg.model)
-    dataset = cfg.test_dataloader.dataset
-    while "dataset" in dataset:
-        dataset = dataset.dataset
-    dataset.pipeline = _scale(cfg.tta_pipeline, dataset.pipeline)
+    for _, dataset in inner_datasets(cfg.test_dataloader.dataset, ""):
+        dataset.pipeline = _scale(cfg.tta_pipeline, dataset.pipeline)
 
 
 def _scale(steps: Sequence, test_pipeline: Sequence[dict]) -> list:

@@ -73,7 +73,7 @@ def _draw(
             drawn, legend = _draw_labels(pixels, labels, meta, zoom)
             return make_panel(drawn, name, legend, size)
     objects = sample.get(f"{prefix}_instances")
-    if objects is None:
+    if objects is None or "labels" not in objects:  # pictures without labels
         return None
     if "scores" in objects:
         objects = objects[objects.scores > score_thr]

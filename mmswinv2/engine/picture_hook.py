@@ -21,7 +21,7 @@ class PictureHook(Hook):
     """Draws truth and prediction beside each other, for both tasks in one way.
 
     A picture is named like the one it is of, as ``.jpg`` if that is, else ``.png``;
-    where a folder has another of that name, its folder's name comes first.
+    where there is another of that name, its folders' names come first.
 
     Args:
         out_dir (str): Where the pictures go.
@@ -56,7 +56,10 @@ class PictureHook(Hook):
 
     def _name(self, image: Path) -> Path:
         suffix = ".jpg" if image.suffix.lower() in (".jpg", ".jpeg") else ".png"
-        path = self.out_dir / f"{image.stem}{suffix}"
-        if self.written.setdefault(path, str(image)) != str(image):
-            path = self.out_dir / f"{image.parent.name}_{image.stem}{suffix}"
+        name = image.stem
+        for folder in image.parents:
+            path = self.out_dir / f"{name}{suffix}"
+            if self.written.setdefault(path, str(image)) == str(image):
+                break
+            name = f"{folder.name}_{name}"
         return path

@@ -45,7 +45,16 @@ class SignalAt(Hook):
             os.kill(os.getpid(), signal.SIGTERM)
 
 
-def train(folder: Path, *, stop: int = 0, resume: bool = False) -> Linear:
+class DieBetweenEpochs(Hook):
+    def before_train_epoch(self, runner: Runner) -> None:
+        if runner.epoch == 1:
+            os.kill(os.getpid(), signal.SIGTERM)
+            raise RuntimeError("DataLoader worker is killed by signal: Terminated.")
+
+
+def train(
+    folder: Path, *, stop: int = 0, hook: Hook | None = None, resume: bool = False
+) -> Linear:
     """Two epochs of six batches; the model, whatever ends them."""
     loader = dict(
         batch_size=2,
@@ -65,7 +74,7 @@ def train(folder: Path, *, stop: int = 0, resume: bool = False) -> Linear:
                 optimizer=dict(type="SGD", lr=0.01, momentum=0.9),
             ),
             param_scheduler=dict(type="LinearLR", by_epoch=False, end=12),
-            custom_hooks=[SignalAt(stop)],
+            custom_hooks=[hook or SignalAt(stop)],
             resume=resume,
             # the order of a resumed run has to come from the checkpoint
             randomness=dict(seed=None if resume else 3),
@@ -89,6 +98,13 @@ def test_an_epoch_goes_on_in_its_middle(tmp_path: Path, stop: int) -> None:
     assert torch.equal(rest.weight, whole.weight)
     meta = torch.load(tmp_path / "cut/epoch_2.pth", weights_only=False)["meta"]
     assert (meta["epoch"], meta["iter"]) == (2, 12)
+
+
+def test_an_epoch_that_a_signal_spoils_begins_anew(tmp_path: Path) -> None:
+    """Workers of a loader got it too, and the loader fails before its first batch."""
+    with pytest.raises(SystemExit):
+        train(tmp_path, hook=DieBetweenEpochs())
+    assert len(train(tmp_path, resume=True).seen) == 12
 
 
 def test_handlers_are_given_back(tmp_path: Path) -> None:

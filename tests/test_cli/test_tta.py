@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import pytest
 from mmengine.config import Config
 from tiny import DET, SEG
@@ -31,6 +33,17 @@ def test_views_follow_the_size_of_the_test(name: str) -> None:
     cfg.merge_from_dict({"test_dataloader.dataset.pipeline.1.scale": (320, 200)})
     use_tta(cfg)
     assert scales(cfg) == [(320, 200), (400, 250)]
+
+
+def test_each_of_several_sets_has_its_views() -> None:
+    """A test may read sets one after the other."""
+    cfg = load(SEG)
+    dataset = cfg.test_dataloader.dataset
+    both = [dataset, copy.deepcopy(dataset)]
+    cfg.test_dataloader.dataset = dict(type="ConcatDataset", datasets=both)
+    use_tta(cfg)
+    for inner in cfg.test_dataloader.dataset.datasets:
+        assert inner.pipeline[1].type == "TestTimeAug"
 
 
 def test_views_with_sizes_of_their_own_keep_them() -> None:

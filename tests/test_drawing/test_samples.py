@@ -99,3 +99,12 @@ def test_small_pictures_are_drawn_larger() -> None:
     sample = SegDataSample(pred_sem_seg=PixelData(data=torch.zeros((1, 60, 100))))
     drawn = draw_sample(PHOTO[:60, :100], sample, META)
     assert drawn.shape[1] == 500
+
+
+def test_a_picture_without_labels_has_no_truth() -> None:
+    """MMDetection packs an empty truth where no annotations were loaded."""
+    found = objects(2, "tensor")
+    found.scores = torch.tensor([0.9, 0.8])
+    sample = DetDataSample(gt_instances=InstanceData(), pred_instances=found)
+    alone = draw_sample(PHOTO, sample, META, with_truth=False)
+    assert np.array_equal(draw_sample(PHOTO, sample, META), alone)

@@ -61,6 +61,7 @@ def test_config(tool: Tool, tmp_path: Path) -> None:
     ("option", "expected"),
     [
         ("max_epochs", "KEY=VALUE"),
+        ('custom_hooks=[dict(type="EMAHook",momentum=0.1)]', "write dicts into"),
         ("train_dataloder.batch_size=1", "did you mean 'train_dataloader'?"),
         ("train_pipeline.9.prob=1", "--cfg-options: "),
         ("model.backbone.windw_size=8", "windw_size"),
@@ -158,6 +159,13 @@ def test_checkpoints(
     assert expected in tool.fails(TEST, DET, path, "--cfg-options", root)
     if file in ("none.pth", "truncated.pth", "page.pth"):
         assert expected in train(args=("--resume", path))
+
+
+def test_nothing_to_test(tool: Tool) -> None:
+    """A config for training alone."""
+    none = ("test_cfg=None", "test_dataloader=None", "test_evaluator=None")
+    message = tool.fails(TEST, DET, "none.pth", "--cfg-options", *none)
+    assert "has no test_dataloader" in message
 
 
 def test_weights_of_another_model(
