@@ -33,9 +33,11 @@ def plot_runs(runs: Sequence[RunLog], file: str | Path) -> None:
         runs (Sequence[RunLog]): In the order of the legend.
         file (str | Path): PNG, SVG or PDF; its folder is made.
     """
-    panels = [_plot_loss, _plot_metrics]
+    panels = [_plot_loss]
     if len(runs) == 1:
-        panels.insert(1, _plot_parts)
+        panels.append(_plot_parts)
+    if any(points for run in runs for points in run.metrics.values()):
+        panels.append(_plot_metrics)
     for key, title, unit in STEPS:
         values = [v for run in runs for _, v in run.train.get(key, ())]
         if values and (key != "image_scale" or min(values) < 1):

@@ -74,6 +74,17 @@ def test_runs_are_drawn_over_each_other(tool: Tool, tmp_path: Path) -> None:
     assert (both == second).all(-1).sum() > 100
 
 
+def test_runs_without_an_evaluation_have_no_panel_for_it(tool: Tool, tmp_path: Path):
+    """Loss and learning rate in one row; metrics would begin a second one."""
+    log(tmp_path / "a", "1", *trained(1, 2, 3))
+    log(tmp_path / "b", "1", *trained(1, 2, 3))
+    tool(PLOT, "a", "b")
+    one_row = len(cv2.imread("a/curves.png"))
+    log(tmp_path / "c", "1", *trained(1, 2, 3), {"mIoU": 30.0, "step": 3})
+    tool(PLOT, "a", "c")
+    assert len(cv2.imread("a/curves.png")) == 2 * one_row
+
+
 def test_what_is_no_run_is_said(tool: Tool, tmp_path: Path) -> None:
     """No folder, no log, no numbers, no picture."""
     assert "give the work dir of a run" in tool.fails(PLOT, "nowhere")
