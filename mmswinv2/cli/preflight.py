@@ -105,10 +105,17 @@ def check_model(cfg: Config, *, trained: str | None = None) -> None:
 
 
 def _check_training_state(path: str) -> None:
-    if not {"optimizer", "message_hub", "meta"} <= read_checkpoint(path).keys():
+    checkpoint = read_checkpoint(path)
+    cure = "start from its weights with --cfg-options load_from=FILE"
+    if not {"optimizer", "message_hub", "meta"} <= checkpoint.keys():
         raise ValueError(
             f"{path} holds weights but no state of a training run, so --resume cannot "
-            "go on from it; start from its weights with --cfg-options load_from=FILE"
+            f"go on from it; {cure}"
+        )
+    if "config" in checkpoint["meta"]:
+        raise ValueError(
+            f"{path} has a config in meta.config, which mmengine would run as code when "
+            f"it resumes; {cure}"
         )
 
 
