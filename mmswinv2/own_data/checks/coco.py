@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
-from .check_annotations import UNSOUND, CocoUse, check_annotations
+from .annotations import UNSOUND, CocoUse, check_annotations
 from .findings import Finding, Severity, Tally, first
 
 
@@ -13,7 +13,7 @@ def check_coco(content: dict, file: str, use: CocoUse) -> Iterator[Finding]:
     """What is wrong with the records of an annotation file.
 
     Args:
-        content (dict): The file's, as :func:`~.files.read_coco` gives it.
+        content (dict): The file's, as :func:`~..files.read_coco` gives it.
         file (str): Its path.
         use (CocoUse): What a run does with it.
     """

@@ -12,7 +12,8 @@ from typing import TypeVar
 import cv2
 from PIL import Image
 
-from .files import Header, list_files, read_header
+from mmswinv2.own_data.files import Header, list_files, read_header
+
 from .findings import Finding, Tally, first, watch
 
 HEADERS = 2000  # pictures of a set whose headers are read

@@ -7,8 +7,8 @@ import pytest
 from made_sets import HEIGHT, WIDTH, write_picture
 from PIL import Image
 
-from mmswinv2.own_data import check_pictures as module
-from mmswinv2.own_data.check_pictures import check_overlap, check_pictures
+from mmswinv2.own_data.checks import pictures as module
+from mmswinv2.own_data.checks.pictures import check_overlap, check_pictures
 from mmswinv2.own_data.files import EXIF_ORIENTATION, list_files
 
 SIZE = (WIDTH, HEIGHT)

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from made_sets import CLASSES, HEIGHT, WIDTH, coco_content, rle
 from pycocotools import mask as coco_mask
 
-from mmswinv2.own_data.check_annotations import CocoUse
-from mmswinv2.own_data.check_coco import check_coco
-from mmswinv2.own_data.findings import Finding
+from mmswinv2.own_data.checks.annotations import CocoUse
+from mmswinv2.own_data.checks.coco import check_coco
+from mmswinv2.own_data.checks.findings import Finding
 
 USE = CocoUse(classes=CLASSES, masks=True)
 Spoil = Callable[[dict], object]
