@@ -94,7 +94,9 @@ def missing_files(
     bases = {os.path.basename(name): name for name in files}
     stems = {os.path.splitext(name)[0]: name for name in files}
     name = missing[0]
-    if found := lower.get(name.lower()):
+    if (found := name.replace("\\", "/")) in files:
+        cure = f"write / for \\ in names, as in {found}"
+    elif found := lower.get(name.lower()):
         cure = f"write names as the files have them: {found} is there"
     elif found := bases.get(os.path.basename(name)):
         cure = f"set {key} so that it and the name give the path; {found} is there"

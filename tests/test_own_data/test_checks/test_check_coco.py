@@ -58,6 +58,8 @@ ERRORS = {
     "1 file names that several": lambda c: c["images"][1].update(file_name="001.png"),
     "1 categories without 'id'": lambda c: c["categories"][0].pop("id"),
     "1 categories without 'name'": lambda c: c["categories"][0].pop("name"),
+    "1 categories whose name is no text": lambda c: c["categories"][0].update(name=7),
+    "1 images whose file_name": lambda c: c["images"][1].update(file_name=None),
     "1 category ids that occur": lambda c: c["categories"][1].update(id=1),
     "1 category names that occur": lambda c: c["categories"].append(
         dict(id=3, name="long")

@@ -43,6 +43,7 @@ def test_sound(folder: Path) -> None:
         ("d.jpg", "more/d.jpg is there"),
         ("b.png", "with the suffix of the files: b.jpg"),
         ("images/b.jpg", "set data_prefix.img so that it and the name give the path"),
+        ("more\\d.jpg", "write / for \\ in names, as in more/d.jpg"),
         ("link.jpg", "copy them there"),
     ],
 )
