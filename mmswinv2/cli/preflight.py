@@ -16,8 +16,8 @@ from torch import nn
 
 from mmswinv2.apis import load_trained_weights, read_weights
 from mmswinv2.checkpoints import read_checkpoint
-from mmswinv2.own_data.check_config import check_config, inner_datasets
-from mmswinv2.own_data.findings import raise_errors
+from mmswinv2.own_data.checks.config import check_config, inner_datasets
+from mmswinv2.own_data.checks.findings import raise_errors
 
 from . import strategies
 

@@ -53,7 +53,7 @@ def test_a_set_becomes_coco(write, read, masks, tmp_path, monkeypatch):
     command = COMMAND.format(read, "coco/photos", "coco/train.json")
     subprocess.run([sys.executable, "-c", command], check=True)
     content = read_coco("coco/train.json")
-    find_pictures(content, "coco/train.json", "coco/photos")
+    find_pictures(content, "coco/photos")
     survey = survey_coco(content, "coco/train.json")
     assert survey.classes == dict(cat=1, dog=1) and survey.masks == masks
     for annotation in content["annotations"]:

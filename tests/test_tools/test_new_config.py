@@ -151,6 +151,19 @@ def test_settings_are_written_once(tool: Tool, tmp_path: Path) -> None:
     assert cfg.val_evaluator.ann_file == str(file)
 
 
+def test_names_of_any_characters_and_bad_records(tool: Tool, tmp_path: Path) -> None:
+    names = ('a "b"', "größe, 猫", "back\\slash\nnew line", "[red]x[/red]")
+    content = coco_content([4, 4, 4], names=names)
+    file, folder = write_coco(tmp_path, content)
+    args = ("coco", "--train", file, "--images", folder, "--out", "mine.py", *SMALL)
+    tool(NEW, *args)
+    assert config().classes == names
+    content["annotations"][0]["bbox"] = [1, 2, 3]
+    file.write_text(json.dumps(content))
+    message = tool.fails(NEW, *args, "--force")
+    assert "1 annotations whose bbox or area is not made of finite numbers" in message
+
+
 def test_bases_are_relative_inside_the_project(tmp_path: Path) -> None:
     name = "models/upernet_swinv2"
     assert writer._base(name, ROOT / "configs/mine.py") == f"_base_/{name}.py"
@@ -169,6 +182,10 @@ def test_bad_requests_are_refused(tool: Tool, tmp_path: Path) -> None:
     assert "did you mean swinv2://tiny-w8-256" in tool.fails(
         NEW, *args, "--weights", "tiny-w8-25"
     )
+    labels = ("seg", "--images", folder, "--labels", folder, "--out", "mine.py")
+    assert "are the same folder" in tool.fails(NEW, *labels)
+    beneath = ("--out", file / "mine.py")
+    assert "mine.py cannot be written" in tool.fails(NEW, *args, *beneath)
     Path("mine.py").touch()
     assert "is there already; --force replaces it" in tool.fails(NEW, *args)
     assert not Path("mine_train.json").exists()
