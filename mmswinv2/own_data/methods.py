@@ -141,7 +141,9 @@ def segmentor(method: str, arch: str) -> dict:
         more |= dict(in_channels=channels(arch))
     if more:
         head = {"**heads": None} | more
-    changes = dict(data_preprocessor=dict(size=Code("crop_size")), decode_head=head)
+    # tests padded as training is: otherwise maps and windows have other sizes there
+    padding = dict(size=Code("crop_size"), test_cfg=dict(size_divisor=32))
+    changes = dict(data_preprocessor=padding, decode_head=head)
     if method == "mask2former" or arch == "nano":
         return changes
     auxiliary = {"**heads": None, "in_channels": channels(arch)[2]} if wide else HEADS

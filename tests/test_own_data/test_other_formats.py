@@ -1,17 +1,19 @@
 """Sets of VOC, YOLO and labelme become COCO's by the commands of docs/own_data.md."""
 
 import json
+import shlex
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 from own_sets import write_picture
+from tiny import ROOT
 
 from mmswinv2.own_data.files import read_coco
 from mmswinv2.own_data.survey_coco import find_pictures, survey_coco
 
-COMMAND = "import supervision as sv; sv.DetectionDataset.{}.as_coco({!r}, {!r})"
+PAGE = (ROOT / "docs" / "own_data.md").read_text()
 VOC = """<annotation><size><width>64</width><height>48</height></size>
 <object><name>{}</name><bndbox><xmin>11</xmin><ymin>6</ymin><xmax>31</xmax>
 <ymax>26</ymax></bndbox></object></annotation>"""
@@ -39,9 +41,9 @@ def write_labelme(number: int, name: str) -> None:
 @pytest.mark.parametrize(
     ("write", "read", "masks"),
     [
-        (write_voc, "from_pascal_voc('photos', 'labels')", 0),
-        (write_yolo, "from_yolo('photos', 'labels', 'data.yaml', force_masks=True)", 2),
-        (write_labelme, "from_labelme('photos', 'labels')", 2),
+        (write_voc, "from_pascal_voc", 0),
+        (write_yolo, "from_yolo", 2),
+        (write_labelme, "from_labelme", 2),
     ],
 )
 def test_a_set_becomes_coco(write, read, masks, tmp_path, monkeypatch):
@@ -50,8 +52,10 @@ def test_a_set_becomes_coco(write, read, masks, tmp_path, monkeypatch):
     for number, name in enumerate(("cat", "dog")):
         write_picture(Path("photos", f"{number}.jpg"))
         write(number, name)
-    command = COMMAND.format(read, "coco/photos", "coco/train.json")
-    subprocess.run([sys.executable, "-c", command], check=True)
+    (line,) = [line for line in PAGE.splitlines() if f".{read}(" in line]
+    program, *arguments = shlex.split(line)
+    assert program == "python"
+    subprocess.run([sys.executable, *arguments], check=True)
     content = read_coco("coco/train.json")
     find_pictures(content, "coco/photos")
     survey = survey_coco(content, "coco/train.json")

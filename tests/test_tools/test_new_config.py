@@ -6,9 +6,13 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from mmengine.config import Config
+from mmengine.structures import PixelData
+from mmseg.models import SegDataPreProcessor
+from mmseg.structures import SegDataSample
 from tiny import ROOT, Tool
 
 from mmswinv2.own_data import methods, writer
@@ -56,6 +60,20 @@ def test_every_segmentor_trains(tool: Tool, tmp_path: Path, method: str) -> None
     assert heads.num_classes == 3
     tool(TRAIN, "mine.py", *ONCE, "default_hooks.logger.interval=1")
     assert scalars()["loss"] > 0 and "mIoU" in scalars()
+
+
+def test_tests_see_pictures_as_large_as_training_does(tool, tmp_path) -> None:
+    """192 x 144 px: with other rows in tests, windows fitted to them would differ."""
+    images, labels = write_labels(tmp_path, values=(0, 1), size=(192, 144))
+    args = ("seg", "--images", images, "--labels", labels, "--arch", "nano")
+    tool(NEW, *args, "--batch", "2", "--iterations", "2", "--out", "mine.py")
+    cfg = config()
+    padding = {k: v for k, v in cfg.model.data_preprocessor.items() if k != "type"}
+    pad = SegDataPreProcessor(**padding)
+    sample = SegDataSample(gt_sem_seg=PixelData(data=torch.zeros(1, 144, 192)))
+    data = dict(inputs=[torch.zeros(3, 144, 192)], data_samples=[sample])
+    shapes = {pad(data, training=t)["inputs"].shape[2:] for t in (True, False)}
+    assert shapes == {(160, 192)}
 
 
 SETS = st.fixed_dictionaries(
