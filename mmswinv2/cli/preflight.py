@@ -114,8 +114,8 @@ def _check_training_state(path: str) -> None:
         )
     if "config" in checkpoint["meta"]:
         raise ValueError(
-            f"{path} has a config in meta.config, which mmengine would run as code when "
-            f"it resumes; {cure}"
+            f"{path} has a config in meta.config, which mmengine would run as code "
+            f"when it resumes; {cure}"
         )
 
 

@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from mmengine.config import Config
 from tiny import DET, SEG, Tool, load_tiny, save_weights
 from torch import nn
 
-from mmswinv2.cli import launch
+from mmswinv2.cli import launch, preflight
 
 TRAIN, TEST = "tools/train.py", "tools/test.py"
 
@@ -238,7 +239,7 @@ def test_loading_needs_all_weights(tmp_path: Path) -> None:
 
 
 def test_resume_runs_no_config_of_a_checkpoint(tmp_path: Path) -> None:
-    """mmengine reads ``meta.config`` as a Python file; ours refuses such files."""
+    """Mmengine reads ``meta.config`` as a Python file; ours refuses such files."""
     path = tmp_path / "iter_2.pth"
     meta = dict(config="raise SystemExit")
     torch.save(dict(optimizer={}, message_hub={}, meta=meta, state_dict={}), path)
