@@ -38,6 +38,7 @@ WEIGHTS = {
 }
 GIB = 2**30
 USUAL_MEMORY = 24.0  # GiB
+LARGEST_SCALE = 4096  # px; planning larger ones takes minutes, training them days
 
 
 def new_coco(args: argparse.Namespace) -> None:
@@ -164,8 +165,7 @@ def _wishes(args: argparse.Namespace) -> Wishes:
     """What the command line asks for.
 
     Raises:
-        ValueError: It cannot be had.
-        FileExistsError: The config is there already.
+        ValueError: It cannot be had, or the config is there already.
     """
     if args.method not in (None, *args.methods):
         known = ", ".join(args.methods)
@@ -176,6 +176,8 @@ def _wishes(args: argparse.Namespace) -> Wishes:
         value = getattr(args, name)
         if value is not None and value < bound:
             raise ValueError(f"--{name} {value}: expected {bound} or more")
+    if args.scale and args.scale > LARGEST_SCALE:
+        raise ValueError(f"--scale {args.scale}: expected {LARGEST_SCALE} px or less")
     if args.out.suffix != ".py":
         raise ValueError(f"--out {args.out}: a config is a .py file")
     if args.out.exists() and not args.force:

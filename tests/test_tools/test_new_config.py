@@ -195,6 +195,7 @@ def test_bad_requests_are_refused(tool: Tool, tmp_path: Path) -> None:
     assert "expected one of mask-rcnn" in tool.fails(NEW, *args, "--method", "yolo")
     assert "needs --val" in tool.fails(NEW, *args, "--val-images", folder)
     assert "--batch -1: expected 1 or more" in tool.fails(NEW, *args, "--batch=-1")
+    assert "expected 4096 px or less" in tool.fails(NEW, *args, "--scale", 5000)
     message = tool.fails(NEW, *args, "--iterations", 1)
     assert "--iterations 1: expected 2 or more" in message
     assert "did you mean swinv2://tiny-w8-256" in tool.fails(
