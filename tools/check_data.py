@@ -23,13 +23,13 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # works uninstalle
 from rich.console import Console
 
 from mmswinv2.cli import launch
-from mmswinv2.own_data.check_annotations import CocoUse
-from mmswinv2.own_data.check_coco import check_coco
-from mmswinv2.own_data.check_config import check_config
-from mmswinv2.own_data.check_labels import LabelUse, check_labels
-from mmswinv2.own_data.check_pictures import check_pictures
+from mmswinv2.own_data.checks.annotations import CocoUse
+from mmswinv2.own_data.checks.coco import check_coco
+from mmswinv2.own_data.checks.config import check_config
+from mmswinv2.own_data.checks.findings import Finding, print_page
+from mmswinv2.own_data.checks.labels import LabelUse, check_labels
+from mmswinv2.own_data.checks.pictures import check_pictures
 from mmswinv2.own_data.files import list_files, read_coco
-from mmswinv2.own_data.findings import Finding, print_page
 
 SCOPES = {"coco": "mmdet", "seg": "mmseg"}
 

@@ -18,8 +18,8 @@ from rich.console import Console
 
 from mmswinv2.cli import launch
 from mmswinv2.own_data import methods
-from mmswinv2.own_data.check_config import check_config
-from mmswinv2.own_data.findings import print_page
+from mmswinv2.own_data.checks.config import check_config
+from mmswinv2.own_data.checks.findings import print_page
 from mmswinv2.own_data.new_config import new_coco, new_labels
 
 

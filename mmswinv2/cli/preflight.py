@@ -16,8 +16,8 @@ from torch import nn
 
 from mmswinv2.apis import load_trained_weights, read_weights
 from mmswinv2.checkpoints import read_checkpoint
-from mmswinv2.own_data.check_config import check_config, inner_datasets
-from mmswinv2.own_data.findings import raise_errors
+from mmswinv2.own_data.checks.config import check_config, inner_datasets
+from mmswinv2.own_data.checks.findings import raise_errors
 
 from . import strategies
 
@@ -105,10 +105,17 @@ def check_model(cfg: Config, *, trained: str | None = None) -> None:
 
 
 def _check_training_state(path: str) -> None:
-    if not {"optimizer", "message_hub", "meta"} <= read_checkpoint(path).keys():
+    checkpoint = read_checkpoint(path)
+    cure = "start from its weights with --cfg-options load_from=FILE"
+    if not {"optimizer", "message_hub", "meta"} <= checkpoint.keys():
         raise ValueError(
             f"{path} holds weights but no state of a training run, so --resume cannot "
-            "go on from it; start from its weights with --cfg-options load_from=FILE"
+            f"go on from it; {cure}"
+        )
+    if "config" in checkpoint["meta"]:
+        raise ValueError(
+            f"{path} has a config in meta.config, which mmengine would run as code "
+            f"when it resumes; {cure}"
         )
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from mmengine.config import Config, ConfigDict
 
 from mmswinv2.evaluation.detection_limits import find_limits
-from mmswinv2.own_data.check_config import inner_datasets
+from mmswinv2.own_data.checks.config import inner_datasets
 
 from . import preflight
 

@@ -48,11 +48,12 @@ def palette_of(meta: Mapping) -> list[Color]:
 
     Args:
         meta (Mapping): ``classes``, and perhaps ``palette``. Palettes that the hosts
-            draw by lot do not count.
+            draw by lot do not count, nor those of another number of classes: a
+            ``CocoDataset`` with classes of one's own keeps the 80 colours of COCO's.
     """
     count = len(meta["classes"])
     palette = meta.get("palette")
-    if isinstance(palette, str) or palette is None or len(palette) < count:
+    if isinstance(palette, str) or palette is None or len(palette) != count:
         return list(distinct_colors(count))
     palette = [tuple(int(value) for value in color) for color in palette]
     by_lot = [

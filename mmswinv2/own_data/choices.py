@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -12,6 +13,7 @@ from mmswinv2.checkpoints.zoo_entries import SCHEME
 from mmswinv2.planning.auto_windows import estimate, fitted
 from mmswinv2.planning.memory_model import Training, stage_maps
 
+from .methods import COCO
 from .survey_coco import CocoSurvey
 
 STEP = 32  # px; sizes are multiples of it, as the last stage has a token for each
@@ -37,17 +39,26 @@ class Choice:
     reason: str
 
 
-def choose_method(survey: CocoSurvey, asked: str | None) -> Choice:
-    """Mask R-CNN where every object has a mask, else Faster R-CNN."""
-    objects = len(survey.sizes)
+def choose_method(surveys: Sequence[CocoSurvey], asked: str | None) -> Choice:
+    """Mask R-CNN where every object has a mask, else Faster R-CNN.
+
+    Raises:
+        ValueError: Masks are asked for, but some objects have none.
+    """
+    objects = sum(len(survey.sizes) for survey in surveys)
+    bare = objects - sum(survey.masks for survey in surveys)
     if asked:
+        if bare and COCO[asked].masks:
+            boxes = ", ".join(name for name, method in COCO.items() if not method.masks)
+            raise ValueError(
+                f"--method {asked} learns masks, but {bare} of {objects} objects have "
+                f"no 'segmentation'; draw these, or take one of {boxes}"
+            )
         return Choice(asked, "as asked for")
-    if survey.masks == objects:
-        return Choice("mask-rcnn", "every object has a mask")
-    if survey.masks:
-        why = f"boxes only: {objects - survey.masks} of {objects} objects have no mask"
+    if bare:
+        why = f"boxes only: {bare} of {objects} objects have no mask"
         return Choice("faster-rcnn", why)
-    return Choice("faster-rcnn", "boxes only: no object has a mask")
+    return Choice("mask-rcnn", "every object has a mask")
 
 
 def choose_scale(survey: CocoSurvey, asked: int | None) -> Choice:

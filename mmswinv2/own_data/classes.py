@@ -79,7 +79,11 @@ def choose_classes(
 def _read(path: Path) -> tuple[str, ...]:
     if not path.is_file():
         raise FileNotFoundError(f"{path} does not exist; expected names of classes")
-    names = tuple(line.strip() for line in path.read_text().splitlines())
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path} is no text in UTF-8: {error}") from error
+    names = tuple(line.strip() for line in lines)
     names = tuple(name for name in names if name)
     if len({*names}) < len(names):
         twice = next(name for name in names if names.count(name) > 1)

@@ -35,7 +35,7 @@ def draft_coco(
     Returns:
         tuple[Draft, dict[str, Choice]]: The config, and all decisions.
     """
-    method = choose.choose_method(train, wishes.method)
+    method = choose.choose_method((train, val), wishes.method)
     recipe = methods.COCO[method.value]
     scale = choose.choose_scale(train, wishes.scale)
     fullest = int(max(train.counts.max(), val.counts.max()))

@@ -14,6 +14,9 @@ from rich.console import Console
 from mmswinv2.checkpoints.zoo import find_entry
 from mmswinv2.checkpoints.zoo_entries import SCHEME
 
+from .checks.annotations import CocoUse
+from .checks.coco import check_coco
+from .checks.findings import raise_errors
 from .choices import Choice
 from .classes import choose_classes
 from .draft_coco import draft_coco
@@ -35,19 +38,20 @@ WEIGHTS = {
 }
 GIB = 2**30
 USUAL_MEMORY = 24.0  # GiB
+LARGEST_SCALE = 4096  # px; planning larger ones takes minutes, training them days
 
 
 def new_coco(args: argparse.Namespace) -> None:
     """Writes a config for a set in COCO's format."""
     wishes = _wishes(args)
     files = [args.train, args.val]
-    content = read_coco(args.train)
-    find_pictures(content, args.train, args.images)
-    train, val = content, None
+    content = _read_sound(args.train)
+    find_pictures(content, args.images)
+    train, told = content, [args.train, args.val]
     pictures = [args.images, args.val_images or args.images]
     if args.val:
-        val = read_coco(args.val)
-        find_pictures(val, args.val, pictures[1])
+        val = _read_sound(args.val)
+        find_pictures(val, pictures[1])
     elif args.val_images:
         raise ValueError("--val-images needs --val, the annotations of these pictures")
     else:
@@ -55,7 +59,8 @@ def new_coco(args: argparse.Namespace) -> None:
         parts = split_names(names, args.val_share, args.group)
         train, val = (split_coco(content, part) for part in parts)
         files = [_beside(args, f"{part}.json") for part in ("train", "val")]
-    surveys = dict(train=survey_coco(train, files[0]), val=survey_coco(val, files[1]))
+        told = [f"{file} (a part of {args.train}; see --val-share)" for file in files]
+    surveys = dict(train=survey_coco(train, told[0]), val=survey_coco(val, told[1]))
     root = _root([args.train, args.val or args.train, *pictures])
     sets = [
         dict(ann_file=_place(file, root), data_prefix=dict(img=_place(folder, root)))
@@ -74,7 +79,7 @@ def new_coco(args: argparse.Namespace) -> None:
     if not args.val:
         for file, part in zip(files, (train, val)):
             file.write_text(json.dumps(part))
-    console = Console(width=100, highlight=False)
+    console = Console(highlight=False)
     coco_page(console, surveys, chosen)
     unused = [name for name in surveys["train"].classes if name not in draft.classes]
     if unused:
@@ -140,7 +145,7 @@ def new_labels(args: argparse.Namespace) -> None:
     if listed:
         for file, part in zip(lists, names):
             file.write_text("\n".join(part) + "\n")
-    console = Console(width=100, highlight=False)
+    console = Console(highlight=False)
     numbered = dict(enumerate(classes.names, classes.first))
     labels_page(console, surveys, numbered, {"classes": _count(classes)} | chosen)
     for pair, (folder, _) in {pairs[0]: folders[0], pairs[1]: folders[1]}.items():
@@ -160,8 +165,7 @@ def _wishes(args: argparse.Namespace) -> Wishes:
     """What the command line asks for.
 
     Raises:
-        ValueError: It cannot be had.
-        FileExistsError: The config is there already.
+        ValueError: It cannot be had, or the config is there already.
     """
     if args.method not in (None, *args.methods):
         known = ", ".join(args.methods)
@@ -172,6 +176,8 @@ def _wishes(args: argparse.Namespace) -> Wishes:
         value = getattr(args, name)
         if value is not None and value < bound:
             raise ValueError(f"--{name} {value}: expected {bound} or more")
+    if args.scale and args.scale > LARGEST_SCALE:
+        raise ValueError(f"--scale {args.scale}: expected {LARGEST_SCALE} px or less")
     if args.out.suffix != ".py":
         raise ValueError(f"--out {args.out}: a config is a .py file")
     if args.out.exists() and not args.force:
@@ -198,6 +204,13 @@ def _memory() -> float:
     if not torch.cuda.is_available():
         return USUAL_MEMORY
     return round(torch.cuda.get_device_properties(0).total_memory / GIB, 1)
+
+
+def _read_sound(path: Path) -> dict:
+    """The content of an annotation file without faults that would stop a run."""
+    content = read_coco(path)
+    raise_errors(check_coco(content, str(path), CocoUse()))
+    return content
 
 
 def _root(paths: Sequence[Path]) -> str:
@@ -227,12 +240,15 @@ def _beside(args: argparse.Namespace, end: str) -> Path:
 
 
 def _write(args: argparse.Namespace, draft: Draft) -> None:
-    args.out.parent.mkdir(parents=True, exist_ok=True)
-    if args.split_dir:
-        args.split_dir.mkdir(parents=True, exist_ok=True)
-    args.out.write_text(write(draft, args.out))
-    if names := class_file(draft, args.out):
-        names[0].write_text(names[1])
+    text = write(draft, args.out)
+    try:
+        for folder in (args.out.parent, args.split_dir or args.out.parent):
+            folder.mkdir(parents=True, exist_ok=True)
+        args.out.write_text(text)
+        if names := class_file(draft, args.out):
+            names[0].write_text(names[1])
+    except OSError as error:
+        raise ValueError(f"--out {args.out} cannot be written: {error}") from error
 
 
 def _next(console: Console, args: argparse.Namespace) -> None:

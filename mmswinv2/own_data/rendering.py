@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import textwrap
 
 WIDTH = 88
@@ -18,7 +19,7 @@ def flat(value: object) -> str:
     if isinstance(value, Code):
         return str(value)
     if isinstance(value, str):
-        return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
+        return json.dumps(value, ensure_ascii=False)  # escapes are Python's too
     if isinstance(value, dict):
         return f"dict({', '.join(_item(k, v) for k, v in value.items())})"
     if isinstance(value, (list, tuple)):

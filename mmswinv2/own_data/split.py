@@ -29,12 +29,16 @@ def split_names(
     """
     if not 0 < share < 1:
         raise ValueError(f"--val-share {share}: expected a number between 0 and 1")
-    keys = {name: _key(name, group) for name in names}
+    try:
+        keys = {name: _key(name, group) for name in names}
+    except re.error as error:
+        raise ValueError(f"--group {group!r} is no expression: {error}") from error
     places = {key: _place(key) for key in keys.values()}
     if len(places) < 2:
+        groups = f" in {len(places)} groups" if group else ""
         raise ValueError(
-            f"{len(names)} pictures in {len(places)} groups cannot be divided into "
-            "training and validation; give --val, or another --group"
+            f"{len(names)} pictures{groups} cannot be divided into training and "
+            "validation; give a validation set" + ", or another --group" * bool(group)
         )
     bound = sorted(places.values())
     # one group at least on each side

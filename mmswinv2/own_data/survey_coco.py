@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from .checks.findings import raise_errors
+from .checks.pictures import missing_files
 from .files import list_files
-
-NAMED = 3  # files or ids that a message gives as examples
 
 
 @dataclass(frozen=True)
@@ -51,25 +50,18 @@ def survey_coco(content: dict, path: str | Path) -> CocoSurvey:
     """Counts what an annotation file has.
 
     Args:
-        content (dict): Of the file.
+        content (dict): Of a file in which :func:`check_coco` finds no error.
         path (str | Path): The file, for messages.
 
     Raises:
-        ValueError: Records lack what no run can do without, or nothing is annotated.
+        ValueError: Nothing is annotated.
     """
-    images, annotations = content["images"], content["annotations"]
-    categories = content["categories"]
-    _need(images, ("id", "file_name", "width", "height"), path, "images")
-    _need(annotations, ("id", "image_id", "category_id", "bbox"), path, "annotations")
-    _need(categories, ("id", "name"), path, "categories")
-    if not images:
-        raise ValueError(f"{path} lists no images")
+    images = content["images"]
     index = {image["id"]: i for i, image in enumerate(images)}
-    names = {category["id"]: category["name"] for category in categories}
+    names = {category["id"]: category["name"] for category in content["categories"]}
+    annotations = [a for a in content["annotations"] if a["image_id"] in index]
     crowds = [a for a in annotations if a.get("iscrowd")]
     objects = [a for a in annotations if not a.get("iscrowd")]
-    _known(objects, "image_id", index.keys(), path)
-    _known(objects, "category_id", names.keys(), path)
     if not objects:
         raise ValueError(f"{path} annotates no object in its {len(images)} images")
     pictures = np.array([(i["width"], i["height"]) for i in images], float)
@@ -88,53 +80,17 @@ def survey_coco(content: dict, path: str | Path) -> CocoSurvey:
     )
 
 
-def find_pictures(content: dict, path: str | Path, folder: str | Path) -> None:
+def find_pictures(content: dict, folder: str | Path) -> None:
     """Raises where a folder has not all pictures that an annotation file lists.
 
     Raises:
-        FileNotFoundError: With the number of those missing, the first of them, and
-            where files of these names are.
+        FileNotFoundError: There is no such folder.
+        ValueError: With the number of those missing, the first of them, and where files
+            of these names are.
     """
     if not Path(folder).is_dir():
         raise FileNotFoundError(f"{folder} is no folder; expected the pictures")
     there = list_files(folder)
     names = [image["file_name"] for image in content["images"]]
     missing = [n for n in names if n not in there and not (Path(folder, n)).is_file()]
-    if not missing:
-        return
-    elsewhere = {Path(name).name: name for name in there}
-    near = elsewhere.get(Path(missing[0]).name)
-    raise FileNotFoundError(
-        f"{len(missing)} of {len(names)} pictures of {path} are not in {folder}: "
-        f"{', '.join(missing[:NAMED])}{', ...' * (len(missing) > NAMED)}"
-        + (
-            f"; there is {Path(folder, near)}: file_name must be the path inside the "
-            "folder of --images"
-            if near
-            else "; give the folder that the file names start from"
-        )
-    )
-
-
-def _need(
-    records: Sequence[dict], keys: Iterable[str], path: str | Path, kind: str
-) -> None:
-    for key in keys:
-        lacking = [i for i, record in enumerate(records) if key not in record]
-        if lacking:
-            raise ValueError(
-                f"{path}: {len(lacking)} of {len(records)} {kind} have no {key!r}, "
-                f"such as {kind}[{lacking[0]}]: {records[lacking[0]]!r:.80}"
-            )
-
-
-def _known(
-    records: Sequence[dict], key: str, known: Iterable[int], path: str | Path
-) -> None:
-    known = set(known)
-    strange = [r for r in records if r[key] not in known]
-    if strange:
-        raise ValueError(
-            f"{path}: {len(strange)} of {len(records)} annotations have a {key} that "
-            f"is not listed: {strange[0][key]!r} of annotation {strange[0]['id']!r}"
-        )
+    raise_errors(missing_files(missing, there, str(folder), "--images"))

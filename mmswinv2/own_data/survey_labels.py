@@ -69,6 +69,11 @@ def find_pairs(images: str | Path, labels: str | Path) -> Pairs:
         FileNotFoundError: A folder is missing or has no pictures.
         ValueError: Names do not go together.
     """
+    if os.path.realpath(images) == os.path.realpath(labels):
+        raise ValueError(
+            f"--images and --labels are the same folder, {images}; move the label maps "
+            "into one of their own"
+        )
     pictures = _pictures(images)
     maps = _pictures(labels)
     ends = Counter(_ends(name, pictures) for name in maps)

@@ -32,6 +32,8 @@ def test_palettes_by_lot_do_not_count(high: int | None) -> None:
 
 
 def test_a_palette_of_the_data_is_kept() -> None:
-    """Also where it has more colours than there are classes."""
-    palette = [[1, 2, 3], [4, 5, 6], [7, 8, 9]]
+    """But not one of other classes, as a CocoDataset with one's own has it."""
+    palette = [[1, 2, 3], [4, 5, 6]]
     assert palette_of(dict(classes=["a", "b"], palette=palette))[1] == (4, 5, 6)
+    meta = dict(classes=["a"], palette=palette)
+    assert palette_of(meta) == list(distinct_colors(1))

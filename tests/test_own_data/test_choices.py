@@ -35,8 +35,15 @@ def test_masks_are_learnt_where_all_objects_have_one(masks, spoilt, method):
     content = coco_content([3, 2], masks=masks)
     for annotation in content["annotations"][:spoilt]:
         annotation["segmentation"] = []
-    found = choices.choose_method(survey_coco(content, "a.json"), None)
+    found = choices.choose_method([survey_coco(content, "a.json")], None)
     assert found.value == method
+
+
+def test_masks_that_are_asked_for_must_be_in_both_sets():
+    sets = [survey_coco(coco_content([3], masks=m), "a.json") for m in (True, False)]
+    assert choices.choose_method(sets, None).value == "faster-rcnn"
+    with pytest.raises(ValueError, match="3 of 6 objects have no 'segmentation'"):
+        choices.choose_method(sets, "mask-rcnn")
 
 
 @pytest.mark.parametrize(

@@ -57,7 +57,7 @@ def test_a_set_becomes_coco(write, read, masks, tmp_path, monkeypatch):
     assert program == "python"
     subprocess.run([sys.executable, *arguments], check=True)
     content = read_coco("coco/train.json")
-    find_pictures(content, "coco/train.json", "coco/photos")
+    find_pictures(content, "coco/photos")
     survey = survey_coco(content, "coco/train.json")
     assert survey.classes == dict(cat=1, dog=1) and survey.masks == masks
     for annotation in content["annotations"]:

@@ -53,6 +53,7 @@ def test_annotations_go_with_their_pictures():
     ("kwargs", "message"),
     [
         (dict(group="x(.)"), "--group 'x.*' does not match the file name 'a1.png'"),
+        (dict(group="(("), "--group '.*' is no expression: missing"),
         (dict(share=1.0), "--val-share 1.0: expected a number between 0 and 1"),
     ],
 )

@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from mmengine.config import Config
 from tiny import DET, SEG, Tool, load_tiny, save_weights
 from torch import nn
 
-from mmswinv2.cli import launch
+from mmswinv2.cli import launch, preflight
 
 TRAIN, TEST = "tools/train.py", "tools/test.py"
 
@@ -235,3 +236,13 @@ def test_loading_needs_all_weights(tmp_path: Path) -> None:
         load_trained_weights(nn.Linear(3, 2), tmp_path / "a.pth")
     with pytest.raises(RuntimeError, match="size mismatch for weight"):
         load_trained_weights(nn.Linear(4, 2), tmp_path / "a.pth")
+
+
+def test_resume_runs_no_config_of_a_checkpoint(tmp_path: Path) -> None:
+    """Mmengine reads ``meta.config`` as a Python file; ours refuses such files."""
+    path = tmp_path / "iter_2.pth"
+    meta = dict(config="raise SystemExit")
+    torch.save(dict(optimizer={}, message_hub={}, meta=meta, state_dict={}), path)
+    cfg = Config(dict(resume=True, load_from=str(path)))
+    with pytest.raises(ValueError, match="would run as code when it resumes"):
+        preflight.check_model(cfg)

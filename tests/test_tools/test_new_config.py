@@ -125,12 +125,12 @@ def test_any_set_gets_a_config_that_loads(tool, tmp_path, made, method, arch):
 def test_crowded_pictures_get_more_of_everything(tool: Tool, tmp_path: Path) -> None:
     file, folder = write_coco(tmp_path, coco_content([300, 200, 2], side=4))
     args = ("coco", "--train", file, "--images", folder, "--val", file)
-    out = tool(NEW, *args, "--weights", "none", "--out", "mine.py")
+    tool(NEW, *args, "--weights", "none", "--out", "mine.py")
     model = config().model
     assert model.test_cfg.rcnn.max_per_img == 450
     assert model.test_cfg.rpn.max_per_img == model.test_cfg.rpn.nms_pre == 1800
     assert model.train_cfg.rcnn.sampler.num == 1536
-    assert "1.5 x the 300 objects" in out
+    assert "1.5 x the 300 objects" in Path("mine.py").read_text()
 
 
 def test_little_memory_gets_a_smaller_batch_and_checkpoints(
@@ -169,6 +169,19 @@ def test_settings_are_written_once(tool: Tool, tmp_path: Path) -> None:
     assert cfg.val_evaluator.ann_file == str(file)
 
 
+def test_names_of_any_characters_and_bad_records(tool: Tool, tmp_path: Path) -> None:
+    names = ('a "b"', "größe, 猫", "back\\slash\nnew line", "[red]x[/red]")
+    content = coco_content([4, 4, 4], names=names)
+    file, folder = write_coco(tmp_path, content)
+    args = ("coco", "--train", file, "--images", folder, "--out", "mine.py", *SMALL)
+    tool(NEW, *args)
+    assert config().classes == names
+    content["annotations"][0]["bbox"] = [1, 2, 3]
+    file.write_text(json.dumps(content))
+    message = tool.fails(NEW, *args, "--force")
+    assert "1 annotations whose bbox or area is not made of finite numbers" in message
+
+
 def test_bases_are_relative_inside_the_project(tmp_path: Path) -> None:
     name = "models/upernet_swinv2"
     assert writer._base(name, ROOT / "configs/mine.py") == f"_base_/{name}.py"
@@ -182,11 +195,16 @@ def test_bad_requests_are_refused(tool: Tool, tmp_path: Path) -> None:
     assert "expected one of mask-rcnn" in tool.fails(NEW, *args, "--method", "yolo")
     assert "needs --val" in tool.fails(NEW, *args, "--val-images", folder)
     assert "--batch -1: expected 1 or more" in tool.fails(NEW, *args, "--batch=-1")
+    assert "expected 4096 px or less" in tool.fails(NEW, *args, "--scale", 5000)
     message = tool.fails(NEW, *args, "--iterations", 1)
     assert "--iterations 1: expected 2 or more" in message
     assert "did you mean swinv2://tiny-w8-256" in tool.fails(
         NEW, *args, "--weights", "tiny-w8-25"
     )
+    labels = ("seg", "--images", folder, "--labels", folder, "--out", "mine.py")
+    assert "are the same folder" in tool.fails(NEW, *labels)
+    beneath = ("--out", file / "mine.py")
+    assert "mine.py cannot be written" in tool.fails(NEW, *args, *beneath)
     Path("mine.py").touch()
     assert "is there already; --force replaces it" in tool.fails(NEW, *args)
     assert not Path("mine_train.json").exists()

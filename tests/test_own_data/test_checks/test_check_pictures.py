@@ -7,8 +7,8 @@ import pytest
 from made_sets import HEIGHT, WIDTH, write_picture
 from PIL import Image
 
-from mmswinv2.own_data import check_pictures as module
-from mmswinv2.own_data.check_pictures import check_overlap, check_pictures
+from mmswinv2.own_data.checks import pictures as module
+from mmswinv2.own_data.checks.pictures import check_overlap, check_pictures
 from mmswinv2.own_data.files import EXIF_ORIENTATION, list_files
 
 SIZE = (WIDTH, HEIGHT)
@@ -43,6 +43,7 @@ def test_sound(folder: Path) -> None:
         ("d.jpg", "more/d.jpg is there"),
         ("b.png", "with the suffix of the files: b.jpg"),
         ("images/b.jpg", "set data_prefix.img so that it and the name give the path"),
+        ("more\\d.jpg", "write / for \\ in names, as in more/d.jpg"),
         ("link.jpg", "copy them there"),
     ],
 )

@@ -10,14 +10,15 @@ from mmengine.config import Config
 from mmengine.dataset import BaseDataset
 from mmengine.registry import DATASETS
 
-from .check_annotations import CocoUse
-from .check_coco import check_coco
-from .check_heads import kind_of, parts, predicts_masks
-from .check_labels import LabelUse, check_labels
-from .check_limits import check_limits
-from .check_pictures import check_pictures
-from .files import list_files, read_coco
+from mmswinv2.own_data.files import list_files, read_coco
+
+from .annotations import CocoUse
+from .coco import check_coco
 from .findings import Finding
+from .heads import kind_of, parts, predicts_masks
+from .labels import LabelUse, check_labels
+from .limits import check_limits
+from .pictures import check_pictures
 
 
 def metrics_of(cfg: Mapping, split: str) -> list[Mapping]:

@@ -8,7 +8,7 @@ from tiny import DET, ROOT, SEG
 
 from mmswinv2.apis import find_config
 from mmswinv2.config_types import read_config
-from mmswinv2.own_data.check_settings import check_settings
+from mmswinv2.own_data.checks.settings import check_settings
 
 CLASSES = 'classes = ("nucleus",)\nmeta = dict(metainfo=dict(classes=classes))\n'
 TRAIN, VAL, TEST = (

@@ -12,7 +12,8 @@ from typing import TypeVar
 import cv2
 from PIL import Image
 
-from .files import Header, list_files, read_header
+from mmswinv2.own_data.files import Header, list_files, read_header
+
 from .findings import Finding, Tally, first, watch
 
 HEADERS = 2000  # pictures of a set whose headers are read
@@ -93,7 +94,9 @@ def missing_files(
     bases = {os.path.basename(name): name for name in files}
     stems = {os.path.splitext(name)[0]: name for name in files}
     name = missing[0]
-    if found := lower.get(name.lower()):
+    if (found := name.replace("\\", "/")) in files:
+        cure = f"write / for \\ in names, as in {found}"
+    elif found := lower.get(name.lower()):
         cure = f"write names as the files have them: {found} is there"
     elif found := bases.get(os.path.basename(name)):
         cure = f"set {key} so that it and the name give the path; {found} is there"

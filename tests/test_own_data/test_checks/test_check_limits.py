@@ -6,7 +6,7 @@ from mmengine.config import Config
 from tiny import DET
 
 from mmswinv2.apis import find_config
-from mmswinv2.own_data.check_limits import check_limits
+from mmswinv2.own_data.checks.limits import check_limits
 
 RCNN, RPN = "model.test_cfg.rcnn.max_per_img", "model.test_cfg.rpn.max_per_img"
 TTA = "tta_model.tta_cfg.max_per_img"

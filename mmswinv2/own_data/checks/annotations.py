@@ -7,8 +7,8 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from .check_masks import MASK_FAULTS, MILD_FAULTS, mask_fault
 from .findings import Finding, Severity, Tally, first, watch
+from .masks import MASK_FAULTS, MILD_FAULTS, mask_fault
 
 MANY = 0.1  # share of records from which on a fault is no slip but a wrong format
 MISSING, UNSOUND = {}, {}  # in place of an image that is not there, or not sound

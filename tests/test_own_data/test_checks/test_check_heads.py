@@ -7,7 +7,7 @@ from mmengine.registry import init_default_scope
 from tiny import DET, ROOT
 
 from mmswinv2.apis import find_config
-from mmswinv2.own_data.check_heads import (
+from mmswinv2.own_data.checks.heads import (
     check_backbone,
     check_classes,
     check_norms,

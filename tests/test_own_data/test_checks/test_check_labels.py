@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from made_sets import HEIGHT, WIDTH, label_map, write_labels, write_picture
 from PIL import Image
 
-from mmswinv2.own_data.check_labels import LabelUse, _check_values, check_labels
+from mmswinv2.own_data.checks.findings import Finding
+from mmswinv2.own_data.checks.labels import LabelUse, _check_values, check_labels
 from mmswinv2.own_data.files import EXIF_ORIENTATION
-from mmswinv2.own_data.findings import Finding
 
 Write = Callable[[np.ndarray], Image.Image]
 

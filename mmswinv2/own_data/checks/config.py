@@ -8,8 +8,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
-from .check_dataset import DatasetCheck, metrics_of
-from .check_heads import (
+from .dataset import DatasetCheck, metrics_of
+from .findings import Finding
+from .heads import (
     check_backbone,
     check_classes,
     check_norms,
@@ -17,9 +18,8 @@ from .check_heads import (
     kind_of,
     predicts_masks,
 )
-from .check_pictures import check_overlap
-from .check_settings import check_settings
-from .findings import Finding
+from .pictures import check_overlap
+from .settings import check_settings
 
 SCENES = "stuffthingmaps_trainval2017.zip"
 

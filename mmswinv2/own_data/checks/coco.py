@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
-from .check_annotations import UNSOUND, CocoUse, check_annotations
+from .annotations import UNSOUND, CocoUse, check_annotations
 from .findings import Finding, Severity, Tally, first
 
 
@@ -13,7 +13,7 @@ def check_coco(content: dict, file: str, use: CocoUse) -> Iterator[Finding]:
     """What is wrong with the records of an annotation file.
 
     Args:
-        content (dict): The file's, as :func:`~.files.read_coco` gives it.
+        content (dict): The file's, as :func:`~..files.read_coco` gives it.
         file (str): Its path.
         use (CocoUse): What a run does with it.
     """
@@ -55,9 +55,13 @@ def _check_categories(content: dict, file: str, use: CocoUse) -> Iterator[Findin
         for name in ("id", "name"):
             if name not in category:
                 tally.add(name, category)
+        if not isinstance(category.get("name", ""), str):
+            tally.add("text", category)
     for name in ("id", "name"):
         what, cure = f"categories without {name!r}", f"give each category its {name!r}"
         yield from tally.finding(name, file, what, cure)
+    what, cure = "categories whose name is no text", 'write "name": "..."'
+    yield from tally.finding("text", file, what, cure)
     if "name" in tally.counts:
         return
     for name in ("id", "name"):
@@ -110,6 +114,7 @@ def _compare_classes(
             f"the order {list(wanted[:5])}: mmdet numbers labels as the file does, so "
             "that objects would bear the wrong names"
         )
+        cure = f"write all of these categories into the file, in this order; or {cure}"
         yield Finding("error", file, what, cure)
     elif absent:
         what = "classes of the config that the file has no category for"
@@ -130,6 +135,8 @@ def _check_images(
                 tally.add(name, record.get("file_name") or f"id {record.get('id')}")
             images[record.get("id")] = UNSOUND
             continue
+        if not isinstance(record["file_name"], str):
+            tally.add("text", f"id {record['id']}")
         names[record["file_name"]] += 1
         if record["id"] in images:
             tally.add("twice", record["id"])
@@ -142,6 +149,8 @@ def _check_images(
     for name in needed:
         what, cure = f"images without {name!r}", f"give each image its {name!r}"
         yield from tally.finding(name, file, what, cure)
+    what, cure = "images whose file_name is no text", "write the name of the picture"
+    yield from tally.finding("text", file, what, cure)
     what = "image ids that belong to another image already"
     yield from tally.finding("twice", file, what, "give each image an id of its own")
     what = "images whose width or height is no whole number above 0"

@@ -12,7 +12,7 @@ from PIL import Image
 from tiny import DET, SEG
 
 from mmswinv2.apis import find_config
-from mmswinv2.own_data.check_config import check_config
+from mmswinv2.own_data.checks.config import check_config
 
 Change = Callable[[Config, Path], object]
 

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from made_sets import CLASSES, HEIGHT, WIDTH, coco_content, rle
 from pycocotools import mask as coco_mask
 
-from mmswinv2.own_data.check_annotations import CocoUse
-from mmswinv2.own_data.check_coco import check_coco
-from mmswinv2.own_data.findings import Finding
+from mmswinv2.own_data.checks.annotations import CocoUse
+from mmswinv2.own_data.checks.coco import check_coco
+from mmswinv2.own_data.checks.findings import Finding
 
 USE = CocoUse(classes=CLASSES, masks=True)
 Spoil = Callable[[dict], object]
@@ -58,6 +58,8 @@ ERRORS = {
     "1 file names that several": lambda c: c["images"][1].update(file_name="001.png"),
     "1 categories without 'id'": lambda c: c["categories"][0].pop("id"),
     "1 categories without 'name'": lambda c: c["categories"][0].pop("name"),
+    "1 categories whose name is no text": lambda c: c["categories"][0].update(name=7),
+    "1 images whose file_name": lambda c: c["images"][1].update(file_name=None),
     "1 category ids that occur": lambda c: c["categories"][1].update(id=1),
     "1 category names that occur": lambda c: c["categories"].append(
         dict(id=3, name="long")

@@ -10,9 +10,10 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
-from .check_pictures import HEADERS, loaded_size, missing_files, sample
-from .files import Header, list_files, read_header
+from mmswinv2.own_data.files import Header, list_files, read_header
+
 from .findings import SHOWN, Finding, Tally, first, watch
+from .pictures import HEADERS, loaded_size, missing_files, sample
 
 MAPS = 200  # label maps of a set that are decoded
 GREY = ("1", "L", "I", "I;16", "I;16B", "I;16L", "I;16N", "F")  # one channel
