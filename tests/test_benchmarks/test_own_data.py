@@ -44,9 +44,9 @@ def test_the_report_has_the_newest_scores_of_every_seed(plans, tmp_path):
     table = RUN.write_report({"camvid": plans}, rows, (0, 1), tmp_path)
     lines = table.splitlines()
     assert lines[0] == "| camvid, percent | mIoU | right px | training |"
-    assert lines[2].endswith("192 px, window 8 | 32.0±2.8 | 80.0±0.0 | 60 s |")
-    assert lines[3].endswith("384 px, window 16 | 22.0±2.8 | 70.0±0.0 | - |")
-    assert lines[4].endswith("384 px, window 16 | 42.0±2.8 | 85.0±0.0 | 90 s |")
+    assert lines[2].endswith("128 px, window 8 | 32.0±2.8 | 80.0±0.0 | 60 s |")
+    assert lines[3].endswith("256 px, window 16 | 22.0±2.8 | 70.0±0.0 | - |")
+    assert lines[4].endswith("256 px, window 16 | 42.0±2.8 | 85.0±0.0 | 90 s |")
     results = json.loads((tmp_path / "results.json").read_text())
     assert results["sets"]["camvid"][Row.HIGH.value]["mIoU"] == [40.0, 44.0]
     assert "AVX-512" in results["processor"] or sys.platform != "linux"
@@ -60,7 +60,7 @@ def test_a_config_is_written_for_each_resolution(tmp_path):
     assert (told["--scale"], told["--window"]) == ("256", "16")
     words = RUN.SETS["camvid"].new_config(Path("/d"), Path("x.py"), high=False)
     told = dict(zip(words[1::2], words[2::2]))
-    assert (told["--scale"], told["--window"]) == ("192", "8")
+    assert (told["--scale"], told["--window"]) == ("128", "8")
     assert len(Path(told["--classes"]).read_text().splitlines()) == 11
 
 
