@@ -28,6 +28,7 @@ from . import console, devices
 
 # Keys that mmengine takes from a config beside the Runner's own arguments.
 OTHER_KEYS = {"runner_type", "strategy", "compile", "activation_checkpointing"}
+OUR_KEYS = {"data_root", "tta_model", "tta_pipeline"}  # that our commands read
 
 
 class Preparation(Hook):
@@ -160,12 +161,20 @@ def load_config(args: argparse.Namespace) -> Config:
         reason = f"{type(error).__name__}: {error}"
         raise ValueError(f"{path} cannot be read as a config: {reason}") from error
     options = dict(args.cfg_options)
-    known = {*cfg, *inspect.signature(Runner).parameters, *OTHER_KEYS}
+    read = {*inspect.signature(Runner).parameters, *OTHER_KEYS, *OUR_KEYS}
+    known = {*cfg, *read}
     for key in options:
         if (first := key.split(".")[0]) not in known:
             close = difflib.get_close_matches(first, known, n=1)
             hint = f"; did you mean {close[0]!r}?" if close else ""
             raise ValueError(f"--cfg-options {key}: {path} has no {first!r}{hint}")
+        if first not in read:
+            raise ValueError(
+                f"--cfg-options {key}: {first!r} is a variable, whose value settings "
+                "have copied, so that a change here would reach nothing; edit it in "
+                f"{path}, or change what was made of it, such as "
+                "train_dataloader.dataset.pipeline.2.scale"
+            )
     if "data_root" in options:
         cfg = _move_data(cfg, str(options.pop("data_root")))
     try:
