@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
-from .dataset import DatasetCheck, metrics_of
+from .dataset import STUFF, DatasetCheck, metrics_of
 from .findings import Finding
 from .heads import (
     check_backbone,
@@ -20,8 +20,6 @@ from .heads import (
 )
 from .pictures import check_overlap
 from .settings import check_settings
-
-SCENES = "stuffthingmaps_trainval2017.zip"
 
 
 def check_config(
@@ -93,21 +91,13 @@ def _check_places(dataset: Mapping, key: str) -> Iterator[Finding]:
         path = os.path.join(root, part)
         cure = (
             f"expected in the data root {root!r}: {', '.join(places.values())}. Data "
-            f"that lie elsewhere: --cfg-options data_root=DIR{_hint(name)}"
+            f"that lie elsewhere: --cfg-options data_root=DIR"
         )
+        cure += STUFF if name == "data_prefix.seg" else ""
         if not os.path.exists(path):
             yield Finding("error", f"{key}.{name}", f"{path} does not exist", cure)
         elif os.path.isdir(path) and not any(os.scandir(path)):
             yield Finding("error", f"{key}.{name}", f"{path} is empty", cure)
-
-
-def _hint(name: str) -> str:
-    if name != "data_prefix.seg":
-        return ""
-    return (
-        f". These are the pixel maps of things and stuff of COCO-Stuff, {SCENES}; the "
-        "configs called 'without-semantic' need none"
-    )
 
 
 def _check_evaluator(

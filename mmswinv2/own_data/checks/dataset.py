@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from mmengine.config import Config
@@ -19,6 +20,11 @@ from .heads import kind_of, parts, predicts_masks
 from .labels import LabelUse, check_labels
 from .limits import check_limits
 from .pictures import check_pictures
+
+STUFF = (
+    ". These are the pixel maps of things and stuff of COCO-Stuff, "
+    "stuffthingmaps_trainval2017.zip; the configs called 'without-semantic' need none"
+)
 
 
 def metrics_of(cfg: Mapping, split: str) -> list[Mapping]:
@@ -123,7 +129,9 @@ class DatasetCheck:
                 obey_exif=self.obey_exif,
                 key=self.key,
             )
-            yield from check_labels(built.data_prefix["img"], seg, pairs, use)
+            for finding in check_labels(built.data_prefix["img"], seg, pairs, use):
+                cure = f"{finding.cure} ({self.key}.data_prefix.seg){STUFF}"
+                yield replace(finding, cure=cure)
 
     def _check_segmentation(self, built: BaseDataset) -> Iterator[Finding]:
         images = built.data_prefix.get("img_path") or ""
