@@ -1,21 +1,19 @@
 """What docs/own_data.md prints is what works, on generated data of its layout.
 
-Commands run in a fresh copy of the repository, in the order of the page, with 'nano' in
-place of the size whose weights would be fetched. Trainings are cut to two iterations.
+Commands run one after the other in the folder of a user, in this process, with 'nano'
+in place of the size whose weights would be fetched, for two iterations.
 """
 
-import os
 import re
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
-from pages import commands, copy_repository
-from tiny import ROOT, load_script
+from pages import commands
+from tiny import ROOT, Tool, load_script
 
 PAGE = (ROOT / "docs" / "own_data.md").read_text()
 COMMANDS = commands(PAGE)
@@ -23,13 +21,12 @@ LOGGED = "--cfg-options default_hooks.logger.interval=1"  # of two iterations
 
 
 @pytest.fixture(scope="module")
-def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The repository, with generated scenes as a user's own data."""
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with generated scenes as a user's own data."""
     folder = tmp_path_factory.mktemp("own_data_page")
     script = load_script("tools/dataset_converters/make_mini.py")
     script.make_mini(folder / "mini", train=8, val=1, size=64)
-    clone = copy_repository(folder / "mmswinv2")
-    mine = clone / "data" / "mine"
+    mine = folder / "data" / "mine"
     coco, ade = folder / "mini" / "coco", folder / "mini/ade/ADEChallengeData2016"
     shutil.copytree(coco / "train2017", mine / "images")
     annotations = coco / "annotations" / "instances_train2017.json"
@@ -44,25 +41,22 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
         labels = np.where(labels == 0, 255, labels % 3).astype(np.uint8)
         cv2.imwrite(str(mine / "labels" / f"{picture.stem}.png"), labels)
     (mine / "classes.txt").write_text("one\ntwo\nthree\n")
-    return clone
+    return folder
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_command(command: str, clone: Path):
+def test_command(command: str, home: Path, tool: Tool, monkeypatch: pytest.MonkeyPatch):
     if "tools/new_config.py" in command:
         command += " --arch nano --batch 2 --iterations 2"
         command = re.sub(r"--scale \d+", "--scale 96", command)
     if "tools/train.py" in command:
         command += f" {LOGGED}"
-    path = os.pathsep.join((str(Path(sys.executable).parent), os.environ["PATH"]))
-    result = subprocess.run(
-        ["bash", "-c", command],
-        cwd=clone,
-        env=dict(os.environ, PATH=path),
-        capture_output=True,
-        text=True,
-    )
-    assert result.returncode == 0, result.stderr
+    monkeypatch.chdir(home)
+    echo = ["bash", "-c", f"printf '%s\\n' {command}"]
+    words = subprocess.run(echo, check=True, capture_output=True, text=True)
+    program, script, *arguments = words.stdout.splitlines()
+    assert program == "python"
+    tool(script, *arguments)
 
 
 def test_commands_are_all_there():
