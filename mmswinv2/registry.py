@@ -5,6 +5,7 @@ A type written ``mmswinv2.SwinTransformerV2`` or
 import statement: mmengine imports this file and then the ``locations``.
 """
 
+from mmengine.registry import DATASETS as MMENGINE_DATASETS
 from mmengine.registry import HOOKS as MMENGINE_HOOKS
 from mmengine.registry import METRICS as MMENGINE_METRICS
 from mmengine.registry import MODELS as MMENGINE_MODELS
@@ -17,6 +18,7 @@ from mmengine.registry import Registry
 MODELS = Registry(
     "model", parent=MMENGINE_MODELS, scope="mmswinv2", locations=["mmswinv2.models"]
 )
+DATASETS = Registry("dataset", parent=MMENGINE_DATASETS, scope="mmswinv2")
 HOOKS = Registry(
     "hook", parent=MMENGINE_HOOKS, scope="mmswinv2", locations=["mmswinv2.engine"]
 )

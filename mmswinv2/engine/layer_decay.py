@@ -12,7 +12,12 @@ from mmswinv2.registry import OPTIM_WRAPPER_CONSTRUCTORS
 
 NORMS = (nn.modules.batchnorm._NormBase, nn.LayerNorm, nn.GroupNorm)
 # Not one-dimensional, but not decayed in the official training either.
-NO_DECAY = ("cpb_mlp", "logit_scale", "relative_position_bias_table")
+NO_DECAY = (
+    "cpb_mlp",
+    "logit_scale",
+    "mask_token",
+    "relative_position_bias_table",
+)
 OPTIONS = ("layer_decay_rate", "norm_decay_mult", "bias_decay_mult", "custom_keys")
 # What FSDP, activation checkpointing and torch.compile insert into names.
 WRAPPERS = re.compile(r"_(fsdp_wrapped_module|checkpoint_wrapped_module|orig_mod)\.")

@@ -17,7 +17,11 @@ from mmswinv2.checkpoints.windows import WINDOW_RECORD, per_stage
 from mmswinv2.registry import MODELS
 
 from .blocks import PatchEmbed, SwinBlock, SwinStage
+from .layer_ids import layer_id
 from .window_fit import WINDOW_FITS, Window, parse_windows
+
+# What published weights need not have; the token of SimMIM is a subclass's.
+_OPTIONAL = re.compile(rf"norm\d\.|(mask_token|{WINDOW_RECORD})$")
 
 
 @MODELS.register_module()
@@ -204,7 +208,15 @@ class SwinTransformerV2(BaseModule):
             tuple[Tensor]: ``(B, C_i, H_i, W_i)`` for every stage i of ``out_indices``,
             contiguous; ``H_i`` is the height over 4, 8, 16 or 32, rounded up.
         """
-        x = self.pos_drop(self.patch_embed(x))
+        return self.encode(self.embed(x))
+
+    def embed(self, x: Tensor) -> Tensor:
+        """Images ``(B, 3, height, width)`` -> tokens ``(B, H, W, C)`` of stage 0."""
+        return self.patch_embed(x)
+
+    def encode(self, x: Tensor) -> tuple[Tensor, ...]:
+        """Tokens that :meth:`embed` gives, or others in their place -> maps."""
+        x = self.pos_drop(x)
         maps = []
         for i, stage in enumerate(self.layers):
             x = stage(x)
@@ -296,7 +308,7 @@ class SwinTransformerV2(BaseModule):
         weights, report = adapt_state_dict(
             {k[len(prefix) :]: v for k, v in given.items()},
             own,
-            optional=[k for k in own if re.match(rf"norm\d\.|{WINDOW_RECORD}$", k)],
+            optional=[k for k in own if _OPTIONAL.match(k)],
             unbuilt=range(len(self.layers), self.num_stages),
         )
         self._adopt_windows(report)
@@ -358,10 +370,7 @@ class SwinTransformerV2(BaseModule):
         return self
 
     def get_layer_depth(self, param_name: str, prefix: str = "") -> tuple[int, int]:
-        """Layer id of a parameter for layer-wise learning rate decay.
-
-        Ids as in the official fine-tuning: patch embedding 0, then one per block; a
-        patch merging has the id of the block before it; output norms are last.
+        """Layer id of a parameter for layer decay, see :func:`layer_id`.
 
         Args:
             param_name (str): Name of a parameter.
@@ -374,14 +383,7 @@ class SwinTransformerV2(BaseModule):
         num_ids = sum(self.depths) + 2
         if not param_name.startswith(prefix):
             return num_ids - 1, num_ids
-        name = param_name[len(prefix) :]
-        if name.startswith("patch_embed."):
-            return 0, num_ids
-        if match := re.match(r"layers\.(\d+)\.(?:blocks\.(\d+)|downsample)\.", name):
-            stage = int(match[1])
-            block = self.depths[stage] - 1 if match[2] is None else int(match[2])
-            return sum(self.depths[:stage]) + block + 1, num_ids
-        return num_ids - 1, num_ids
+        return layer_id(param_name[len(prefix) :], self.depths), num_ids
 
     def no_weight_decay(self) -> set[str]:
         """Names of parameters without weight decay, as in the official training.

@@ -1,0 +1,34 @@
+# Any folder of pictures, flat or nested, for SimMIM at 192 px, as the official code.
+data_root = "data/imagenet/train"
+extensions = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp")
+
+train_pipeline = [
+    dict(type="LoadImageFromFile"),
+    dict(
+        type="RandomResizedCrop",
+        scale=192,
+        crop_ratio_range=(0.67, 1.0),
+        aspect_ratio_range=(3 / 4, 4 / 3),
+        backend="pillow",  # which smooths before it shrinks
+        interpolation="bilinear",
+    ),
+    dict(type="RandomFlip", prob=0.5),
+    # 32 px: what a token of the last stage covers
+    dict(type="mmswinv2.RandomPatchMask", mask_patch_size=32, mask_ratio=0.6),
+    dict(type="PackInputs"),
+]
+train_dataloader = dict(
+    batch_size=128,  # pictures per GPU, 16 GPUs
+    num_workers=8,
+    persistent_workers=True,
+    sampler=dict(type="DefaultSampler", shuffle=True),
+    collate_fn=dict(type="default_collate"),
+    drop_last=True,
+    dataset=dict(
+        type="CustomDataset",
+        data_root=data_root,
+        with_label=False,
+        extensions=extensions,
+        pipeline=train_pipeline,
+    ),
+)

@@ -1,0 +1,18 @@
+"""Classification and SimMIM on mmpretrain, scope ``mmswinv2``; needs it installed.
+
+Configs import this by ``custom_imports``: nothing else in the package needs mmpretrain.
+"""
+
+import mmpretrain.models  # noqa: F401
+
+from .random_patch_mask import RandomPatchMask
+from .reconstruction_hook import ReconstructionHook
+from .simmim_backbone import SimMIMSwinV2
+from .simmim_head import SimMIMHead
+
+__all__ = [
+    "RandomPatchMask",
+    "ReconstructionHook",
+    "SimMIMHead",
+    "SimMIMSwinV2",
+]
