@@ -6,8 +6,13 @@ core of a CPU; from scratch, since no weights are published for 'nano'.
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
 from dataclasses import dataclass
 from pathlib import Path
+
+from mmswinv2.cli.stages import ROOT, StageError
 
 WINDOWS = (8, 16)  # tokens, at the low and at the high resolution
 BATCH = 4
@@ -115,3 +120,40 @@ CAMVID = OwnSet(
     factor=1,
 )
 SETS = {entry.name: entry for entry in (NUCLEI, BLOOD, CAMVID)}
+
+
+def write_manifest(folder: Path, path: Path) -> None:
+    """List the files of a set with their sizes, by which a change is seen.
+
+    Raises:
+        FileNotFoundError: If the set is not there.
+    """
+    files = sorted(file for file in folder.rglob("*") if file.is_file())
+    if not files:
+        raise FileNotFoundError(
+            f"{folder} has no files: --data names the folder that holds it"
+        )
+    sizes = {str(file.relative_to(folder)): file.stat().st_size for file in files}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(sizes))
+
+
+def write_config(own: OwnSet, data: Path, path: Path, *, high: bool) -> None:
+    """Let tools/new_config.py write a config of a set, and keep what it prints.
+
+    Args:
+        own (OwnSet): The set.
+        data (Path): The folder that holds the set's.
+        path (Path): The config to write.
+        high (bool): Whether for the high resolution.
+
+    Raises:
+        StageError: If it finds something wrong; it has printed what.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    script = str(ROOT / "tools" / "new_config.py")
+    command = [sys.executable, script, *own.new_config(data, path, high=high)]
+    with path.with_suffix(".txt").open("w") as page:
+        done = subprocess.run(command, stdout=page, check=False)
+    if done.returncode:
+        raise StageError(f"{' '.join(command)}: exit code {done.returncode}")

@@ -14,9 +14,7 @@ Examples:
 from __future__ import annotations
 
 import argparse
-import json
 import signal
-import subprocess
 import sys
 from pathlib import Path
 
@@ -24,47 +22,11 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))  # works uninstalled
 
 from outcome import write_report  # noqa: E402
-from real_sets import SETS, OwnSet  # noqa: E402
+from real_sets import SETS, write_config, write_manifest  # noqa: E402
 from rich.console import Console  # noqa: E402
 
 from mmswinv2.cli.stages import StageError, run_side_by_side  # noqa: E402
 from mmswinv2.cli.transfer_plan import Plan, Row, Task  # noqa: E402
-
-
-def write_manifest(folder: Path, path: Path) -> None:
-    """List the files of a set with their sizes, by which a change is seen.
-
-    Raises:
-        FileNotFoundError: If the set is not there.
-    """
-    files = sorted(file for file in folder.rglob("*") if file.is_file())
-    if not files:
-        raise FileNotFoundError(
-            f"{folder} has no files: --data names the folder that holds it"
-        )
-    sizes = {str(file.relative_to(folder)): file.stat().st_size for file in files}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(sizes))
-
-
-def write_configs(own: OwnSet, data: Path, folder: Path) -> tuple[Path, Path]:
-    """Let tools/new_config.py write both configs of a set.
-
-    Raises:
-        StageError: If it finds something wrong; it has printed what.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    paths = []
-    for name, high in (("low", False), ("high", True)):
-        path = folder / f"{name}.py"
-        script = str(ROOT / "tools" / "new_config.py")
-        command = [sys.executable, script, *own.new_config(data, path, high=high)]
-        with (folder / f"{name}.txt").open("w") as page:
-            done = subprocess.run(command, stdout=page, check=False)
-        if done.returncode:
-            raise StageError(f"{' '.join(command)}: exit code {done.returncode}")
-        paths.append(path)
-    return paths[0], paths[1]
 
 
 def make_plans(args: argparse.Namespace) -> dict[str, list[Plan]]:
@@ -75,7 +37,9 @@ def make_plans(args: argparse.Namespace) -> dict[str, list[Plan]]:
         own = SETS[name]
         manifest = f"{name}.json"
         write_manifest(data / name, out / "data" / manifest)
-        low, high = write_configs(own, data, out / "configs" / name)
+        low, high = (out / "configs" / name / f"{size}.py" for size in ("low", "high"))
+        write_config(own, data, low, high=False)
+        write_config(own, data, high, high=True)
         task = Task(name, low, high, own.keep, own.seconds, manifest)
         plans[name] = [Plan(task, seed, out, out / "data") for seed in args.seeds]
     return plans
