@@ -14,7 +14,7 @@ train_dataloader = dict(
     persistent_workers=False,
     dataset=dict(pipeline=train_pipeline),
 )
-optim_wrapper = dict(optimizer=dict(lr=1e-3))
+optim_wrapper = dict(optimizer=dict(lr=2e-3))
 param_scheduler = [
     dict(type="LinearLR", start_factor=0.01, end=2, convert_to_iter_based=True),
     dict(type="CosineAnnealingLR", begin=2, end=40, convert_to_iter_based=True),
