@@ -16,14 +16,13 @@ from __future__ import annotations
 import argparse
 import signal
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks" / "own_data")]
 
+from gains import STARTS, Arm, write_report  # noqa: E402
 from real_sets import SETS, OwnSet, write_config, write_manifest  # noqa: E402
-from report import write_report  # noqa: E402
 from rich.console import Console  # noqa: E402
 
 from mmswinv2.cli.stages import (  # noqa: E402
@@ -44,25 +43,6 @@ FROM_SIMMIM = (
     "model.backbone.init_cfg.type=Pretrained",
     f"model.backbone.init_cfg.checkpoint={WEIGHTS}",
 )
-
-
-@dataclass(frozen=True)
-class Arm:
-    """Training on one set from one start with one seed, and its test.
-
-    Args:
-        own (OwnSet): The set.
-        start (str): 'scratch' or 'simmim'.
-        seed (int): Of the training.
-        train (Stage): The training.
-        test (Stage): The test of its last weights.
-    """
-
-    own: OwnSet
-    start: str
-    seed: int
-    train: Stage
-    test: Stage
 
 
 def plan_pretraining(data: Path, out: Path, epochs: int) -> Stage:
@@ -140,7 +120,7 @@ def plan_arms(args: argparse.Namespace, simmim: Stage) -> list[Arm]:
         plan_arm(SETS[name], start, seed, configs[name], out, simmim)
         for seed in args.seeds
         for name in args.sets
-        for start in ("scratch", "simmim")
+        for start in STARTS
     ]
 
 

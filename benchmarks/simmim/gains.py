@@ -5,23 +5,40 @@ from __future__ import annotations
 import json
 import statistics
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from outcome import describe_processor
+from real_sets import OwnSet
 
 from mmswinv2.cli.stages import Stage
 from mmswinv2.cli.transfer_plan import format_cell
 from mmswinv2.drawing.curves import COLORS, smooth
 from mmswinv2.drawing.run_log import read_run
 
-if TYPE_CHECKING:
-    from run import Arm
-
 STARTS = {"scratch": "from random weights", "simmim": "from SimMIM's"}
+
+
+@dataclass(frozen=True)
+class Arm:
+    """Training on one set from one start with one seed, and its test.
+
+    Args:
+        own (OwnSet): The set.
+        start (str): One of ``STARTS``.
+        seed (int): Of the training.
+        train (Stage): The training.
+        test (Stage): The test of its last weights.
+    """
+
+    own: OwnSet
+    start: str
+    seed: int
+    train: Stage
+    test: Stage
 
 
 def write_report(simmim: Stage, arms: Sequence[Arm], out: Path) -> str:
