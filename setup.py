@@ -29,6 +29,7 @@ setup(
     license="Apache-2.0",
     license_files=["LICENSE"],
     packages=find_packages(include=["mmswinv2", "mmswinv2.*"]),
+    package_data={"mmswinv2.pretraining": ["*.txt"]},
     python_requires=">=3.10",
     install_requires=read_requirements("runtime"),
     # Neither stack is a hard requirement: they share their import names, and

@@ -154,6 +154,8 @@ def load_trained_weights(model: nn.Module, weights: str | Path) -> dict:
             f"{len(model.state_dict())} tensors are not in the file, such as "
             f"{', '.join(missing[:3])}; give weights trained with this config"
         )
+    if reason := getattr(getattr(model, "head", None), "untrained", ""):
+        raise RuntimeError(f"{weights} does not fit this {name}: {reason}")
     dataset_meta = meta.get("dataset_meta", {}).items()
     return {key.lower(): value for key, value in dataset_meta if value is not None}
 

@@ -6,7 +6,12 @@ default_hooks = dict(
     timer=dict(type="IterTimerHook"),
     logger=dict(type="LoggerHook", interval=100),
     param_scheduler=dict(type="ParamSchedulerHook"),
-    checkpoint=dict(type="CheckpointHook", interval=1, max_keep_ckpts=2),
+    checkpoint=dict(
+        type="CheckpointHook",
+        interval=1,  # epochs
+        max_keep_ckpts=2,
+        save_best="accuracy/top1",
+    ),
     sampler_seed=dict(type="DistSamplerSeedHook"),
 )
 custom_hooks = [dict(type="mmswinv2.WindowResolutionTransferHook")]

@@ -3,7 +3,7 @@
 Knows files and state dicts, no modules.
 """
 
-from .adapt import LoadReport, adapt_state_dict
+from .adapt import LoadReport, adapt_state_dict, forget_classifier
 from .locate import SwinWeights
 from .sources import read_checkpoint, read_swin_weights
 
@@ -11,6 +11,7 @@ __all__ = [
     "LoadReport",
     "SwinWeights",
     "adapt_state_dict",
+    "forget_classifier",
     "read_checkpoint",
     "read_swin_weights",
 ]

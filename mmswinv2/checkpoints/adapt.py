@@ -10,7 +10,14 @@ from torch import Tensor
 from mmswinv2.architectures import Architecture
 
 from .layouts import LAYOUTS
-from .locate import SwinWeights, architecture_of, describe, locate
+from .locate import (
+    CLASSIFIER,
+    SwinWeights,
+    architecture_of,
+    describe,
+    locate,
+    outside_of_backbone,
+)
 from .position_biases import fit_position_biases
 from .tensors import Weights
 from .windows import WINDOW_RECORD, StageWindows, Window, per_stage
@@ -124,6 +131,24 @@ def adapt_state_dict(
         tables=tables,
     )
     return weights, report
+
+
+def forget_classifier(unexpected: list[str], prefix: str) -> list[str]:
+    """Take the classifier of published weights out of a list of unexpected names.
+
+    A detector has no use for it, and its backbone's report says so.
+
+    Args:
+        unexpected (list[str]): Names that a model has no place for, changed in place.
+        prefix (str): Of the names of the model's backbone.
+
+    Returns:
+        list[str]: What was taken out, by the names of this package.
+    """
+    classifier = outside_of_backbone(prefix) + CLASSIFIER
+    taken = [name for name in unexpected if name.startswith(classifier)]
+    unexpected[:] = [name for name in unexpected if name not in taken]
+    return [name.replace(classifier, "head.") for name in taken]
 
 
 def _stage(name: str) -> int:

@@ -167,7 +167,12 @@ OFFICIAL = Layout(
     buffers=True,
 )
 MMSWINV2 = replace(
-    OFFICIAL, name="mmswinv2", prefix="backbone.", all_norms=True, buffers=False
+    OFFICIAL,
+    name="mmswinv2",
+    others=(Rename("head", "head.fc"),),
+    prefix="backbone.",
+    all_norms=True,
+    buffers=False,
 )
 TIMM = replace(
     OFFICIAL,

@@ -16,6 +16,8 @@ from .windows import WINDOW_RECORD, StageWindows, windows_of_buffers
 _BUFFERS = re.compile(r"(relative_coords_table|relative_position_index|attn_mask)$")
 # Where training code keeps weights; the first that holds Swin V2 is taken.
 _WRAPPERS = ("state_dict", "model", "module", "state_dict_ema", "model_ema", "ema")
+# The classifier in models of mmpretrain, and in whatever read_checkpoint gives.
+CLASSIFIER = "head.fc."
 # Preferred where there is more than one model, such as one and its moving average.
 _USUAL_PREFIXES = ("", "backbone.", "encoder.", "swinv2.")
 # Parts of names that torch's wrappers of modules insert.
@@ -79,10 +81,19 @@ class Location:
             for name, tensor in self.state_dict.items()
             if name.startswith(self.prefix)
         }
-        return own | {k: v for k, v in self.state_dict.items() if k in self._head()}
+        head = {own: self.state_dict[name] for name, own in self._head().items()}
+        return own | head
 
-    def _head(self) -> set[str]:
-        return {f"{self.layout.head()}{part}" for part in ("weight", "bias")}
+    def _head(self) -> dict[str, str]:
+        """Names of the classifier's tensors, and those that the layout has for them."""
+        outer = outside_of_backbone(self.prefix)
+        own = self.layout.head()
+        return {
+            f"{outer}{head}{part}": f"{own}{part}"
+            for head in (CLASSIFIER, own)
+            for part in ("weight", "bias")
+            if f"{outer}{head}{part}" in self.state_dict
+        }
 
     def read(self, windows: StageWindows | None = None) -> SwinWeights:
         """Bring them to the names of this package.
@@ -109,6 +120,11 @@ class Location:
                 if not name.startswith(self.prefix) and name not in self._head()
             ],
         )
+
+
+def outside_of_backbone(prefix: str) -> str:
+    """What stands before the names beside a backbone, of which ``prefix`` is that."""
+    return re.sub(r"(backbone|swinv2)\.$", "", prefix)
 
 
 def locate(checkpoint: Mapping) -> Location | None:

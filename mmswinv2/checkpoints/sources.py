@@ -13,7 +13,7 @@ from . import zoo
 from .config_files import windows_of_config
 from .download import TransferError, download
 from .files import read_file
-from .locate import Location, SwinWeights, describe, locate
+from .locate import CLASSIFIER, Location, SwinWeights, describe, locate
 from .shapes import check_complete
 from .windows import WINDOW_RECORD, StageWindows, record_of
 
@@ -28,8 +28,9 @@ def read_checkpoint(path: str | os.PathLike, map_location: str | None = "cpu") -
 
     Backbone weights in a published layout come back as mmengine writes them:
     ``{'state_dict': {'backbone.<name>': tensor}}``, so that they load into a detector,
-    a segmentor or the backbone alone. This is also mmengine's loader for files, URLs
-    and ``swinv2://`` as soon as this package is imported.
+    a segmentor or the backbone alone; their classifier as ``head.fc.*``, so that it
+    loads into mmpretrain's. This is also mmengine's loader for files, URLs and
+    ``swinv2://`` as soon as this package is imported.
 
     Args:
         path (str | PathLike): A file written by torch or safetensors, an index of
@@ -177,7 +178,7 @@ def _check_entry(checkpoint: dict, entry: zoo.Entry, file: Path) -> None:
 def _as_mmengine(
     checkpoint: dict, location: Location, windows: StageWindows | None
 ) -> dict:
-    """The checkpoint with its backbone's weights under ``backbone.``."""
+    """The checkpoint with its backbone under ``backbone.``, classifier beside it."""
     if location.prefix.endswith("backbone."):  # of a whole model
         cut = len(location.prefix) - len("backbone.")
         outer = location.prefix[:cut]
@@ -186,7 +187,13 @@ def _as_mmengine(
             for name, tensor in location.state_dict.items()
         }
     else:
-        weights = {f"backbone.{k}": v for k, v in location.own().items()}
+        head = location.layout.head()
+        weights = {
+            CLASSIFIER + name.removeprefix(head)
+            if name.startswith(head)
+            else f"backbone.{name}": tensor
+            for name, tensor in location.own().items()
+        }
     record = f"backbone.{WINDOW_RECORD}"
     if windows and not any(
         name.endswith(("relative_coords_table", record)) for name in weights

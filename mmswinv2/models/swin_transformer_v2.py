@@ -11,7 +11,7 @@ from mmengine.model import BaseModule, PretrainedInit
 from torch import Tensor, nn
 
 from mmswinv2.architectures import check_stages, resolve_architecture
-from mmswinv2.checkpoints import LoadReport, adapt_state_dict
+from mmswinv2.checkpoints import LoadReport, adapt_state_dict, forget_classifier
 from mmswinv2.checkpoints.position_biases import LINEAR_CPB, TABLE
 from mmswinv2.checkpoints.windows import WINDOW_RECORD, per_stage
 from mmswinv2.registry import MODELS
@@ -320,6 +320,7 @@ class SwinTransformerV2(BaseModule):
         super()._load_from_state_dict(
             state_dict, prefix, local_metadata, strict, *lists
         )
+        report.ignored += forget_classifier(lists[1], prefix)
         self.loaded = report
         where = prefix.rstrip(".") or "the backbone"
         text = report.describe(where, self.window_size, self.pretrained_window_size)
@@ -353,9 +354,7 @@ class SwinTransformerV2(BaseModule):
     # Training
 
     def _freeze_stages(self) -> None:
-        frozen: list[nn.Module] = []
-        if self.frozen_stages >= 0:
-            frozen += [self.patch_embed, self.pos_drop]
+        frozen = [self.patch_embed, self.pos_drop] if self.frozen_stages >= 0 else []
         for i in range(min(self.frozen_stages, len(self.layers))):
             frozen.append(self.layers[i])
             if i in self.out_indices:

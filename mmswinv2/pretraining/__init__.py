@@ -5,12 +5,14 @@ Configs import this by ``custom_imports``: nothing else in the package needs mmp
 
 import mmpretrain.models  # noqa: F401
 
+from .linear_head import LinearClsHead
 from .random_patch_mask import RandomPatchMask
 from .reconstruction_hook import ReconstructionHook
 from .simmim_backbone import SimMIMSwinV2
 from .simmim_head import SimMIMHead
 
 __all__ = [
+    "LinearClsHead",
     "RandomPatchMask",
     "ReconstructionHook",
     "SimMIMHead",

@@ -1,0 +1,13 @@
+# ImageNet-1K at 384 px; tests on whole pictures, squashed to a square, as the official
+# code does at this size (TEST.CROP False).
+_base_ = "./imagenet_256px.py"
+
+train_pipeline = _base_.train_pipeline
+train_pipeline[1].scale = 384
+squash = dict(type="Resize", scale=(384, 384), **_base_.backend)
+test_pipeline = [_base_.load, squash, dict(type="PackInputs")]
+tta_pipeline = [*test_pipeline[:-1], _base_.tta_pipeline[-1]]
+
+train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
+val_dataloader = dict(dataset=dict(pipeline=test_pipeline))
+test_dataloader = val_dataloader
