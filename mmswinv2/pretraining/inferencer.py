@@ -45,8 +45,8 @@ class ClassifierInferencer(ImageClassificationInferencer):
         if kind is None or not issubclass(kind, BaseClassifier):
             raise ValueError(
                 f"{model.filename or 'the config'} has the model {model.model.type}, "
-                "which predicts nothing for a picture; give a classifier, a detector or "
-                "a segmentor. Weights of SimMIM are where these start from: "
+                "which names nothing in pictures; give a classifier, a detector or a "
+                "segmentor. Weights of SimMIM are what these start from: "
                 "model.backbone.init_cfg=dict(type='Pretrained', checkpoint=FILE)"
             )
         super().__init__(model, pretrained=False, device=device or get_device())
