@@ -1,4 +1,4 @@
-"""Draws what a trained detector or segmentor finds in photos.
+"""Draws what a trained detector, segmentor or classifier finds in photos.
 
 Examples:
     >>> python demo/image_demo.py photo.jpg CONFIG WEIGHTS --out-dir out/
@@ -23,7 +23,7 @@ from mmengine.structures import BaseDataElement
 
 from mmswinv2.apis import build_inferencer
 from mmswinv2.cli import console
-from mmswinv2.drawing import draw_sample
+from mmswinv2.drawing import draw_sample, top_classes
 from mmswinv2.inferencers import IMAGE_SUFFIXES
 
 SHOWN = 4  # classes named per image, the largest first
@@ -32,11 +32,11 @@ SHOWN = 4  # classes named per image, the largest first
 def parse_args() -> argparse.Namespace:
     """Reads the command line."""
     parser = argparse.ArgumentParser(
-        description="Draw what a trained detector or segmentor finds in photos."
+        description="Draw what a trained detector, segmentor or classifier finds."
     )
     parser.add_argument("images", help="a photo, a folder of photos or a quoted glob")
     parser.add_argument("config", help="a config file, or the name of one in configs/")
-    parser.add_argument("weights", help="trained weights, a file or a URL")
+    parser.add_argument("weights", help="trained weights: a file, URL or name")
     parser.add_argument("--out-dir", default="out", help="default: out")
     parser.add_argument("--device", help="default: a GPU where there is one")
     parser.add_argument(
@@ -90,7 +90,14 @@ def read_image(path: str) -> np.ndarray | None:
 
 
 def describe(prediction: BaseDataElement, classes: Sequence[str], score: float) -> str:
-    """What was found: '3 person, 1 dog', or 'sky 41%, building 22%' of the area."""
+    """What was found.
+
+    Objects as '3 person, 1 dog'; classes as 'sky 41%, building 22%' of the area, or, of
+    a whole picture, as 'tench 0.93, goldfish 0.02' with their scores.
+    """
+    if "pred_score" in prediction:
+        best = top_classes(prediction, dict(classes=classes))
+        return ", ".join(f"{name} {score:.2f}" for _, name, score in best)
     if "pred_sem_seg" in prediction:
         labels = prediction.pred_sem_seg.data.flatten().cpu().numpy()
     else:
@@ -131,7 +138,7 @@ def main() -> int:
             unread += 1
             continue
         result = inferencer(pixels, return_datasamples=True)
-        # DetInferencer wraps its samples, MMSegInferencer returns a single one bare
+        # MMSegInferencer returns a single one bare, the others wrap theirs
         prediction = result["predictions"][0] if isinstance(result, dict) else result
         seconds = time.perf_counter() - start
         picture = free_path(out_dir, image)

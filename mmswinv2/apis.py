@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from mmdet.apis import DetInferencer
     from mmseg.apis import MMSegInferencer
 
+    from .pretraining.inferencer import ClassifierInferencer
+
 ROOT = CONFIG_DIR.parent
 
 
@@ -42,7 +44,7 @@ def build_inferencer(
     model: str | Path | Config,
     weights: str | Path | None = None,
     device: str | None = None,
-) -> DetInferencer | MMSegInferencer:
+) -> DetInferencer | MMSegInferencer | ClassifierInferencer:
     """Builds the inferencer of the framework that the config belongs to.
 
     Class names and colours come from the checkpoint, and from the config's dataset
@@ -51,21 +53,22 @@ def build_inferencer(
     Args:
         model (str | Path | Config): A config, its file, or one of
             :func:`list_models`.
-        weights (str | Path, optional): A trained checkpoint, file or URL. Defaults
-            to the ``Weights`` that ``model-index.yml`` has for a name, and to the
-            config's ``load_from``.
+        weights (str | Path, optional): A trained checkpoint, file or URL; for a
+            classifier also a name such as ``swinv2://tiny-w8-256``. Defaults to the
+            ``Weights`` that ``model-index.yml`` has for a name, and to the config's
+            ``load_from``.
         device (str, optional): Such as 'cpu' or 'cuda:0'. Defaults to the first
             accelerator, and to the CPU where there is none.
 
     Returns:
-        DetInferencer | MMSegInferencer: Ready to be called with pictures: files,
-        folders, arrays or pictures of Pillow, in greys, RGB or RGBA, of 8 or 16 bits,
-        and lists of these; see :func:`as_host_picture`.
+        DetInferencer | MMSegInferencer | ClassifierInferencer: Ready to be called with
+        pictures: files, folders, arrays or pictures of Pillow, in greys, RGB or RGBA,
+        of 8 or 16 bits, and lists of these; see :func:`as_host_picture`.
 
     Raises:
         FileNotFoundError: The config or the checkpoint does not exist.
-        ValueError: No such config name, no weights, an unreadable checkpoint, or a
-            device that is not there.
+        ValueError: No such config name, no weights, an unreadable checkpoint, a model
+            that predicts nothing, or a device that is not there.
         RuntimeError: The checkpoint belongs to another model.
 
     Examples:
@@ -90,8 +93,12 @@ def build_inferencer(
         from mmdet.apis import DetInferencer as Host
     elif scope == "mmseg":
         from mmseg.apis import MMSegInferencer as Host
+    elif scope == "mmpretrain":
+        from .pretraining.inferencer import ClassifierInferencer as Host
     else:
-        raise ValueError(f"default_scope is {scope!r}, expected 'mmdet' or 'mmseg'")
+        raise ValueError(
+            f"default_scope is {scope!r}, expected 'mmdet', 'mmseg' or 'mmpretrain'"
+        )
 
     class Inferencer(AnyPictures, Host):
         pass
@@ -106,6 +113,11 @@ def build_inferencer(
     meta = _dataset_meta(cfg) | saved_meta  # where both have it, the saved one
     if scope == "mmseg":  # its inferencer hands all of it on to the visualizer
         meta = {name: meta.get(name) for name in ("classes", "palette")}
+    if scope == "mmpretrain":
+        if not meta.get("classes"):  # of folders, which lazy datasets do not look at
+            numbers = range(inferencer.model.head.num_classes)
+            meta["classes"] = [f"class {number}" for number in numbers]
+        inferencer.classes = meta["classes"]
     inferencer.model.dataset_meta = inferencer.visualizer.dataset_meta = meta
     return inferencer
 
@@ -128,7 +140,7 @@ def load_trained_weights(model: nn.Module, weights: str | Path) -> dict:
     """Loads a trained checkpoint, all of it: backbone, neck and heads.
 
     Args:
-        model (nn.Module): A detector or segmentor.
+        model (nn.Module): A detector, segmentor or classifier.
         weights (str | Path): The checkpoint, file or URL.
 
     Returns:
@@ -164,7 +176,7 @@ def read_weights(model: nn.Module, weights: str | Path) -> tuple[dict, dict]:
     """Reads a checkpoint that has at least some tensors of a model.
 
     Args:
-        model (nn.Module): A detector or segmentor; it is not changed.
+        model (nn.Module): A detector, segmentor or classifier; it is not changed.
         weights (str | Path): The checkpoint, file or URL.
 
     Returns:

@@ -15,7 +15,7 @@ from mmengine.registry import Registry, root
 
 from . import config_bases  # noqa: F401  (mmswinv2:: in _base_)
 
-HOSTS = ("mmdet", "mmseg")
+HOSTS = ("mmdet", "mmseg", "mmpretrain")
 
 
 def read_config(path: str | Path) -> Config:

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from mmengine.infer import BaseInferencer
 from PIL import Image, ImageOps
 
 IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"}
+# The first transform of a pipeline, as the hosts' inferencers have it.
+LOADERS = ("InferencerLoader", "LoadImageFromFile")
 
 
 def as_host_picture(
@@ -74,7 +75,7 @@ def _pixels(picture: Image.Image) -> np.ndarray:
     return np.asarray(picture.convert("RGB"))[..., ::-1]
 
 
-class AnyPictures(BaseInferencer):
+class AnyPictures:
     """Goes before a host's inferencer among the bases of a class.
 
     Lists may mix sizes and kinds of pictures, whatever the batch size. Predictions may
@@ -98,13 +99,13 @@ class AnyPictures(BaseInferencer):
                 )
         inputs = inputs if isinstance(inputs, (list, tuple)) else [inputs]
         pipeline = self.cfg.test_dataloader.dataset.pipeline
-        loader = next(t for t in pipeline if "InferencerLoader" in str(t["type"]))
+        loader = next(t for t in pipeline if str(t["type"]).endswith(LOADERS))
         color_type = loader.get("color_type", "color")
         return [as_host_picture(x, color_type=color_type) for x in inputs]
 
     def _get_chunk_data(self, inputs: Iterable, chunk_size: int) -> Iterator[list]:
-        """Batches; those of MMSegmentation, which pads none, are of one size."""
-        if self.scope != "mmseg":
+        """Batches; but for MMDetection's, which it pads, they are of one size."""
+        if self.scope == "mmdet":
             yield from super()._get_chunk_data(inputs, chunk_size)
             return
         chunk: list[dict] = []

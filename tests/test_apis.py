@@ -6,7 +6,10 @@ import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
+from mmengine.dataset import pseudo_collate
+from mmengine.registry import DATASETS
 from tiny import DET, ROOT, SEG, build_model, fresh_globals, load_tiny
+from tiny_classifier import write_classifier
 
 from mmswinv2.apis import build_inferencer, find_config, list_models
 
@@ -66,6 +69,27 @@ def test_segmentor(tmp_path: Path) -> None:
     assert prediction.pred_sem_seg.data.shape == (1, 48, 64)
 
 
+def test_classifier(tmp_path: Path, class_folders: Path) -> None:
+    """Scores are those of a test; names are the weights', or the numbers of classes."""
+    cfg = load_tiny(write_classifier(tmp_path, class_folders))
+    with fresh_globals():
+        bare = build_inferencer(cfg, save(cfg, tmp_path / "bare.pth"), "cpu")
+        assert bare.classes == ["class 0", "class 1", "class 2"]
+        weights = save(cfg, tmp_path / "own.pth", classes=["sky", "sea", "land"])
+        inferencer = build_inferencer(cfg, weights, "cpu")
+        dataset = DATASETS.build(cfg.test_dataloader.dataset)
+        with torch.no_grad():
+            batch = pseudo_collate([dataset[0], dataset[9]])
+            expected = inferencer.model.test_step(batch)
+        files = [
+            str(class_folders / "val" / name) for name in ("floor/0.jpg", "grass/1.jpg")
+        ]
+        found = inferencer(files, batch_size=2)["predictions"]
+    for result, sample in zip(found, expected, strict=True):
+        assert np.allclose(result["pred_scores"], sample.pred_score, atol=1e-6)
+        assert result["pred_class"] == ["sky", "sea", "land"][result["pred_label"]]
+
+
 def test_weights_are_the_given_ones(tmp_path: Path) -> None:
     """The model computes with the checkpoint, and load_from is the default."""
     cfg = load_tiny(SEG)
@@ -87,5 +111,8 @@ def test_errors(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="device 'gpu' is not usable"):
         build_inferencer(cfg, tmp_path / "none.pth", "gpu")
     cfg.default_scope = "mmpose"
-    with pytest.raises(ValueError, match="expected 'mmdet' or 'mmseg'"):
+    with pytest.raises(ValueError, match="expected 'mmdet', 'mmseg' or 'mmpretrain'"):
         build_inferencer(cfg, tmp_path / "none.pth", "cpu")
+    simmim = min((ROOT / "configs/simmim").glob("*.py"))
+    with pytest.raises(ValueError, match="SimMIM, which names nothing in pictures"):
+        build_inferencer(simmim, tmp_path / "none.pth", "cpu")

@@ -9,6 +9,7 @@ import torch
 from mmdet.structures import DetDataSample
 from mmengine.structures import InstanceData
 from tiny import DET, SEG, Tool, load_script, load_tiny, save_weights
+from tiny_classifier import write_classifier
 
 DEMO = "demo/image_demo.py"
 
@@ -79,6 +80,23 @@ def test_unreadable_photos(tool: Tool, photos: Path, model: list[str]) -> None:
         assert f"{photos / name}: cannot be read as an image\n" in err
     assert "Traceback" not in err
     assert out.count("-> out/") == 2
+
+
+def test_classifier(tool: Tool, photos: Path, class_folders: Path) -> None:
+    """A line with the likeliest classes and their scores, and a picture with bars."""
+    config = write_classifier(photos.parent, class_folders)
+    cfg = load_tiny(config)
+    cfg.test_dataloader.dataset.metainfo = dict(classes=("sky, air", "sea", "land"))
+    weights = save_weights(cfg, photos.parent / "weights.pth")
+    out = tool(DEMO, photos / "a.jpg", config, weights)
+    (line,) = [line for line in out.splitlines() if "-> out/" in line]
+    found = line.removeprefix(f"{photos / 'a.jpg'}: ").split(" (")[0].split(", ")
+    names, scores = zip(*(entry.split() for entry in found))
+    assert {*names} == {"sky", "sea", "land"}
+    assert sorted(scores, reverse=True) == [*scores]
+    assert sum(map(float, scores)) == pytest.approx(1, abs=0.02)
+    drawn = cv2.imread("out/a.jpg")
+    assert drawn.shape[1] > 8 * 64 + 100
 
 
 def test_bad_arguments(tool: Tool, photos: Path, model: list[str]) -> None:

@@ -9,6 +9,7 @@ import pytest
 import torch
 from PIL import Image
 from tiny import DET, SEG, fresh_globals, load_tiny, save_weights
+from tiny_classifier import write_classifier
 
 from mmswinv2.apis import build_inferencer
 from mmswinv2.inferencers import as_host_picture
@@ -17,21 +18,29 @@ RGB = np.random.default_rng(0).integers(0, 255, (48, 64, 3), dtype=np.uint8)
 ALPHA = np.full((48, 64, 1), 128, np.uint8)
 
 
-@pytest.fixture(scope="module", params=[DET, SEG])
-def inferencer(request, tmp_path_factory):
+@pytest.fixture(scope="module", params=[DET, SEG, "classifier"])
+def inferencer(request, tmp_path_factory, class_folders):
     """Of a checkpoint that a run wrote, with all that it says of its data."""
-    cfg = load_tiny(request.param)
-    weights = save_weights(cfg, tmp_path_factory.mktemp("weights") / "weights.pth")
+    folder = tmp_path_factory.mktemp("weights")
+    name = request.param
+    if name == "classifier":
+        name = write_classifier(folder, class_folders)
+    cfg = load_tiny(name)
+    weights = save_weights(cfg, folder / "weights.pth")
     with fresh_globals():
         yield build_inferencer(cfg, weights, "cpu")
 
 
 def numbers(result):
-    """Boxes, or label maps, of one call."""
+    """Boxes, label maps or scores of one call."""
     found = result["predictions"] if isinstance(result, dict) else result
     found = found if isinstance(found, list) else [found]
     return [
-        p.pred_sem_seg.data if "pred_sem_seg" in p else p.pred_instances.bboxes
+        p.pred_score
+        if "pred_score" in p
+        else p.pred_sem_seg.data
+        if "pred_sem_seg" in p
+        else p.pred_instances.bboxes
         for p in found
     ]
 
@@ -94,14 +103,14 @@ def test_draws_and_saves(inferencer, tmp_path):
         # MMDetection pads a batch to its largest picture
         assert inferencer.scope == "mmdet" or torch.equal(found, alone)
     same = [numbers(together)[i] for i in (1, 3, 4)]
-    if inferencer.scope == "mmseg":
+    if inferencer.scope != "mmdet":
         assert all(torch.equal(numbers(together)[0], other) for other in same)
     drawn = inferencer(file.parent, out_dir=str(tmp_path), return_vis=True)
-    picture = np.asarray(drawn["visualization"]).reshape(48, 64, 3)
+    picture = np.asarray(drawn["visualization"])
     assert picture.std() > 10
     assert (tmp_path / "vis/photo.png").is_file()
     of_array = inferencer(RGB[..., ::-1], return_vis=True)["visualization"]
-    assert np.array_equal(np.asarray(of_array).reshape(48, 64, 3), picture)
+    assert np.array_equal(np.asarray(of_array), picture)
     with pytest.raises(FileNotFoundError, match="has no pictures"):
         inferencer(tmp_path / "vis" / "..", out_dir=str(tmp_path))
 

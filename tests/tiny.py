@@ -54,7 +54,7 @@ def save_weights(cfg: Config, path: Path) -> str:
 
 
 def load_tiny(name: str) -> Config:
-    """A mini config that keeps every detection."""
+    """A mini config, or one in a file; a detector keeps every detection."""
     cfg = Config.fromfile(find_config(name))
     if name == DET:
         cfg.model.test_cfg.rcnn.score_thr = 0.0

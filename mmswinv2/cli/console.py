@@ -36,6 +36,7 @@ ONLY_IN_FILE = (
     r"Hooks will be executed in the following order:",
     r"layer  lr factor",
     r"Distributed training is not used, all SyncBatchNorm",  # as it should be
+    r"Because batch augmentations are enabled",  # labels have one score per class
     r"The prefix is not set in metric class IoUMetric",
     r'Failed to search registry with scope "mm(det|seg)" in the "function" registry',
     r'"FileClient" will be deprecated|"HardDiskBackend" is the alias',  # mmengine's own
@@ -149,7 +150,7 @@ def _device(runner: Runner) -> str:
 
 
 def _versions() -> str:
-    names = ["torch", "mmengine", "mmcv", "mmdet", "mmseg"]
+    names = ["torch", "mmengine", "mmcv", "mmdet", "mmseg", "mmpretrain"]
     loaded = [name for name in names if name in sys.modules]
     found = [f"{name} {sys.modules[name].__version__}" for name in loaded]
     python = platform.python_version()

@@ -1,4 +1,4 @@
-"""Draws what a detector or a segmentor finds in a picture, beside the truth."""
+"""Draws what a model finds in a picture, beside the truth."""
 # n objects of one picture, H W its size in px
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import torch
 from mmengine.structures import BaseDataElement
 from PIL import Image, ImageDraw
 
+from .class_scores import draw_classes
 from .palette import Color, palette_of
 from .panels import INK, font, make_panel, side_by_side, text_size
 
@@ -35,17 +36,20 @@ def draw_sample(
     Args:
         pixels (ndarray): RGB ``(H, W, 3)`` of 8 bits.
         sample (BaseDataElement): ``pred_instances``, ``pred_sem_seg`` or
-            ``pred_panoptic_seg``, and the same with ``gt_``.
+            ``pred_panoptic_seg``, and the same with ``gt_``; or ``pred_score`` and
+            ``gt_label``.
         meta (Mapping): ``classes``, and perhaps ``palette``.
         score_thr (float): Detections below it are left out. Defaults to 0.3.
         with_truth (bool): Whether the truth is drawn too. Defaults to True.
 
     Returns:
-        ndarray: RGB; one layout for both tasks, with titles and legends.
+        ndarray: RGB; one layout for all tasks, with titles and legends.
     """
     zoom = math.ceil(LONG_SIDE / max(pixels.shape[:2]))
     if zoom > 1:
         pixels = np.ascontiguousarray(pixels.repeat(zoom, 0).repeat(zoom, 1))
+    if "pred_score" in sample:
+        return draw_classes(pixels, sample, meta, with_truth=with_truth)
     panels = [
         _draw(pixels, sample, prefix, name, meta, score_thr, zoom)
         for prefix, name in (("gt", "truth"), ("pred", "prediction"))

@@ -18,7 +18,7 @@ from mmswinv2.registry import HOOKS
 
 @HOOKS.register_module()
 class PictureHook(Hook):
-    """Draws truth and prediction beside each other, for both tasks in one way.
+    """Draws truth and prediction beside each other, for all tasks in one way.
 
     A picture is named like the one it is of, as ``.jpg`` if that is, else ``.png``;
     where there is another of that name, its folders' names come first.
