@@ -14,6 +14,7 @@ if not torch.cuda.is_available():
     # Read where Triton's kernels are defined, which any test may be the first to do.
     os.environ["TRITON_INTERPRET"] = "1"
 
+from made_sets import write_class_folders
 from tiny import Tool, load_script
 
 
@@ -61,6 +62,12 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     script = load_script("tools/dataset_converters/make_mini.py")
     script.make_mini(root, train=2, val=2, size=64)
     return root
+
+
+@pytest.fixture(scope="session")
+def class_folders(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folders of three classes in ``train`` and ``val``, 24 pictures of 64 px each."""
+    return write_class_folders(tmp_path_factory.mktemp("classes"))
 
 
 @pytest.fixture

@@ -8,6 +8,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from mmswinv2.datasets.mini_scenes import FLOOR, GRASS, SKY
+
 CLASSES = ("round", "long")
 WIDTH, HEIGHT = 48, 32  # px
 
@@ -75,3 +77,23 @@ def write_labels(root: Path, pictures: int = 3) -> None:
     for i in range(pictures):
         write_picture(root / "images" / f"{i}.png", seed=i)
         Image.fromarray(label_map()).save(root / "labels" / f"{i}.png")
+
+
+def write_class_folders(root: Path, pictures: int = 8, size: int = 64) -> Path:
+    """``train/<class>/*.jpg`` and ``val/<class>/*.jpg`` of floor, grass and sky.
+
+    Colour and grain tell the classes apart, so a small classifier learns them.
+    """
+    rng = np.random.default_rng(0)
+    for split in ("train", "val"):
+        for stuff in (FLOOR, GRASS, SKY):
+            folder = root / split / stuff.name
+            folder.mkdir(parents=True)
+            rows, columns = (max(size // grain, 2) for grain in stuff.grain)
+            for i in range(pictures):
+                coarse = rng.normal(stuff.colour[::-1], 25, (rows, columns, 3))
+                coarse += rng.normal(0, 10, 3)
+                picture = Image.fromarray(coarse.clip(0, 255).astype(np.uint8))
+                picture = picture.resize((size, size), Image.Resampling.BICUBIC)
+                picture.save(folder / f"{i}.jpg")
+    return root
