@@ -9,13 +9,14 @@ optim_wrapper = dict(
 param_scheduler = [
     dict(
         type="LinearLR",
-        start_factor=5e-3,
+        start_factor=5e-3,  # from 2e-6: 5e-7 per 512 pictures
         by_epoch=True,
         begin=0,
         end=10,
         convert_to_iter_based=True,
     ),
-    dict(type="MultiStepLR", by_epoch=True, begin=10, end=800, milestones=[700]),
+    # milestones count from begin
+    dict(type="MultiStepLR", by_epoch=True, begin=0, end=800, milestones=[700]),
 ]
 train_cfg = dict(type="EpochBasedTrainLoop", max_epochs=800)
 auto_scale_lr = dict(enable=False, base_batch_size=2048)
