@@ -7,6 +7,7 @@ _base_ = [
 
 model = dict(
     data_preprocessor=dict(num_classes=21841),
-    backbone=dict(arch="base", window_size=12),
+    # one window over the 6 x 6 tokens of stage 3, as in the official code
+    backbone=dict(arch="base", window_size=[12, 12, 12, 6]),
     head=dict(num_classes=21841, in_channels=1024),
 )

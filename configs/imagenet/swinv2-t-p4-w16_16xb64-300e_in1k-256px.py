@@ -1,3 +1,5 @@
 _base_ = "./swinv2-t-p4-w8_16xb64-300e_in1k-256px.py"
 
-model = dict(backbone=dict(window_size=16))
+# One window over the 8 x 8 tokens of stage 3, whose bias then counts in these, as in
+# the official code.
+model = dict(backbone=dict(window_size=[16, 16, 16, 8]))
