@@ -63,7 +63,7 @@ optim_wrapper = dict(
     constructor="mmswinv2.LayerDecayOptimWrapperConstructor",
 )
 default_hooks = dict(logger=dict(interval=1))
-tta_model = dict(type="AverageClsScoreTTA")
+tta_model = dict(type="mmswinv2.AverageClsScoreTTA")
 flips = [dict(type="RandomFlip", prob=prob) for prob in (0.0, 1.0)]
 views = [[resize], [crop], flips, [dict(type="PackInputs")]]
 tta_pipeline = [

@@ -1,4 +1,4 @@
-"""Runs the tools inside the installed MMDetection and MMSegmentation.
+"""Runs the tools inside the installed MMDetection, MMSegmentation and MMPreTrain.
 
 Examples:
     >>> python tools/run.py                            # lists them
@@ -14,7 +14,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # works uninstalled
 
-PACKAGES = {"det": "mmdet", "seg": "mmseg"}
+PACKAGES = {"det": "mmdet", "seg": "mmseg", "cls": "mmpretrain"}
 # What pip calls the modules that the tools need, where the names differ
 DISTRIBUTIONS = {
     "cityscapesscripts": "cityscapesScripts",
@@ -67,6 +67,9 @@ def main() -> None:
 
     import mmswinv2.config_bases  # mmswinv2:: in _base_
     import mmswinv2.models  # noqa: F401  registers the backbone
+
+    if task == "cls":
+        import mmswinv2.pretraining  # noqa: F401  mmpretrain, so that it works
     from mmswinv2.checkpoints.files import safe_globals
 
     sys.argv = [str(script), *sys.argv[3:]]

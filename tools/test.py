@@ -1,4 +1,4 @@
-"""Evaluates a trained detector or segmentor.
+"""Evaluates a trained detector, segmentor or classifier.
 
 Examples:
     >>> python tools/test.py CONFIG CHECKPOINT --tta --show-dir DIR --out FILE
@@ -23,9 +23,9 @@ from mmswinv2.evaluation import unlabelled
 
 def parse_args() -> argparse.Namespace:
     """Reads the command line."""
-    parser = argparse.ArgumentParser(description="Evaluate a detector or a segmentor.")
+    parser = argparse.ArgumentParser(description="Evaluate a model.")
     parser.add_argument("config", help="a config file, or the name of one in configs/")
-    parser.add_argument("checkpoint", help="trained weights, a file or a URL")
+    parser.add_argument("checkpoint", help="trained weights: a file, URL or name")
     parser.add_argument(
         "--tta", action="store_true", help="test-time augmentation: scales and flips"
     )
@@ -34,8 +34,8 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument(
         "--out",
-        help="keep the predictions: a .pkl file (detection), or a folder of label maps "
-        "(segmentation)",
+        help="keep the predictions: a .pkl file (detection, classification), or a "
+        "folder of label maps (segmentation)",
     )
     launch.add_arguments(parser)
     return parser.parse_args()
@@ -56,6 +56,11 @@ def apply_flags(cfg: Config, args: argparse.Namespace) -> None:
         pictures["out_dir"] = os.path.abspath(args.show_dir)
         cfg.custom_hooks = [*(cfg.get("custom_hooks") or []), pictures]
     check_places(cfg)
+    if not (cfg.test_evaluator or args.out or args.show_dir):
+        raise ValueError(
+            "test_dataloader.dataset has with_label=False, so there is nothing to "
+            "measure; add --out FILE.pkl or --show-dir DIR to get predictions"
+        )
     if args.out:
         keep_predictions(cfg, args.out)
 
@@ -78,9 +83,12 @@ def keep_predictions(cfg: Config, out: str) -> None:
             metric.output_dir = out
         return
     if not out.endswith((".pkl", ".pickle")):
-        raise ValueError(f"--out takes a .pkl file for detection, but got {out!r}")
+        raise ValueError(
+            f"--out takes a .pkl file for detection and classification, but got {out!r}"
+        )
     os.makedirs(os.path.dirname(os.path.abspath(out)), exist_ok=True)
-    dump = dict(type="DumpDetResults", out_file_path=out)
+    kind = "DumpDetResults" if cfg.default_scope == "mmdet" else "DumpResults"
+    dump = dict(type=kind, out_file_path=out)
     cfg.test_evaluator = [*preflight.as_list(cfg.test_evaluator), dump]
 
 

@@ -1,4 +1,4 @@
-"""Trains a detector or a segmentor.
+"""Trains a detector, segmentor or classifier, or pre-trains a backbone.
 
 Examples:
     >>> python tools/train.py configs/coco/mask-rcnn_swinv2-t-p4-w8_fpn_1x_coco.py
@@ -21,7 +21,7 @@ from mmswinv2.cli.interruption import Interruption
 
 def parse_args() -> argparse.Namespace:
     """Reads the command line."""
-    parser = argparse.ArgumentParser(description="Train a detector or a segmentor.")
+    parser = argparse.ArgumentParser(description="Train a model.")
     parser.add_argument("config", help="a config file, or the name of one in configs/")
     parser.add_argument(
         "--amp", action="store_true", help="mixed precision; bf16 on a CPU"

@@ -16,7 +16,10 @@ from .run_log import RunLog, Series
 # Okabe and Ito's, which people of all kinds of colour vision tell apart
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 # Of the metrics, as their names end: those that are drawn if they are there
-METRICS = ("bbox_mAP", "segm_mAP", "mIoU", "bbox_mAP_50", "segm_mAP_50", "mAcc", "aAcc")
+METRICS = (
+    *("bbox_mAP", "segm_mAP", "mIoU", "top1", "top5"),
+    *("bbox_mAP_50", "segm_mAP_50", "mAcc", "aAcc"),
+)
 PARTS = 7  # of a loss
 # What is drawn as it is, where it was logged: key, title, unit
 STEPS = (
@@ -34,7 +37,7 @@ def plot_runs(runs: Sequence[RunLog], file: str | Path) -> None:
         file (str | Path): PNG, SVG or PDF; its folder is made.
     """
     panels = [_plot_loss]
-    if len(runs) == 1:
+    if len(runs) == 1 and _losses(runs[0]):
         panels.append(_plot_parts)
     if any(points for run in runs for points in run.metrics.values()):
         panels.append(_plot_metrics)

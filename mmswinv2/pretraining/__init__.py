@@ -10,8 +10,10 @@ from .random_patch_mask import RandomPatchMask
 from .reconstruction_hook import ReconstructionHook
 from .simmim_backbone import SimMIMSwinV2
 from .simmim_head import SimMIMHead
+from .tta import AverageClsScoreTTA
 
 __all__ = [
+    "AverageClsScoreTTA",
     "LinearClsHead",
     "RandomPatchMask",
     "ReconstructionHook",
