@@ -66,7 +66,7 @@ def main() -> None:
     import torch
 
     import mmswinv2.config_bases  # mmswinv2:: in _base_
-    import mmswinv2.models  # noqa: F401  registers the backbone
+    import mmswinv2.models
 
     if task == "cls":
         import mmswinv2.pretraining  # noqa: F401  mmpretrain, so that it works
