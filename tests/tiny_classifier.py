@@ -38,7 +38,7 @@ train_dataloader = dict(
     sampler=dict(type="DefaultSampler", shuffle=True),
     collate_fn=dict(type="default_collate"),
     dataset=dict(
-        type="CustomDataset", data_root=data_root, data_prefix="train",
+        type="CustomDataset", data_root=data_root + "/train",
         pipeline=train_pipeline,
     ),
 )
@@ -48,7 +48,7 @@ val_dataloader = dict(
     sampler=dict(type="DefaultSampler", shuffle=False),
     collate_fn=dict(type="default_collate"),
     dataset=dict(
-        type="CustomDataset", data_root=data_root, data_prefix="val",
+        type="CustomDataset", data_root=data_root + "/val",
         pipeline=test_pipeline,
     ),
 )

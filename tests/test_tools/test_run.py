@@ -9,9 +9,10 @@ from tiny import DET, ROOT, Tool, load_script
 
 
 def test_lists_the_tools(tool: Tool) -> None:
-    """Without arguments it names the tools of both frameworks by folder."""
+    """Without arguments it names the tools of all frameworks by folder."""
     out = tool("tools/run.py")
-    assert "det (mmdet):" in out and "seg (mmseg):" in out
+    for task in ("det (mmdet):", "seg (mmseg):", "cls (mmpretrain):"):
+        assert task in out
     assert "get_flops" in out and "analysis_tools" in out
 
 

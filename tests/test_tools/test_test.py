@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 import pytest
 from tiny import DET, SEG, Tool, load_tiny, save_weights
+from tiny_classifier import write_classifier
 
 
 @pytest.fixture(scope="module")
@@ -103,6 +104,49 @@ def test_segmentation_tta(tool: Tool, seg: list[str]) -> None:
     )
     assert one.shape == many.shape
     assert np.any(one != many)
+
+
+@pytest.fixture(scope="module")
+def cls(tmp_path_factory: pytest.TempPathFactory, class_folders: Path) -> list[str]:
+    """Config and weights of a classifier; there are no data to train on."""
+    folder = tmp_path_factory.mktemp("cls")
+    config = write_classifier(folder, class_folders)
+    weights = save_weights(load_tiny(config), folder / "weights.pth")
+    untrainable = "train_dataloader.dataset.data_root=none"
+    return [str(config), weights, "--cfg-options", untrainable]
+
+
+@pytest.mark.parametrize("flags", [[], ["--tta"]])
+def test_classification(tool: Tool, cls: list[str], flags: list[str]) -> None:
+    """A table, a picture per image, and scores that mmpretrain's tools read."""
+    keep = ["--show-dir", "shown", "--out", "kept/scores.pkl"]
+    metrics = table(tool("tools/test.py", *cls, *flags, *keep))
+    assert metrics.keys() == {"top1", "top2"}
+    shown = {path.name for path in Path("shown").iterdir()}
+    assert {"0.jpg", "grass_0.jpg"} <= shown and len(shown) == 24
+    drawn = cv2.imread("shown/0.jpg")
+    green, blue = np.array([115, 158, 0]), np.array([178, 114, 0])
+    for color in (green, blue):  # the bars of the true class and of others
+        assert (np.abs(drawn.astype(int) - color).max(-1) < 20).sum() > 20
+    kept = pickle.loads(Path("kept/scores.pkl").read_bytes())
+    labels = [int(sample["pred_score"].argmax()) for sample in kept]
+    assert labels == [int(sample["pred_label"]) for sample in kept]
+    measure = ["eval_metric", "kept/scores.pkl", "--metric", "type=Accuracy", "topk=1"]
+    told = tool("tools/run.py", "cls", *measure)
+    assert f"'accuracy/top1': {metrics['top1']:.3f}"[:-4] in told
+
+
+def test_classification_of_pictures_without_labels(
+    tool: Tool, cls: list[str], class_folders: Path
+) -> None:
+    """Predictions are kept, or it is said that there is nothing else to do."""
+    folder = f"test_dataloader.dataset.data_root={class_folders / 'val/sky'}"
+    command = [*cls, folder, "test_dataloader.dataset.with_label=False"]
+    message = tool.fails("tools/test.py", *command)
+    assert "add --out FILE.pkl or --show-dir DIR" in message
+    out = tool("tools/test.py", "--out", "scores.pkl", *command)
+    assert "no metrics: there were no labels" in out
+    assert len(pickle.loads(Path("scores.pkl").read_bytes())) == 8
 
 
 def without_labels(data: Path, folder: Path) -> Path:

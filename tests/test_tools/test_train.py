@@ -1,14 +1,18 @@
 """tools/train.py does what its flags say."""
 
 import argparse
+import re
 from pathlib import Path
 
+import cv2
 import pytest
 import torch
 from mmengine.config import Config
 from tiny import DET, SEG, Tool, load_script
+from tiny_classifier import write_classifier
 
 from mmswinv2.cli import launch
+from mmswinv2.drawing.run_log import read_run
 
 SHORT = [
     "train_cfg.max_iters=2",
@@ -41,6 +45,24 @@ def test_train_then_resume_the_latest(tool: Tool, data: Path) -> None:
     assert "max_iters': 3" in out.split("train_cfg is the config's")[1]
     assert "Iter(train) [3/3]" in out and "Iter(train) [1/3]" not in out
     assert saved(folder / "iter_3.pth")["meta"]["iter"] == 3
+
+
+def test_a_classifier_trains_and_resumes(tool: Tool, class_folders: Path) -> None:
+    """In 16 bits, with its accuracy in the log and in the curves."""
+    config = write_classifier(Path.cwd(), class_folders)
+    run = ["tools/train.py", config, "--amp", "--work-dir", "run"]
+    out = tool(*run, "--cfg-options", "train_cfg.max_epochs=1")
+    assert re.search(r"versions .*mmpretrain \d", out)
+    assert "ImageClassifier with SwinTransformerV2" in out
+    assert "24 pictures in batches of 8; 1 epochs of 3 iterations" in out
+    assert "to_onehot" not in out
+    out = tool(*run, "--resume")
+    assert "resumed epoch: 1, iter: 3" in out and "Epoch(train) [2][1/3]" in out
+    assert "accuracy/top1" in out.split("Epoch(val) [2]")[-1]
+    assert saved("run/epoch_2.pth")["meta"]["epoch"] == 2
+    tool("tools/plot_run.py", "run")
+    assert read_run("run").metrics["accuracy/top1"][-1][0] == 6
+    assert cv2.imread("run/curves.png").shape[0] > 500  # loss, metrics; learning rate
 
 
 def test_resume_a_named_checkpoint(tool: Tool, data: Path) -> None:
