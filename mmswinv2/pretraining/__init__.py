@@ -5,6 +5,8 @@ Configs import this by ``custom_imports``: nothing else in the package needs mmp
 
 import mmpretrain.models  # noqa: F401
 
+from .imagenet_22k import ImageNet22K
+from .imagenet_v2 import ImageNetV2
 from .linear_head import LinearClsHead
 from .random_patch_mask import RandomPatchMask
 from .reconstruction_hook import ReconstructionHook
@@ -14,6 +16,8 @@ from .tta import AverageClsScoreTTA
 
 __all__ = [
     "AverageClsScoreTTA",
+    "ImageNet22K",
+    "ImageNetV2",
     "LinearClsHead",
     "RandomPatchMask",
     "ReconstructionHook",

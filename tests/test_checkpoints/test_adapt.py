@@ -20,7 +20,7 @@ class Detector(BaseModel):
     def __init__(self, backbone):
         super().__init__()
         self.backbone = MMDET_MODELS.build(backbone)
-        self.head = nn.Linear(2, 2)
+        self.bbox_head = nn.Linear(2, 2)
 
     def forward(self, inputs, data_samples=None, mode="tensor"):
         return self.backbone(inputs)

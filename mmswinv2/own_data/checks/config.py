@@ -10,6 +10,7 @@ from mmengine.registry import init_default_scope
 
 from .dataset import STUFF, DatasetCheck, metrics_of
 from .findings import Finding
+from .folders import compare_folders
 from .heads import (
     check_backbone,
     check_classes,
@@ -33,10 +34,11 @@ def check_config(
         processes (int, optional): How many processes train together, if known.
     """
     init_default_scope(cfg.default_scope)
-    yield from check_backbone(cfg.model)
+    yield from check_backbone(cfg.model, cfg.default_scope)
     yield from check_sliding(cfg.model)
     yield from check_settings(cfg, splits)
     pictures: dict[str, dict[str, int]] = {}
+    folders: dict[str, list[str]] = {}  # of classes
     counts: dict[str, int] = {}
     compared: set[int | None] = {None}  # numbers of classes
     for split in splits:
@@ -56,16 +58,19 @@ def check_config(
             yield from check.findings()
             if check.num_classes not in compared:
                 compared.add(check.num_classes)
-                source = f"{inner}.metainfo.classes"
+                source = check.classes_from or f"{inner}.metainfo.classes"
                 yield from check_classes(cfg.model, check.num_classes, source)
             pictures[split].update(check.pictures)
+            folders.setdefault(split, check.class_folders)
             if len(sets) == 1 and inner == key:  # no wrapper that repeats them
                 counts[split] = len(check.pictures)
         yield from _check_evaluator(cfg, split, sets)
     if "train" in splits:
         yield from check_norms(cfg, processes, counts.get("train"))
+    key = "val_dataloader.dataset"
+    if folders.get("train") and folders.get("val"):
+        yield from compare_folders(folders["train"], folders["val"], key)
     if pictures.get("train") and pictures.get("val"):
-        key = "val_dataloader.dataset"
         yield from check_overlap(pictures["train"], pictures["val"], key)
 
 
@@ -84,14 +89,19 @@ def _check_places(dataset: Mapping, key: str) -> Iterator[Finding]:
     """Files and folders that are not there."""
     root = dataset.get("data_root") or ""
     prefixes = dataset.get("data_prefix") or {}
-    places = {f"data_prefix.{k}": v for k, v in prefixes.items() if v is not None}
+    if isinstance(prefixes, str):  # as mmpretrain has it
+        places = {"data_prefix": prefixes}
+    else:
+        places = {f"data_prefix.{k}": v for k, v in prefixes.items() if v is not None}
     if dataset.get("ann_file"):
         places["ann_file"] = dataset["ann_file"]
+    places = places or {"data_root": ""}
     for name, part in places.items():
-        path = os.path.join(root, part)
+        path = os.path.join(root, part) if part else root
+        inside = ", ".join(filter(None, places.values())) or "pictures"
         cure = (
-            f"expected in the data root {root!r}: {', '.join(places.values())}. Data "
-            f"that lie elsewhere: --cfg-options data_root=DIR"
+            f"expected in the data root {root!r}: {inside}. Data that lie elsewhere: "
+            "--cfg-options data_root=DIR"
         )
         cure += STUFF if name == "data_prefix.seg" else ""
         if not os.path.exists(path):

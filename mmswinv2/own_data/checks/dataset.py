@@ -16,6 +16,7 @@ from mmswinv2.own_data.files import list_files, read_coco
 from .annotations import CocoUse
 from .coco import check_coco
 from .findings import Finding
+from .folders import FolderCheck, try_pipeline
 from .heads import kind_of, parts, predicts_masks
 from .labels import LabelUse, check_labels
 from .limits import check_limits
@@ -39,7 +40,9 @@ class DatasetCheck:
     def __init__(self, cfg: Config, split: str, dataset: Mapping, key: str) -> None:
         self.cfg, self.split, self.dataset, self.key = cfg, split, dataset, key
         self.pictures: dict[str, int] = {}  # bytes by path
+        self.class_folders: list[str] = []
         self.num_classes: int | None = None
+        self.classes_from = ""  # where their number is from, if not from the config
         pipeline = [part for _, part in parts(dataset.get("pipeline") or ())]
         pipeline = [part for part in pipeline if "type" in part]
         self.loaders = [p for p in pipeline if kind_of(p) == "LoadAnnotations"]
@@ -69,6 +72,9 @@ class DatasetCheck:
             )
             yield Finding("error", self.key, what, cure)
             return
+        if hasattr(built, "with_label"):
+            yield from self._check_folders(built)
+            return
         if hasattr(built, "COCOAPI"):
             yield from self._check_coco(built)
         elif hasattr(built, "reduce_zero_label") and "img_path2" not in (
@@ -78,6 +84,21 @@ class DatasetCheck:
         classes = built.metainfo.get("classes")
         if isinstance(classes, (list, tuple)):
             self.num_classes = len(classes)
+
+    def _check_folders(self, built: BaseDataset) -> Iterator[Finding]:
+        check = FolderCheck(
+            built,
+            head_classes=(self.cfg.model.get("head") or {}).get("num_classes"),
+            obey_exif=self.obey_exif,
+            key=self.key,
+        )
+        found = [*check.findings()]
+        yield from found
+        self.num_classes, self.classes_from = check.num_classes, check.classes_from
+        self.class_folders, self.pictures = check.folders, check.pictures
+        if check.example and not any(x.severity == "error" for x in found):
+            model = self.cfg.model
+            yield from try_pipeline(self.dataset, check.example, model, self.key)
 
     def _check_coco(self, built: BaseDataset) -> Iterator[Finding]:
         from mmdet.datasets.api_wrappers import COCO

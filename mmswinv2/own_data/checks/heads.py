@@ -25,7 +25,9 @@ ONLY_V1 = (
     "convert_weights",
 )
 # These tell something else apart than the classes of the data.
-OTHER_CLASSES = ("rpn_head", "semantic_head", "backbone", "neck", "data_preprocessor")
+OTHER_CLASSES = ("rpn_head", "semantic_head", "backbone", "neck")
+# Classes of this package, of whose names mmpretrain has others.
+NAMESAKES = ("SwinTransformerV2", "SimMIMHead")
 POOLED = {  # heads with a branch that pools the whole map to one pixel
     "ASPPHead",
     "DepthwiseSeparableASPPHead",
@@ -51,8 +53,14 @@ def parts(node: object, path: str = "") -> Iterator[tuple[str, Mapping]]:
         yield from parts(child, f"{path}.{name}" if path else str(name))
 
 
-def check_backbone(model: Mapping) -> Iterator[Finding]:
-    """Arguments of Swin V1 that were left in the backbone."""
+def check_backbone(model: Mapping, scope: str = "") -> Iterator[Finding]:
+    """Arguments of Swin V1 that were left in the backbone, and other Swins V2."""
+    for path, part in parts(model):
+        if scope == "mmpretrain" and part.get("type") in NAMESAKES:
+            what = f"{part['type']!r} is mmpretrain's class of this name, another one"
+            cure = f"write 'mmswinv2.{part['type']}'"
+            where = ".".join(filter(None, ("model", path, "type")))
+            yield Finding("error", where, what, cure)
     backbone = model.get("backbone") or {}
     left = [name for name in ONLY_V1 if name in backbone]
     if kind_of(backbone) == "SwinTransformerV2" and left:
@@ -81,7 +89,9 @@ def check_classes(model: Mapping, classes: int, source: str) -> Iterator[Finding
             things = part["num_things_classes"], part.get("num_stuff_classes", 0)
             if sum(things) != classes:
                 wrong.append(f"{path}.num_things_classes={things[0]}")
-        elif not part.get("class_agnostic") and "type" in part:
+        elif not part.get("class_agnostic") and (
+            "type" in part or path == "data_preprocessor"
+        ):
             number = part.get("num_classes")
             note = ""
             if number is None and any(name.endswith("head") for name in names[-2:]):

@@ -42,6 +42,7 @@ def check_pictures(
     *,
     key: str,
     obey_exif: bool = True,
+    files: Mapping[str, int] | None = None,
 ) -> Iterator[Finding]:
     """What is wrong with the pictures of a set: names in full, pixels of a sample.
 
@@ -52,8 +53,10 @@ def check_pictures(
         key (str): The config's key of the folder.
         obey_exif (bool): Whether the pipeline turns pictures as their EXIF data say;
             mmcv does so unless told otherwise. Defaults to True.
+        files (Mapping[str, int], optional): Bytes of the files in the folder, where
+            these are known. Defaults to None: it is looked at.
     """
-    files = list_files(folder)
+    files = list_files(folder) if files is None else files
     missing, empty = [], []
     for name in sizes:
         bytes_ = _bytes(folder, name, files)
