@@ -35,6 +35,7 @@ setup(
     # Neither stack is a hard requirement: they share their import names, and
     # installing one over the other would overwrite its files.
     extras_require={
-        name: read_requirements(name) for name in ("onedl", "openmmlab", "tests")
+        name: read_requirements(name)
+        for name in ("onedl", "openmmlab", "pretrain", "tests")
     },
 )

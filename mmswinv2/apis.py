@@ -20,6 +20,7 @@ from mmswinv2.checkpoints.locate import describe
 from .config_bases import CONFIG_DIR
 from .config_types import name_types, read_config
 from .inferencers import AnyPictures
+from .mmpretrain_import import protect_hosts
 
 if TYPE_CHECKING:
     from mmdet.apis import DetInferencer
@@ -88,6 +89,7 @@ def build_inferencer(
         )
     if device is not None:
         _check_device(device)
+    protect_hosts()
     scope = cfg.default_scope
     if scope == "mmdet":
         from mmdet.apis import DetInferencer as Host

@@ -14,12 +14,14 @@ from mmengine.config import Config
 from mmengine.registry import Registry, root
 
 from . import config_bases  # noqa: F401  (mmswinv2:: in _base_)
+from .mmpretrain_import import protect_hosts
 
 HOSTS = ("mmdet", "mmseg", "mmpretrain")
 
 
 def read_config(path: str | Path) -> Config:
     """A config file of either kind, its types as names."""
+    protect_hosts()
     return name_types(Config.fromfile(path))
 
 

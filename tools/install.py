@@ -43,7 +43,6 @@ VENVS = {"onedl": ".venv", "openmmlab": ".venv-openmmlab"}
 NEWEST_PYTHON = {"onedl": (3, 13), "openmmlab": (3, 12)}
 DEFAULT_TORCH = "2.13.0"
 DISK_GB, DISK_GB_CUDA = 5, 20  # at the peak of an installation
-PEERS = "requirements/peers/*.txt"  # each is kept apart: see tests/peers.py
 BUILD_TOOLS = ["setuptools<81", "wheel", "ninja", "numpy", "packaging", "psutil"]
 
 
@@ -62,9 +61,9 @@ def parse_torch(text: str) -> str:
     return version
 
 
-def read_pins(stack: str) -> list[str]:
-    """Return a stack's packages, each at the version that its file names."""
-    text = (ROOT / "requirements" / f"{stack}.txt").read_text()
+def read_pins(name: str) -> list[str]:
+    """Return the packages of ``requirements/``, at the versions that it names."""
+    text = (ROOT / "requirements" / f"{name}.txt").read_text()
     return re.findall(r"^[\w-]+==[\w.]+", text.replace(">=", "=="), re.MULTILINE)
 
 
@@ -75,8 +74,8 @@ def mmcv_pin(stack: str) -> str:
 
 def fingerprint(stack: str) -> str:
     """Return a hash of all that decides what an installation holds."""
-    files = [ROOT / f"requirements/{name}.txt" for name in ("runtime", stack, "tests")]
-    files += sorted(ROOT.glob(PEERS))
+    names = ("runtime", stack, "pretrain", "tests", "transformers")
+    files = [ROOT / f"requirements/{name}.txt" for name in names]
     files += [ROOT / "setup.py", ROOT / "pyproject.toml", ROOT / "tools/install.py"]
     files += sorted((ROOT / "tools/installation").glob("*.py"))
     parts = [str(ROOT), stack, python_version(), *(file.read_text() for file in files)]
@@ -131,22 +130,18 @@ def install(venv: Venv, stack: str, torch: str) -> None:
 
     say("[5/6] Installing the stack, mmswinv2 and its tests' requirements")
     constraints = venv.path / "install-constraints.txt"
-    lines = [f"torch=={probed.version}", BUILD_TOOLS[0], *read_pins(stack)]
+    pins = [*read_pins(stack), *read_pins("pretrain")]
+    lines = [f"torch=={probed.version}", BUILD_TOOLS[0], *pins]
     constraints.write_text("\n".join(lines))
     options = ["install", "--no-build-isolation", "--constraint", str(constraints)]
-    venv.pip(*options, "--editable", f"{ROOT}[{stack},tests]")
-    for peer in sorted(ROOT.glob(PEERS)):
-        options = [
-            "--no-deps",
-            "--upgrade",
-            "--target",
-            f"{venv.path}/peers/{peer.stem}",
-        ]
-        venv.pip("install", *options, "--requirement", str(peer))
+    venv.pip(*options, "--editable", f"{ROOT}[{stack},pretrain,tests]")
+    # Apart from the rest: see benchmarks/backbone/isolated.py.
+    options = ["--no-deps", "--upgrade", "--target", f"{venv.path}/peers/transformers"]
+    venv.pip("install", *options, "-r", f"{ROOT}/requirements/transformers.txt")
     use_headless_opencv(venv)
     mend_torchvision(venv)
 
-    say("[6/6] Checking mmcv's operators, mmdet, mmseg and mmswinv2")
+    say("[6/6] Checking mmcv's operators, mmdet, mmseg, mmpretrain and mmswinv2")
     try:
         venv.run(str(ROOT / "tools/installation/verify.py"))
     except InstallError as error:

@@ -17,6 +17,7 @@ from mmengine.config import Config
 from rich.console import Console
 
 from mmswinv2.cli import launch
+from mmswinv2.mmpretrain_import import protect_hosts
 from mmswinv2.own_data import methods
 from mmswinv2.own_data.checks.config import check_config
 from mmswinv2.own_data.checks.findings import print_page
@@ -92,6 +93,7 @@ def main() -> None:
     """Looks at the data, decides, writes, prints, and checks what it wrote."""
     with launch.Preparation():
         args = parse_args()
+        protect_hosts()
         args.run(args)
         findings = [*check_config(Config.fromfile(args.out), ("train", "val"))]
         print_page(findings, Console())

@@ -13,7 +13,7 @@ from pathlib import Path
 from types import ModuleType
 
 import torch
-from isolated import visible
+from isolated import transformers_visible
 from torch import Tensor, nn
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # works uninstalled
@@ -25,6 +25,7 @@ from mmswinv2.architectures import ARCHITECTURES  # noqa: E402
 from mmswinv2.checkpoints import SwinWeights  # noqa: E402
 from mmswinv2.checkpoints.convert import convert  # noqa: E402
 from mmswinv2.checkpoints.windows import effective_windows  # noqa: E402
+from mmswinv2.mmpretrain_import import import_mmpretrain  # noqa: E402
 from mmswinv2.models import SwinTransformerV2  # noqa: E402
 
 if WITHOUT_OPENCV:
@@ -100,7 +101,7 @@ def of_timm(arch: str, size: Size, window: int) -> nn.Module:
 
 def of_transformers(arch: str, size: Size, window: int) -> nn.Module:
     """transformers: windows are fitted to the height given at construction."""
-    with visible("transformers"):
+    with transformers_visible():
         from transformers import Swinv2Backbone, Swinv2Config
 
         numbers = ARCHITECTURES[arch]
@@ -162,8 +163,8 @@ def of_torchvision(arch: str, size: Size, window: int) -> nn.Module:
 
 def of_mmpretrain(arch: str, size: Size, window: int) -> nn.Module:
     """mmpretrain: small maps are padded to the window."""
-    with visible("mmpretrain"):
-        from mmpretrain.models import SwinTransformerV2 as Model
+    import_mmpretrain()
+    from mmpretrain.models import SwinTransformerV2 as Model
 
     numbers = ARCHITECTURES[arch]
     model = Model(

@@ -1,8 +1,7 @@
-"""Projects that may stand apart from the environment, in ``peers/`` of it.
+"""transformers, which may stand apart from the environment, in ``peers/`` of it.
 
-transformers and mmpretrain cannot be in one place: the import of mmpretrain would fail,
-and with it that of mmdet. ``make install`` puts each into a folder of its own; an
-environment that holds just one of them needs no folder.
+``make install`` puts it there: where it can be imported, MMDetection imports it, which
+takes seconds. An environment that holds it needs no folder.
 """
 
 import sys
@@ -11,28 +10,27 @@ from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 
-FOLDER = Path(sys.prefix) / "peers"
+FOLDER = Path(sys.prefix) / "peers" / "transformers"
 
 
 @contextmanager
-def visible(name: str) -> Iterator[None]:
-    """Let ``import`` find an implementation: 'transformers' or 'mmpretrain'.
+def transformers_visible() -> Iterator[None]:
+    """Let ``import`` find transformers.
 
     Raises:
-        FileNotFoundError: If it is installed neither here nor in a folder of its own.
+        FileNotFoundError: If it is installed neither here nor in its folder.
     """
-    folder = FOLDER / name
-    if not folder.is_dir():
-        if find_spec(name):
+    if not FOLDER.is_dir():
+        if find_spec("transformers"):
             yield
             return
         raise FileNotFoundError(
-            f"{name} is not installed and {folder} does not exist; 'make install' puts "
-            f"{name} there, or pip install --no-deps --target {folder} -r "
-            f"requirements/peers/{name}.txt"
+            f"transformers is not installed and {FOLDER} does not exist; 'make "
+            "install' makes it, or pip install --no-deps --target "
+            f"{FOLDER} -r requirements/transformers.txt"
         )
-    sys.path.append(str(folder))
+    sys.path.append(str(FOLDER))
     try:
         yield
     finally:
-        sys.path.remove(str(folder))
+        sys.path.remove(str(FOLDER))

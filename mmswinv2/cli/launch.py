@@ -158,8 +158,8 @@ def load_config(args: argparse.Namespace) -> Config:
     try:
         cfg = read_config(path)
     except Exception as error:  # whatever the code in it raises
-        reason = f"{type(error).__name__}: {error}"
-        raise ValueError(f"{path} cannot be read as a config: {reason}") from error
+        message = f"{path} cannot be read as a config: {explain(error)}"
+        raise ValueError(message) from error
     options = dict(args.cfg_options)
     read = {*inspect.signature(Runner).parameters, *OTHER_KEYS, *OUR_KEYS}
     known = {*cfg, *read}

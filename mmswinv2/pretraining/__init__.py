@@ -3,7 +3,10 @@
 Configs import this by ``custom_imports``: nothing else in the package needs mmpretrain.
 """
 
-import mmpretrain.models  # noqa: F401
+# ruff: noqa: E402  (what needs mmpretrain comes after the sentence on why it fails)
+from mmswinv2.mmpretrain_import import import_mmpretrain
+
+import_mmpretrain()
 
 from .imagenet_22k import ImageNet22K
 from .imagenet_v2 import ImageNetV2

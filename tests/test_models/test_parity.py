@@ -10,11 +10,11 @@ import re
 from collections import defaultdict
 from collections.abc import Iterator
 
-import peers
 import pytest
 import timm
 import torch
 import torch.nn.functional as F
+from tiny import load_script
 from torch import Tensor, nn
 from torchvision.models.swin_transformer import (
     PatchMergingV2,
@@ -28,7 +28,10 @@ from mmswinv2.checkpoints.convert import convert
 from mmswinv2.checkpoints.layouts import LAYOUTS
 from mmswinv2.checkpoints.locate import locate
 from mmswinv2.checkpoints.windows import effective_windows
+from mmswinv2.mmpretrain_import import import_mmpretrain
 from mmswinv2.models import SwinTransformerV2
+
+isolated = load_script("benchmarks/backbone/isolated.py")
 
 # window, px, and those of pre-training
 CASES = {
@@ -136,7 +139,7 @@ def test_every_stage_equals_timm(case, folder):
 
 def test_every_stage_equals_transformers(case, folder):
     convert(case.weights, "hf").save(folder)
-    with peers.visible("transformers"):
+    with isolated.transformers_visible():
         from transformers import Swinv2Backbone
 
         stages = [f"stage{i}" for i in range(1, 5)]
@@ -180,8 +183,9 @@ def test_every_stage_equals_torchvision(case):
 
 
 def test_every_stage_equals_mmpretrain(case):
-    with peers.visible("mmpretrain"):
-        from mmpretrain.models import SwinTransformerV2 as Peer
+    import_mmpretrain()
+    from mmpretrain.models import SwinTransformerV2 as Peer
+
     numbers = dict(
         embed_dims=case.arch.embed_dims,
         depths=case.arch.depths,

@@ -1,11 +1,11 @@
 """Run in a new environment: fails unless the stack works in it."""
+# ruff: noqa: F401, I001  (pretraining first: it protects the hosts from transformers 5)
 
-import mmdet.apis  # noqa: F401
-import mmseg.apis  # noqa: F401
+import mmswinv2.pretraining
+import mmdet.apis
+import mmseg.apis
 import torch
 from mmcv.ops import nms, roi_align
-
-import mmswinv2.models  # noqa: F401
 
 box = torch.tensor([[0.0, 0.0, 4.0, 4.0]])
 nms(box, torch.ones(1), 0.5)
