@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 import numpy as np
@@ -80,12 +80,12 @@ class ReconstructionHook(Hook):
             self._draw_if_due(runner, runner.iter + 1, runner.max_iters)
 
     def _draw_if_due(self, runner: Runner, done: int, last: int) -> None:
-        if done in (1, last) or done % self.interval == 0:
-            if self.batch is not None:
-                model = runner.model
-                model = model.module if is_model_wrapper(model) else model
-                sheet = draw_reconstructions(model, self.batch)
-                runner.visualizer.add_image("reconstruction", sheet, step=done)
+        due = done in (1, last) or done % self.interval == 0
+        if due and self.batch is not None:
+            model = runner.model
+            model = model.module if is_model_wrapper(model) else model
+            sheet = draw_reconstructions(model, self.batch)
+            runner.visualizer.add_image("reconstruction", sheet, step=done)
 
 
 @contextmanager
