@@ -3,7 +3,7 @@
 Knows files and state dicts, no modules.
 """
 
-from .adapt import LoadReport, adapt_state_dict, forget_classifier
+from .adapt import LoadReport, adapt_state_dict, forget_heads
 from .locate import SwinWeights
 from .sources import read_checkpoint, read_swin_weights
 
@@ -11,7 +11,7 @@ __all__ = [
     "LoadReport",
     "SwinWeights",
     "adapt_state_dict",
-    "forget_classifier",
+    "forget_heads",
     "read_checkpoint",
     "read_swin_weights",
 ]

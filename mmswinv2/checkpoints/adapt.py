@@ -12,6 +12,7 @@ from mmswinv2.architectures import Architecture
 from .layouts import LAYOUTS
 from .locate import (
     CLASSIFIER,
+    DECODER,
     SwinWeights,
     architecture_of,
     describe,
@@ -133,10 +134,11 @@ def adapt_state_dict(
     return weights, report
 
 
-def forget_classifier(unexpected: list[str], prefix: str) -> list[str]:
-    """Take the classifier of published weights out of a list of unexpected names.
+def forget_heads(unexpected: list[str], prefix: str) -> list[str]:
+    """Take the heads of published weights out of a list of unexpected names.
 
-    A detector has no use for it, and its backbone's report says so.
+    A detector has no use for a classifier or for the decoder of SimMIM, and its
+    backbone's report says so.
 
     Args:
         unexpected (list[str]): Names that a model has no place for, changed in place.
@@ -145,8 +147,10 @@ def forget_classifier(unexpected: list[str], prefix: str) -> list[str]:
     Returns:
         list[str]: What was taken out, by the names of this package.
     """
-    classifier = outside_of_backbone(prefix) + CLASSIFIER
-    taken = [name for name in unexpected if name.startswith(classifier)]
+    outer = outside_of_backbone(prefix)
+    classifier = outer + CLASSIFIER
+    heads = (classifier, outer + DECODER)
+    taken = [name for name in unexpected if name.startswith(heads)]
     unexpected[:] = [name for name in unexpected if name not in taken]
     return [name.replace(classifier, "head.") for name in taken]
 

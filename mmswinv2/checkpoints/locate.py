@@ -18,6 +18,7 @@ _BUFFERS = re.compile(r"(relative_coords_table|relative_position_index|attn_mask
 _WRAPPERS = ("state_dict", "model", "module", "state_dict_ema", "model_ema", "ema")
 # The classifier in models of mmpretrain, and in whatever read_checkpoint gives.
 CLASSIFIER = "head.fc."
+DECODER = "neck.decoder."  # likewise, of SimMIM
 # Preferred where there is more than one model, such as one and its moving average.
 _USUAL_PREFIXES = ("", "backbone.", "encoder.", "swinv2.")
 # Parts of names that torch's wrappers of modules insert.

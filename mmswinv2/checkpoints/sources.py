@@ -13,7 +13,7 @@ from . import zoo
 from .config_files import windows_of_config
 from .download import TransferError, download
 from .files import read_file
-from .locate import CLASSIFIER, Location, SwinWeights, describe, locate
+from .locate import CLASSIFIER, DECODER, Location, SwinWeights, describe, locate
 from .shapes import check_complete
 from .windows import WINDOW_RECORD, StageWindows, record_of
 
@@ -178,7 +178,7 @@ def _check_entry(checkpoint: dict, entry: zoo.Entry, file: Path) -> None:
 def _as_mmengine(
     checkpoint: dict, location: Location, windows: StageWindows | None
 ) -> dict:
-    """The checkpoint with its backbone under ``backbone.``, classifier beside it."""
+    """The checkpoint with its backbone under ``backbone.``, heads beside it."""
     if location.prefix.endswith("backbone."):  # of a whole model
         cut = len(location.prefix) - len("backbone.")
         outer = location.prefix[:cut]
@@ -194,6 +194,12 @@ def _as_mmengine(
             else f"backbone.{name}": tensor
             for name, tensor in location.own().items()
         }
+        if location.prefix == "encoder.":  # SimMIM's own file
+            weights |= {
+                name.replace("decoder.", DECODER, 1): tensor
+                for name, tensor in location.state_dict.items()
+                if name.startswith("decoder.")
+            }
     record = f"backbone.{WINDOW_RECORD}"
     if windows and not any(
         name.endswith(("relative_coords_table", record)) for name in weights

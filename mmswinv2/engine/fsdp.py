@@ -198,9 +198,9 @@ def _named_tensors(model: nn.Module) -> Iterator[tuple[str, torch.Tensor]]:
 def _run_in(backbone: SwinTransformerV2, dtype: torch.dtype) -> None:
     forward = backbone.forward
 
-    def run(x: torch.Tensor) -> tuple[torch.Tensor, ...]:
+    def run(x: torch.Tensor, *more: torch.Tensor) -> tuple[torch.Tensor, ...]:
         with torch.autocast(x.device.type, dtype):
-            outs = forward(x)
+            outs = forward(x, *more)
         return tuple(out.float() for out in outs)
 
     backbone.forward = run

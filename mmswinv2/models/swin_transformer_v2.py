@@ -11,7 +11,7 @@ from mmengine.model import BaseModule, PretrainedInit
 from torch import Tensor, nn
 
 from mmswinv2.architectures import check_stages, resolve_architecture
-from mmswinv2.checkpoints import LoadReport, adapt_state_dict, forget_classifier
+from mmswinv2.checkpoints import LoadReport, adapt_state_dict, forget_heads
 from mmswinv2.checkpoints.position_biases import LINEAR_CPB, TABLE
 from mmswinv2.checkpoints.windows import WINDOW_RECORD, per_stage
 from mmswinv2.registry import MODELS
@@ -320,7 +320,7 @@ class SwinTransformerV2(BaseModule):
         super()._load_from_state_dict(
             state_dict, prefix, local_metadata, strict, *lists
         )
-        report.ignored += forget_classifier(lists[1], prefix)
+        report.ignored += forget_heads(lists[1], prefix)
         self.loaded = report
         where = prefix.rstrip(".") or "the backbone"
         text = report.describe(where, self.window_size, self.pretrained_window_size)
@@ -388,10 +388,10 @@ class SwinTransformerV2(BaseModule):
         """Names of parameters without weight decay, as in the official training.
 
         Returns:
-            set[str]: Biases, norms, ``logit_scale``, and position biases: the meta
-            networks ``cpb_mlp`` or the tables.
+            set[str]: Biases, norms, ``logit_scale``, the token of SimMIM, and position
+            biases: the meta networks ``cpb_mlp`` or the tables.
         """
-        keywords = ("cpb_mlp", TABLE, "logit_scale")
+        keywords = ("cpb_mlp", TABLE, "logit_scale", "mask_token")
         return {
             name
             for name, parameter in self.named_parameters()

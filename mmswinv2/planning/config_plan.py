@@ -26,12 +26,13 @@ def read_plan(
     cfg: Config, gpus: int | None = None, image: list[int] | None = None
 ) -> tuple[nn.Module, Plan]:
     """The model of a config, without memory, and how it is trained."""
-    kind = cfg.model.get("backbone", {}).get("type", "none")
-    if "SwinTransformerV2" not in str(kind):
-        raise ValueError(
-            f"the backbone is {kind}; only SwinTransformerV2 is known here"
-        )
     model = build_on_meta(cfg)
+    if not isinstance(getattr(model, "backbone", None), SwinTransformerV2):
+        kind = cfg.model.get("backbone", {}).get("type", "none")
+        raise ValueError(
+            f"the backbone is {kind}; only mmswinv2.SwinTransformerV2 and "
+            "mmswinv2.SimMIMSwinV2 are known here"
+        )
     training = read_training(cfg, model.backbone, image)
     whole = cfg.get("auto_scale_lr", {}).get("base_batch_size", training.batch)
     name = cfg.get("strategy", {}).get("type", "")

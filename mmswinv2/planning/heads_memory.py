@@ -29,8 +29,8 @@ class Maps(nn.Module):
         super().__init__()
         self.shapes = shapes
 
-    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
-        """Maps for any image."""
+    def forward(self, x: Tensor, mask: Tensor | None = None) -> tuple[Tensor, ...]:
+        """Maps for any image, and for any mask of SimMIM's."""
         maps = (torch.zeros(shape, requires_grad=True) for shape in self.shapes)
         return tuple(m * 1.0 for m in maps)
 

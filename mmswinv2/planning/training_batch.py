@@ -7,6 +7,8 @@ from mmengine.config import Config
 from mmengine.structures import InstanceData, PixelData
 from torch import Tensor
 
+from mmswinv2.models.blocks import PATCH_SIZE
+
 # Objects per image, a crowded one. RoI heads take up to 128 positive boxes of an image,
 # and every object is one; transformer heads compare the masks of all objects.
 ROI_OBJECTS, OBJECTS = 100, 20
@@ -41,6 +43,9 @@ def _run(pipeline: list[dict], size: tuple | None) -> tuple | None:
         if kind == "RandomChoice":
             sizes = [_run(branch, size) for branch in transform["transforms"]]
             size = max((s for s in sizes if s), key=lambda s: s[0] * s[1], default=size)
+        elif kind == "RandomResizedCrop":
+            scale = transform["scale"]  # a side, or width and height
+            size = (scale, scale) if isinstance(scale, int) else tuple(scale)[::-1]
         elif "Resize" in kind:
             scales = transform.get("scales") or transform.get("scale")
             scales = scales if isinstance(scales[0], (list, tuple)) else [scales]
@@ -71,7 +76,7 @@ def make_batch(
         tuple[Tensor, list]: ``(B, 3, height, width)`` and the data samples.
     """
     images = torch.zeros(batch, 3, *size, device=device)
-    make = _make_det_sample if cfg.default_scope == "mmdet" else _make_seg_sample
+    make = SAMPLES[cfg.default_scope]
     return images, [make(cfg, size).to(device) for _ in range(batch)]
 
 
@@ -115,3 +120,16 @@ def _make_seg_sample(cfg: Config, size: tuple[int, int]) -> object:
     sample = SegDataSample(metainfo=_meta(size))
     sample.gt_sem_seg = PixelData(data=labels)
     return sample
+
+
+def _make_cls_sample(cfg: Config, size: tuple[int, int]) -> object:
+    from mmpretrain.structures import DataSample
+
+    # a label for a classifier, a mask for SimMIM
+    tokens = [-(-length // PATCH_SIZE) for length in size]
+    return DataSample().set_gt_label(0).set_mask(torch.ones(tokens))
+
+
+SAMPLES = dict(
+    mmdet=_make_det_sample, mmseg=_make_seg_sample, mmpretrain=_make_cls_sample
+)

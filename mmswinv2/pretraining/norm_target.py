@@ -25,32 +25,18 @@ def local_statistics(images: Tensor, size: int) -> tuple[Tensor, Tensor]:
         tuple[Tensor, Tensor]: Mean, and root of the variance plus 1e-6, both
         ``(B, C, H, W)`` in fp32.
     """
-    images = images.float()
-    mean = _box_mean(images, size)
-    count = _box_count(images.shape[2:], size, images.device)
-    variance = (_box_mean(images**2, size) - mean**2) * (count / (count - 1))
-    return mean, (variance.clamp(min=0) + EPSILON).sqrt()
+    # Where a picture is of one colour, the difference of fp32 squares is noise.
+    images = images.double()
+    count = _window_sums(torch.ones_like(images[:1, :1]), size)
+    mean = _window_sums(images, size) / count
+    variance = _window_sums(images**2, size) / count - mean**2
+    variance = (variance * (count / (count - 1))).clamp(min=0)
+    return mean.float(), (variance + EPSILON).sqrt().float()
 
 
-def normalize(images: Tensor, size: int) -> Tensor:
-    """Images by :func:`local_statistics`, ``(B, C, H, W)`` in fp32."""
-    mean, deviation = local_statistics(images, size)
-    return (images.float() - mean) / deviation
-
-
-def _box_mean(images: Tensor, size: int) -> Tensor:
-    # One axis after the other: the mean of means, as all rows count equally many.
-    for kernel in ((size, 1), (1, size)):
-        padding = (kernel[0] // 2, kernel[1] // 2)
-        images = F.avg_pool2d(images, kernel, 1, padding, count_include_pad=False)
-    return images
-
-
-def _box_count(shape: torch.Size, size: int, device: torch.device) -> Tensor:
-    """How many pixels of an image each window has, ``(H, W)``."""
-    along = []
-    for length in shape:
-        place = torch.arange(length, device=device)
-        first = (place - size // 2).clamp(min=0)
-        along.append((place + size // 2).clamp(max=length - 1) - first + 1)
-    return (along[0][:, None] * along[1]).float()
+def _window_sums(images: Tensor, size: int) -> Tensor:
+    """Sums of the pixels in a window around each, from sums up to its edges."""
+    before, after = size // 2 + 1, size // 2
+    sums = F.pad(images, (before, after, before, after)).cumsum(2)
+    sums = (sums[:, :, size:] - sums[:, :, :-size]).cumsum(3)
+    return sums[..., size:] - sums[..., :-size]

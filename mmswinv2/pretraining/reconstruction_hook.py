@@ -4,22 +4,25 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from mmengine.dataset import default_collate
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from torch import Tensor, nn
 
-from mmswinv2.drawing.panels import make_panel, side_by_side, text_size
+from mmswinv2.drawing.panels import make_panel, side_by_side
+from mmswinv2.engine.fsdp import is_sharded
 from mmswinv2.models.blocks import PATCH_SIZE
 from mmswinv2.registry import HOOKS
 
-TITLES = ("seen", "filled in", "all predicted", "original")
 GREY = 127.5  # of masked pixels
+MIN_WIDTH, GAP, TEXT_SIZE = 192, 4, 12  # px; smaller pictures are enlarged
 
 
 @HOOKS.register_module()
@@ -27,7 +30,8 @@ class ReconstructionHook(Hook):
     """Adds a sheet of reconstructed training pictures to the run's visualizer.
 
     Pictures and masks are the same throughout a run. A normalised prediction (see
-    :class:`SimMIMHead`) is drawn with the means and deviations of the original.
+    :class:`SimMIMHead`) is drawn with the means and deviations of the original. What
+    FSDP has sharded is not drawn.
 
     Args:
         interval (int): Epochs, or iterations where the run counts these, between two
@@ -50,16 +54,14 @@ class ReconstructionHook(Hook):
 
     def before_train(self, runner: Runner) -> None:
         """Load the pictures, leaving the random numbers of the run as they were."""
-        if not runner.rank:
+        if is_sharded(runner.model):
+            runner.logger.info("The model is sharded: no reconstructions are drawn")
+        elif runner.rank == 0:
             dataset = runner.train_dataloader.dataset
             count = min(self.num_pictures, len(dataset))
-            states = random.getstate(), np.random.get_state(), torch.get_rng_state()
-            random.seed(0), np.random.seed(0), torch.manual_seed(0)
             places = np.linspace(0, len(dataset) - 1, count).round().astype(int)
-            self.batch = default_collate([dataset[i] for i in places.tolist()])
-            random.setstate(states[0])
-            np.random.set_state(states[1])
-            torch.set_rng_state(states[2])
+            with _own_random_numbers():
+                self.batch = default_collate([dataset[i] for i in places.tolist()])
 
     def after_train_epoch(self, runner: Runner) -> None:
         """Draw every ``interval`` epochs."""
@@ -78,17 +80,32 @@ class ReconstructionHook(Hook):
             self._draw_if_due(runner, runner.iter + 1, runner.max_iters)
 
     def _draw_if_due(self, runner: Runner, done: int, last: int) -> None:
-        if done in (1, last) or done % self.interval == 0:
+        due = done in (1, last) or done % self.interval == 0
+        if due and self.batch is not None:
             model = runner.model
             model = model.module if is_model_wrapper(model) else model
-            if self.batch is not None:
-                sheet = draw_reconstructions(model, self.batch)
-                runner.visualizer.add_image("reconstruction", sheet, step=done)
+            sheet = draw_reconstructions(model, self.batch)
+            runner.visualizer.add_image("reconstruction", sheet, step=done)
+
+
+@contextmanager
+def _own_random_numbers() -> Iterator[None]:
+    """Within, random numbers are the same in every run; after, as they were before."""
+    states = random.getstate(), np.random.get_state(), torch.get_rng_state()
+    random.seed(0)
+    np.random.seed(0)
+    torch.default_generator.manual_seed(0)  # torch.manual_seed sets those of GPUs, too
+    try:
+        yield
+    finally:
+        random.setstate(states[0])
+        np.random.set_state(states[1])
+        torch.set_rng_state(states[2])
 
 
 @torch.no_grad()
 def draw_reconstructions(model: nn.Module, batch: dict) -> np.ndarray:
-    """A sheet with a row per picture: seen, filled in, predicted, original.
+    """A sheet with a row per picture: what the model sees, its guess, the original.
 
     Args:
         model (nn.Module): mmpretrain's ``SimMIM`` with :class:`SimMIMHead`.
@@ -107,23 +124,26 @@ def draw_reconstructions(model: nn.Module, batch: dict) -> np.ndarray:
     model.train(training)
     hidden = mask.repeat_interleave(PATCH_SIZE, 1).repeat_interleave(PATCH_SIZE, 2)
     hidden = hidden.bool().unsqueeze(1)
-    original = _pixels(images, model.data_preprocessor)
-    predicted = _pixels(predicted, model.data_preprocessor)
-    seen = original.masked_fill(hidden, GREY)
-    filled = torch.where(hidden, predicted, original)
-    return _sheet([seen, filled, predicted, original])
+    original, predicted = (
+        # from normalised to 0 to 255
+        (x * model.data_preprocessor.std + model.data_preprocessor.mean).clamp(0, 255)
+        for x in (images, predicted)
+    )
+    columns = {
+        "seen": original.masked_fill(hidden, GREY),
+        "filled in": torch.where(hidden, predicted, original),
+        "original": original,
+    }
+    return _sheet(columns)
 
 
-def _pixels(images: Tensor, preprocessor: nn.Module) -> Tensor:
-    """Normalised images -> 0 to 255."""
-    return (images * preprocessor.std + preprocessor.mean).clamp(0, 255)
-
-
-def _sheet(columns: Sequence[Tensor]) -> np.ndarray:
-    """Columns ``(B, 3, H, W)`` beside each other, one row per picture."""
-    size = text_size(columns[0].shape[2:])
+def _sheet(columns: dict[str, Tensor]) -> np.ndarray:
+    """Columns ``(B, 3, H, W)`` beside each other under their titles."""
     panels = []
-    for images, title in zip(columns, TITLES):
-        rows = images.permute(0, 2, 3, 1).byte().cpu().numpy()
-        panels.append(make_panel(np.concatenate(rows), title, (), size))
+    for title, images in columns.items():
+        times = max(MIN_WIDTH // images.shape[3], 1)
+        images = images.repeat_interleave(times, 2).repeat_interleave(times, 3)
+        images = F.pad(images, (0, 0, 0, GAP), value=255)
+        rows = images.permute(0, 2, 3, 1).round().byte().cpu().numpy()
+        panels.append(make_panel(np.concatenate(rows), title, (), TEXT_SIZE))
     return side_by_side(panels)

@@ -18,7 +18,7 @@ class SimMIMSwinV2(SwinTransformerV2):
     masked ones replaced, and all of them go through the backbone.
 
     Its checkpoints are those of :class:`SwinTransformerV2` with one tensor more, which
-    a detector ignores.
+    a detector ignores. The token is trained whatever ``frozen_stages`` freezes.
 
     Args:
         arch (str, optional): As of :class:`SwinTransformerV2`.

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import mmpretrain.models
-import torch
 from torch import Tensor
 
 from mmswinv2.models.blocks import PATCH_SIZE
@@ -58,13 +57,11 @@ class SimMIMHead(mmpretrain.models.SimMIMHead):
             target (Tensor): The images, as the backbone got them.
             mask (Tensor): ``(B, h, w)``, 1 where a token was masked.
         """
-        # The squares of a variance need fp32.
-        with torch.autocast(target.device.type, enabled=False):
-            pred, target = pred.float(), target.float()
-            if self.norm_target_size is not None:
-                mean, deviation = local_statistics(target, self.norm_target_size)
-                target = (target - mean) / deviation
-            return super().loss(pred, target, mask)
+        pred, target = pred.float(), target.float()  # whatever autocast made of them
+        if self.norm_target_size is not None:
+            mean, deviation = local_statistics(target, self.norm_target_size)
+            target = (target - mean) / deviation
+        return super().loss(pred, target, mask)
 
     def reconstruct(self, pred: Tensor, target: Tensor) -> Tensor:
         """Images that a prediction stands for, in the units of ``target``.

@@ -9,4 +9,3 @@ model = dict(
     backbone=dict(arch="huge", extra_norm_every_n_blocks=0),
     neck=dict(in_channels=2816),
 )
-train_dataloader = dict(batch_size=64)  # pictures per GPU, 32 GPUs
