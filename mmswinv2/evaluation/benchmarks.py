@@ -1,4 +1,4 @@
-"""The test sets of COCO and ADE20K: where they lie, and how a config predicts them."""
+"""Test sets beside a config's own: where they lie, and how a config predicts them."""
 
 from __future__ import annotations
 
@@ -70,6 +70,44 @@ BENCHMARKS = {
         "is not known)",
     ),
 }
+
+
+# Protocol: the folder that the archive of a variant unpacks to.
+IMAGENET_V2 = {
+    "v2": "imagenetv2-matched-frequency-format-val",
+    "v2-threshold-0.7": "imagenetv2-threshold0.7-format-val",
+    "v2-top-images": "imagenetv2-top-images-format-val",
+}
+IMAGENET_V2_IMAGES = 10000
+IMAGENET_V2_ROOT = "data/imagenet-v2"
+
+
+def use_imagenet_v2(cfg: Config, protocol: str, root: str | None = None) -> None:
+    """Lets a classifier of ImageNet-1K be tested on ImageNet-V2.
+
+    Args:
+        cfg (Config): The config, changed in place.
+        protocol (str): One of ``IMAGENET_V2``.
+        root (str, optional): Folder of the variants. Defaults to data/imagenet-v2.
+
+    Raises:
+        ValueError: If it is no classifier of 1000 classes.
+    """
+    classes = cfg.model.get("head", {}).get("num_classes")
+    if cfg.default_scope != "mmpretrain" or classes != 1000:
+        raise ValueError(
+            f"protocol {protocol} is for classifiers of the 1000 classes of "
+            f"ImageNet-1K, but the config has {cfg.model.type}"
+            + f" with {classes} classes"
+            * (classes is not None)
+        )
+    cfg.data_root = root or IMAGENET_V2_ROOT
+    cfg.test_dataloader.dataset = ConfigDict(
+        type="mmswinv2.ImageNetV2",
+        data_root=cfg.data_root,
+        data_prefix=IMAGENET_V2[protocol],
+        pipeline=cfg.test_dataloader.dataset.pipeline,
+    )
 
 
 def format_only(

@@ -6,6 +6,7 @@ A record is a JSON file ``<config>.<protocol>.json``.
 import importlib.metadata
 import json
 import platform
+import re
 import subprocess
 from collections.abc import Iterable, Mapping
 from datetime import date
@@ -16,19 +17,29 @@ from mmengine.config import Config
 
 import mmswinv2
 
+from .benchmarks import IMAGENET_V2, IMAGENET_V2_IMAGES
 from .files import sha256, whole_file
 from .paper import PAPER, Reported
 
 # Folder of configs: images of the validation set that its table is about.
-VALIDATION_IMAGES = {"coco": 5000, "ade20k": 2000}
-PACKAGES = ("torch", "mmengine", "mmcv", "mmdet", "mmseg", "numpy", "pycocotools")
-# Our names of metrics: those of MMDetection and MMSegmentation, factor to percent.
+VALIDATION_IMAGES = {"coco": 5000, "ade20k": 2000, "imagenet": 50000}
+HOSTS = ("mmdet", "mmseg", "mmpretrain")
+PACKAGES = ("torch", "mmengine", "mmcv", *HOSTS, "numpy", "pycocotools", "PIL")
+# Our names of metrics: those of the hosts, factor to percent.
 METRICS = {
     "box AP": ("coco/bbox_mAP", 100),
     "mask AP": ("coco/segm_mAP", 100),
     "mIoU": ("mIoU", 1),
+    "top-1": ("accuracy/top1", 1),
+    "top-5": ("accuracy/top5", 1),
 }
-PROTOCOLS = {"ss": "one scale", "ms": "several scales and flips"}
+PROTOCOLS = {
+    "ss": "one scale",
+    "ms": "several scales and flips",
+    "v2": "ImageNet-V2, matched frequency",
+    "v2-threshold-0.7": "ImageNet-V2, threshold 0.7",
+    "v2-top-images": "ImageNet-V2, top images",
+}
 NOT_TRAINED = "not trained"
 # Options that change no number.
 HARMLESS = {
@@ -43,6 +54,7 @@ def make_record(
     *,
     protocol: str,
     checkpoint: Path,
+    name: str,
     options: Mapping[str, object],
     metrics: Mapping[str, float],
     images: int,
@@ -52,8 +64,9 @@ def make_record(
 
     Args:
         cfg (Config): The config as it was run.
-        protocol (str): 'ss' or 'ms'.
+        protocol (str): One of ``PROTOCOLS``.
         checkpoint (Path): The weights.
+        name (str): What they are called.
         options (Mapping): What ``--cfg-options`` changed.
         metrics (Mapping[str, float]): All metrics of the evaluator.
         images (int): How many were evaluated.
@@ -64,7 +77,8 @@ def make_record(
     """
     cuda = torch.cuda.is_available()
     dataset = cfg.test_dataloader.dataset
-    record = dict(
+    root = cfg.data_root.rstrip("/")
+    return dict(
         config=Path(cfg.filename).stem,
         protocol=protocol,
         date=date.today().isoformat(),
@@ -75,22 +89,22 @@ def make_record(
         },
         metrics={name: float(value) for name, value in metrics.items()},
         images=images,
-        checkpoint=dict(name=checkpoint.name, sha256=sha256(checkpoint)),
-        options={name: str(value) for name, value in options.items()},
-        evaluator=_plain(cfg.test_evaluator),
-        pipeline=_plain(dataset.pipeline),
-        hooks=_plain(cfg.get("custom_hooks", [])),
+        checkpoint=dict(name=name, sha256=sha256(checkpoint)),
+        options=_plain({key: str(value) for key, value in options.items()}, root),
+        evaluator=_plain(cfg.test_evaluator, root),
+        pipeline=_plain(dataset.pipeline, root),
+        hooks=_plain(cfg.get("custom_hooks", []), root),
         device=torch.cuda.get_device_name() if cuda else platform.processor() or "CPU",
         processes=processes,
         versions=_versions(),
     )
-    # folders of one machine are no part of it
-    root = json.dumps(cfg.data_root.rstrip("/"))[1:-1]
-    return json.loads(json.dumps(record).replace(root, "DATA_ROOT"))
 
 
-def _plain(node: object) -> object:
-    return json.loads(json.dumps(node, default=str))
+def _plain(node: object, root: str) -> object:
+    """Plain values, without the folder of the data, which is of one machine."""
+    text = json.dumps(node, default=str)
+    start = re.escape(json.dumps(root)[:-1])
+    return json.loads(re.sub(f'{start}(?=[/"])', '"DATA_ROOT', text))
 
 
 def _versions() -> dict[str, str]:
@@ -120,7 +134,7 @@ def _commit() -> str | None:
 
 
 def why_not_entered(
-    cfg: Config, config_dir: Path, options: Iterable[str], images: int
+    cfg: Config, config_dir: Path, options: Iterable[str], images: int, protocol: str
 ) -> str | None:
     """Why a run has no place in the table, or None.
 
@@ -129,9 +143,12 @@ def why_not_entered(
         config_dir (Path): The repository's ``configs/``.
         options (Iterable[str]): Keys that ``--cfg-options`` changed.
         images (int): How many were evaluated.
+        protocol (str): One of ``PROTOCOLS``.
     """
     path = Path(cfg.filename).resolve()
     expected = VALIDATION_IMAGES.get(path.parent.name)
+    if protocol in IMAGENET_V2:
+        expected = IMAGENET_V2_IMAGES
     if path.parent.parent != config_dir or expected is None:
         return f"{path.name} is none of configs/{{{','.join(VALIDATION_IMAGES)}}}"
     if changed := set(options) - HARMLESS:
@@ -196,27 +213,38 @@ def write_results(configs: Iterable[Path], folder: Path, page: Path) -> None:
 
 
 def _paper(reported: Reported | None) -> str:
-    return f"{reported.value:.1f} ({reported.source})" if reported else "-"
+    return f"{percent(reported.value)} ({reported.source})" if reported else "-"
+
+
+def percent(value: float) -> str:
+    """A number with the one or two digits behind the point that it was given with."""
+    return f"{value:.1f}" if value == round(value, 1) else f"{value:.2f}"
 
 
 def _ours(record: dict | None, metric: str, folder: str) -> str:
     if record is None or metric not in record["results"]:
         return NOT_TRAINED if record is None else "not measured"
     name = f"{record['config']}.{record['protocol']}.json"
-    return f"[{record['results'][metric]:.1f}]({folder}/{name})"
+    value = record["results"][metric]
+    shown = f"{value:.2f}" if metric.startswith("top-") else f"{value:.1f}"
+    return f"[{shown}]({folder}/{name})"
 
 
 PAGE = """# Results
 
-Validation sets of COCO 2017 and ADE20K, in percent. Paper: Swin Transformer V2,
-arXiv 2111.09883. Ours: measured by `tools/leaderboard/run.py`, which writes this page;
-each number links to its record: checkpoint hash, evaluator, pipeline, versions, device.
-"not trained": nobody has trained this configuration here.
+Validation sets of COCO 2017, ADE20K and ImageNet-1K, and ImageNet-V2, in percent.
+Published: tables of Swin Transformer V2, arXiv 2111.09883, if nothing else is said;
+model hub: that of github.com/microsoft/Swin-Transformer. Ours: measured by
+`tools/leaderboard/run.py`, which writes this page; each number links to its record:
+checkpoint hash, evaluator, pipeline, versions, device. "not trained": nobody has
+trained this configuration here.
 
 ss: one scale. ms: several scales and flips, the `tta_pipeline` of the config; the paper
 does not state its scales. With ms, box AP alone where the merging keeps no masks.
+v2: ImageNet-V2, matched frequency, which papers mean where they say no more; accuracies
+on it differ by up to a point among those who evaluated the same weights.
 
-| config | protocol | metric | paper | ours |
+| config | protocol | metric | published | ours |
 | --- | --- | --- | --- | --- |
 {rows}
 """

@@ -3,10 +3,12 @@
 import hashlib
 import json
 import re
+import shutil
 from pathlib import Path
 
 import pytest
-from tiny import DET, SEG, Tool
+from tiny import DET, SEG, Tool, load_script, load_tiny, save_weights
+from tiny_classifier import write_classifier
 
 from mmswinv2.apis import CONFIG_DIR
 from mmswinv2.evaluation.paper import PAPER
@@ -39,6 +41,47 @@ def test_detector(tool: Tool, data: Path, weights: dict[str, str]) -> None:
     assert {"torch", "mmdet", "pycocotools", "mmswinv2"} <= record["versions"].keys()
     resize = record["pipeline"][1]
     assert (resize["type"], resize["scale"]) == ("Resize", [128, 128])
+
+
+def test_classifier(
+    tool: Tool, class_folders: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """On its validation set, and on ImageNet-V2, by the numbers of folders."""
+    for name, number in (("CLASSES", 11), ("PER_CLASS", 2)):
+        monkeypatch.setattr(f"mmswinv2.pretraining.imagenet_v2.{name}", number)
+    for label in range(11):
+        folder = Path("v2/imagenetv2-matched-frequency-format-val", str(label))
+        folder.mkdir(parents=True)
+        for i in range(2):
+            shutil.copy(class_folders / f"val/sky/{i}.jpg", folder / f"{i}.jpeg")
+    config = write_classifier(tmp_path, class_folders)
+    run = [RUN, config, save_weights(load_tiny(config), tmp_path / "3.pth")]
+    flags = ["--results", "results.md", "--protocol"]
+    record = record_of(tool(*run, *flags, "ss"))
+    assert record["results"].keys() == {"top-1"} and record["images"] == 24
+    assert "mmpretrain" in record["versions"]
+    assert "has ImageClassifier with 3 classes" in tool.fails(*run, *flags, "v2")
+    config.write_text(config.read_text().replace("num_classes=3", "num_classes=1000"))
+    run = [RUN, config, save_weights(load_tiny(config), tmp_path / "1000.pth")]
+    flags = ["--data-root", "v2", *flags]
+    record = record_of(tool(*run, *flags, "v2"))
+    assert (record["protocol"], record["images"]) == ("v2", 22)
+    assert 0 <= record["results"]["top-1"] <= 100
+    shutil.rmtree("v2/imagenetv2-matched-frequency-format-val/10")
+    assert "is not ImageNet-V2" in tool.fails(*run, *flags, "v2")
+
+
+def test_published_weights_are_recorded_by_name(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """With the file in the cache, whose hash the record has."""
+    file = tmp_path / "cached.pth"
+    monkeypatch.setattr("mmswinv2.checkpoints.zoo.fetch", lambda name: file)
+    script = load_script(RUN)
+    assert script.find_checkpoint("swinv2://tiny-w8-256") == (
+        file,
+        "swinv2://tiny-w8-256",
+    )
 
 
 def test_several_scales(tool: Tool, data: Path, weights: dict[str, str]) -> None:
@@ -98,6 +141,8 @@ def test_bad_input(tool: Tool, data: Path, weights: dict[str, str]) -> None:
     assert "none.pth does not exist" in message
     message = tool.fails(RUN, DET, weights[DET], *root, "nowhere")
     assert re.search("nowhere.* does not exist", message)
+    message = tool.fails(RUN, DET, weights[DET], "--protocol", "v2")
+    assert "is for classifiers of the 1000 classes" in message
     message = tool.fails(RUN, DET, weights[SEG], *root, data / "coco")
     assert "does not fit this MaskRCNN" in message
     test_set = ["test_dataloader.dataset.data_prefix.seg_map_path=annotations/testing"]

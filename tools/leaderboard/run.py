@@ -3,6 +3,7 @@
 Examples:
     >>> python tools/leaderboard/run.py CONFIG CHECKPOINT --protocol ss
     >>> python tools/leaderboard/run.py CONFIG CHECKPOINT --protocol ms --data-root DIR
+    >>> python tools/leaderboard/run.py CLASSIFIER swinv2://tiny-w8-256 --protocol v2
 """
 
 from __future__ import annotations
@@ -18,8 +19,10 @@ from mmengine.config import Config
 from mmengine.dist import get_world_size, is_main_process
 
 from mmswinv2.apis import CONFIG_DIR
+from mmswinv2.checkpoints.zoo import SCHEME, fetch
 from mmswinv2.cli import launch, preflight, strategies
 from mmswinv2.cli.tta import use_tta
+from mmswinv2.evaluation.benchmarks import IMAGENET_V2, use_imagenet_v2
 from mmswinv2.evaluation.records import (
     PROTOCOLS,
     make_record,
@@ -33,7 +36,9 @@ def parse_args() -> argparse.Namespace:
     """Reads the command line."""
     parser = argparse.ArgumentParser(description="Fill a row of the results table.")
     parser.add_argument("config", help="a config file, or the name of one in configs/")
-    parser.add_argument("checkpoint", type=Path, help="the trained weights, a file")
+    parser.add_argument(
+        "checkpoint", help="the trained weights, a file or a swinv2:// name"
+    )
     parser.add_argument(
         "--protocol",
         choices=PROTOCOLS,
@@ -52,25 +57,35 @@ def parse_args() -> argparse.Namespace:
     return parser.parse_args()
 
 
+def find_checkpoint(given: str) -> tuple[Path, str]:
+    """The file of weights, of which a record has the hash, and their name."""
+    if given.startswith(SCHEME):
+        return fetch(given), given
+    file = Path(given)
+    if not file.is_file():
+        raise FileNotFoundError(
+            f"{given} does not exist; a record needs the file itself, as it holds its "
+            "hash, or a name of 'tools/weights.py list'"
+        )
+    return file, file.name
+
+
 def prepare(args: argparse.Namespace) -> Config:
     """The config of the run, after everything was looked at that can be wrong."""
     if args.data_root:
         args.cfg_options = {**args.cfg_options, "data_root": args.data_root}
-    if not args.checkpoint.is_file():
-        raise FileNotFoundError(
-            f"{args.checkpoint} does not exist; a record needs the file itself, as it "
-            "holds its hash"
-        )
     cfg = launch.load_config(args)
     strategies.drop(cfg)
     if args.work_dir is None:
         cfg.work_dir = os.path.join(cfg.work_dir, "leaderboard", args.protocol)
+    if args.protocol in IMAGENET_V2:
+        use_imagenet_v2(cfg, args.protocol, args.cfg_options.get("data_root"))
     if launch.is_first_process():
         preflight.check_data(cfg, "test")
-        preflight.check_model(cfg, trained=str(args.checkpoint))
+        preflight.check_model(cfg, trained=args.checkpoint)
     if args.protocol == "ms":
         use_tta(cfg)
-    cfg.load_from = str(args.checkpoint)
+    cfg.load_from = args.checkpoint
     return cfg
 
 
@@ -96,6 +111,7 @@ def main() -> None:
     """Evaluates and records."""
     with launch.Preparation() as preparation:
         args = parse_args()
+        checkpoint, name = find_checkpoint(args.checkpoint)
         cfg = prepare(args)
         runner = launch.build_runner(cfg, preparation)
         # Hooks ask for runner.iter, which would load the training data
@@ -107,7 +123,8 @@ def main() -> None:
     record = make_record(
         cfg,
         protocol=args.protocol,
-        checkpoint=args.checkpoint,
+        checkpoint=checkpoint,
+        name=name,
         options=args.cfg_options,
         metrics=metrics,
         images=images,
@@ -116,7 +133,8 @@ def main() -> None:
     with launch.Preparation():
         if not record["results"]:
             raise ValueError("nothing to record: the model has not detected anything")
-    reason = why_not_entered(cfg, CONFIG_DIR, args.cfg_options, images)
+    changed = args.cfg_options
+    reason = why_not_entered(cfg, CONFIG_DIR, changed, images, args.protocol)
     report(record, reason, args.results, cfg.work_dir)
 
 
