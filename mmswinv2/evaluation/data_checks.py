@@ -1,7 +1,11 @@
 """Whether a data tree is whole, found in seconds: files, counts, a sample of labels."""
 
+import hashlib
+import os
 import random
+import re
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +19,11 @@ LARGE_FILE = 100 * 2**20  # bytes; parsing COCO's training set takes longer than
 # Split: images. COCO 2017 and ADE20K (SceneParse150), as published.
 COCO_IMAGES = {"train2017": 118287, "val2017": 5000, "test2017": 40670}
 ADE20K_IMAGES = {"training": 20210, "validation": 2000, "testing": 3352}
+IMAGENET_IMAGES = {"train": 1281167, "val": 50000}  # of ImageNet-1K, ILSVRC 2012
+V2_IMAGES = dict.fromkeys(("matched-frequency", "threshold0.7", "top-images"), 10000)
+CLASSES = 1000  # of both
+# SHA-256 of their WordNet ids, sorted, with a line feed between two
+WORDNET_IDS = "385e0240499426c022b773be1ae4da780f057b89c9694c7f47199f62746b6edd"
 COCO_TEST_FILE = "image_info_test-dev2017.json"
 
 
@@ -55,6 +64,93 @@ def check_ade20k(root: Path, split: str) -> Iterator[tuple[str, Callable[[], str
         labels = root / "annotations" / split
         yield f"annotations/{split}/", lambda: _pairs(images, labels)
         yield f"annotations/{split}/ sample", lambda: _check_labels(images, labels)
+
+
+def check_imagenet(root: Path, split: str) -> Iterator[tuple[str, Callable[[], str]]]:
+    """Checks of one split of ImageNet-1K, as :func:`check_coco`.
+
+    Args:
+        root (Path): Folder of ``train/`` and ``val/``, each with a folder per WordNet
+            id.
+        split (str): 'train' or 'val'.
+    """
+    images, alike = IMAGENET_IMAGES[split], split == "val"
+    yield from _check_class_folders(root / split, images, alike=alike, numbered=False)
+
+
+def check_imagenet_v2(
+    root: Path, split: str
+) -> Iterator[tuple[str, Callable[[], str]]]:
+    """Checks of one variant of ImageNet-V2, as :func:`check_coco`.
+
+    Args:
+        root (Path): Folder of ``imagenetv2-<variant>-format-val/``, each with folders 0
+            to 999; older releases have WordNet ids.
+        split (str): 'matched-frequency', 'threshold0.7' or 'top-images'.
+    """
+    folder, images = root / f"imagenetv2-{split}-format-val", V2_IMAGES[split]
+    yield from _check_class_folders(folder, images, alike=True, numbered=True)
+
+
+def _check_class_folders(
+    folder: Path, images: int, *, alike: bool, numbered: bool
+) -> Iterator[tuple[str, Callable[[], str]]]:
+    """Names of folders of classes, their pictures, and some of these."""
+    pictures = cache(lambda: _list_pictures(folder))
+    name = folder.name
+    yield f"{name}/ classes", lambda: _check_classes(folder, [*pictures()], numbered)
+    yield f"{name}/", lambda: _count_per_class(folder, pictures(), images, alike)
+    yield f"{name}/ sample", lambda: _open_of_classes(folder, pictures())
+
+
+def _list_pictures(folder: Path) -> dict[str, list[str]]:
+    """Names of pictures by class."""
+    if not folder.is_dir():
+        raise FileNotFoundError(f"{folder} is no folder")
+    classes = sorted(entry.name for entry in os.scandir(folder) if entry.is_dir())
+    return {
+        name: [
+            file
+            for file in os.listdir(folder / name)
+            if file.lower().endswith((".jpeg", ".jpg"))
+        ]
+        for name in classes
+    }
+
+
+def _check_classes(folder: Path, classes: list[str], numbered: bool) -> str:
+    if numbered and {*classes} == {*map(str, range(CLASSES))}:
+        return f"{CLASSES} classes, by number"
+    if hashlib.sha256("\n".join(classes).encode()).hexdigest() != WORDNET_IDS:
+        strange = [name for name in classes if not re.fullmatch(r"n\d{8}", name)]
+        such_as = f", such as {strange[0]!r}" if strange else ""
+        raise ValueError(
+            f"{folder} has {len(classes)} folders{such_as}; expected "
+            + "the numbers 0 to 999, or " * numbered
+            + f"the {CLASSES} WordNet ids of ImageNet-1K, n01440764 to n15075141"
+        )
+    return f"{CLASSES} classes, by WordNet id"
+
+
+def _count_per_class(
+    folder: Path, pictures: dict[str, list[str]], images: int, alike: bool
+) -> str:
+    counts = {name: len(files) for name, files in pictures.items()}
+    total, each = sum(counts.values()), images // CLASSES
+    wrong = [name for name, n in counts.items() if n != each and (alike or not n)]
+    if total != images or wrong:
+        such_as = f"; {wrong[0]} has {counts[wrong[0]]}" if wrong else ""
+        rule = f", {each} in each folder" if alike else ""
+        raise ValueError(f"{folder} has {total} of {images} pictures{rule}{such_as}")
+    return f"{total} pictures"
+
+
+def _open_of_classes(folder: Path, pictures: dict[str, list[str]]) -> str:
+    paths = {f"{name}/{min(files)}" for name, files in pictures.items() if files}
+    chosen = _sample(paths)
+    for path in chosen:
+        _read(folder / path)
+    return f"{len(chosen)} opened"
 
 
 def _names(folder: Path, suffix: str) -> set[str]:

@@ -1,5 +1,6 @@
 """tools/leaderboard/check_data.py finds what a job would die of."""
 
+import hashlib
 import json
 import shutil
 from pathlib import Path
@@ -88,6 +89,48 @@ def test_broken_ade20k(tool: Tool, whole: dict[str, Path]) -> None:
     assert code == 1
     assert "lacks 1 of 2 label maps, such as ADE_val_00000001.png" in out
     assert "cannot be read as an image" in out
+
+
+@pytest.fixture
+def classes(monkeypatch: pytest.MonkeyPatch, class_folders: Path, tmp_path: Path):
+    """Twelve classes of two pictures, taken for ImageNet-1K's and for V2's."""
+    monkeypatch.setattr(f"{SIZES}.CLASSES", 12)
+    monkeypatch.setattr(f"{SIZES}.IMAGENET_IMAGES", {"train": 24, "val": 24})
+    monkeypatch.setattr(f"{SIZES}.V2_IMAGES", {"top-images": 24})
+    ids = [f"n{i:08}" for i in range(12)]
+    digest = hashlib.sha256("\n".join(ids).encode()).hexdigest()
+    monkeypatch.setattr(f"{SIZES}.WORDNET_IDS", digest)
+    for folder, names in (
+        ("in/train", ids),
+        ("in/val", ids),
+        ("v2/imagenetv2-top-images-format-val", map(str, range(12))),
+    ):
+        for name in names:
+            path = tmp_path / folder / name
+            path.mkdir(parents=True)
+            for i in range(2):
+                shutil.copy(class_folders / f"val/sky/{i}.jpg", path / f"{i}.JPEG")
+    return tmp_path
+
+
+def test_folders_of_classes(tool: Tool, classes: Path) -> None:
+    """Whole ones pass; other names, counts and what is no picture do not."""
+    top = ["imagenet-v2", "v2", "--splits", "top-images"]
+    for benchmark in (["imagenet", "in"], top):
+        assert "FAILED" not in tool(CHECK, *benchmark)
+    (classes / "in/train/n00000003/1.JPEG").rename(classes / "in/train/more.JPEG")
+    (classes / "in/val/n00000003/1.JPEG").rename(classes / "in/val/n00000004/2.JPEG")
+    (classes / "in/val/n00000000/0.JPEG").write_text("no picture")
+    (classes / "v2/imagenetv2-top-images-format-val/11").rename(classes / "11")
+    code, out, _ = tool.run(CHECK, "imagenet", "in")
+    assert code == 1
+    failed = [row for row in out.splitlines() if row.startswith("FAILED")]
+    assert len(failed) == 3
+    assert "in/train has 23 of 24 pictures" in failed[0]
+    assert "24 of 24 pictures, 2 in each folder; n00000003 has 1" in failed[1]
+    assert "cannot be read as an image" in failed[2]
+    code, out, _ = tool.run(CHECK, *top)
+    assert code == 1 and "has 11 folders, such as '0'; expected the numbers" in out
 
 
 def test_arguments(tool: Tool, whole: dict[str, Path]) -> None:

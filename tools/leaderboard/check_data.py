@@ -3,6 +3,7 @@
 Examples:
     >>> python tools/leaderboard/check_data.py coco data/coco
     >>> python tools/leaderboard/check_data.py ade20k --splits validation
+    >>> python tools/leaderboard/check_data.py imagenet-v2
 """
 
 from __future__ import annotations
@@ -14,11 +15,16 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # works uninstalled
 
 from mmswinv2.cli import launch
+from mmswinv2.evaluation.benchmarks import IMAGENET_V2_ROOT
 from mmswinv2.evaluation.data_checks import (
     ADE20K_IMAGES,
     COCO_IMAGES,
+    IMAGENET_IMAGES,
+    V2_IMAGES,
     check_ade20k,
     check_coco,
+    check_imagenet,
+    check_imagenet_v2,
 )
 
 # Benchmark: its folder, its splits, those that training and evaluation need, checks.
@@ -29,6 +35,13 @@ BENCHMARKS = {
         ADE20K_IMAGES,
         ("training", "validation"),
         check_ade20k,
+    ),
+    "imagenet": ("data/imagenet", IMAGENET_IMAGES, ("train", "val"), check_imagenet),
+    "imagenet-v2": (
+        IMAGENET_V2_ROOT,
+        V2_IMAGES,
+        ("matched-frequency",),  # the one that papers mean
+        check_imagenet_v2,
     ),
 }
 
