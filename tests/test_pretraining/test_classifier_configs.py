@@ -17,6 +17,7 @@ from torch import nn
 
 from mmswinv2.architectures import ARCHITECTURES
 from mmswinv2.checkpoints.zoo import find_entry
+from mmswinv2.own_data.checks.config import check_config
 
 CONFIGS = sorted(ROOT.glob("configs/imagenet/*.py"))
 PATHS = pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
@@ -174,3 +175,15 @@ def test_one_step(path: Path) -> None:
     assert torch.isfinite(losses["loss"])
     assert not torch.equal(model.head.fc.weight, before)
     assert torch.isfinite(model.head.fc.weight).all()
+
+
+def test_own_pictures(class_folders: Path, tmp_path: Path) -> None:
+    """The config that the table's page has for pictures of one's own."""
+    page = (ROOT / "configs/imagenet/README.md").read_text()
+    (text,) = re.findall(r"```python\n(.+?)```", page, re.DOTALL)
+    text = text.replace("data/flowers", str(class_folders)).replace("=5", "=3")
+    (tmp_path / "own.py").write_text(text)
+    cfg = Config.fromfile(tmp_path / "own.py")
+    assert [*check_config(cfg, ["train", "val", "test"])] == []
+    assert cfg.train_cfg.max_epochs == 30
+    assert cfg.test_dataloader.dataset.data_prefix == "val"
