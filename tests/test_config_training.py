@@ -15,13 +15,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from mmengine.config import Config, ConfigDict
+from mmengine.config import Config
 from pycocotools.coco import COCO
-from tiny import ROOT, Tool, load_script, save_weights
+from tiny import ROOT, Tool, load_script, reduce_sizes, save_weights
 
-REDUCTION = 8
 CHANNELS = [32, 64, 128, 256]  # of nano
-SIZES = ("scale", "scales", "crop_size", "size", "stride")
 FAMILIES = [
     "mask-rcnn_swinv2-t-p4-w16_fpn_1x_coco",
     "cascade-mask-rcnn_swinv2-t-p4-w32_fpn_ms-crop-3x_coco",
@@ -68,15 +66,6 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def find(name: str) -> Path:
     folder = "ade20k" if "ade20k" in name else "coco"
     return ROOT / "configs" / folder / f"{name}.py"
-
-
-def reduce_sizes(node: object, key: str = "") -> object:
-    """Sizes in px at an eighth, wherever they are in a pipeline."""
-    if isinstance(node, dict):
-        return ConfigDict({k: reduce_sizes(v, k) for k, v in node.items()})
-    if isinstance(node, (list, tuple)):
-        return type(node)(reduce_sizes(v, key) for v in node)
-    return max(node // REDUCTION, 1) if key in SIZES and isinstance(node, int) else node
 
 
 def reduce(cfg: Config, instaboost: bool = False) -> Config:

@@ -11,7 +11,7 @@ from types import ModuleType
 
 import pytest
 import torch
-from mmengine.config import Config
+from mmengine.config import Config, ConfigDict
 from mmengine.logging import MessageHub, MMLogger
 from mmengine.registry import DATASETS, MODELS, DefaultScope, init_default_scope
 from mmengine.visualization import Visualizer
@@ -22,6 +22,8 @@ from mmswinv2.apis import find_config
 ROOT = Path(__file__).resolve().parents[1]
 DET = "mask-rcnn_swinv2-nano-p4-w8_fpn_mini-128px"
 SEG = "swinv2-nano-p4-w8_upernet_mini-128px"
+REDUCTION = 8
+SIZES = ("scale", "scales", "crop_size", "size", "stride")  # of transforms, in px
 
 
 def load_script(path: str) -> ModuleType:
@@ -59,6 +61,15 @@ def load_tiny(name: str) -> Config:
     if name == DET:
         cfg.model.test_cfg.rcnn.score_thr = 0.0
     return cfg
+
+
+def reduce_sizes(node: object, key: str = "") -> object:
+    """Sizes in px at an eighth, wherever they are in a pipeline."""
+    if isinstance(node, dict):
+        return ConfigDict({k: reduce_sizes(v, k) for k, v in node.items()})
+    if isinstance(node, (list, tuple)):
+        return type(node)(reduce_sizes(v, key) for v in node)
+    return max(node // REDUCTION, 1) if key in SIZES and isinstance(node, int) else node
 
 
 @contextmanager

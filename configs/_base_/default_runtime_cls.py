@@ -22,7 +22,9 @@ env_cfg = dict(
     dist_cfg=dict(backend="nccl"),
 )
 visualizer = dict(
-    type="UniversalVisualizer", vis_backends=[dict(type="LocalVisBackend")]
+    type="UniversalVisualizer",
+    vis_backends=[dict(type="LocalVisBackend")],
+    name="visualizer",
 )
 log_processor = dict(type="LogProcessor", window_size=50, by_epoch=True)
 log_level = "INFO"

@@ -189,6 +189,11 @@ def load_config(args: argparse.Namespace) -> Config:
 
 
 def _move_data(cfg: Config, root: str) -> Config:
+    if not isinstance(cfg.get("data_root"), str):
+        raise ValueError(
+            f"--cfg-options data_root={root}: {cfg.filename} has no data_root to move; "
+            "give that of each split, such as train_dataloader.dataset.data_root"
+        )
     old = cfg.data_root.rstrip("/")
 
     def move(node: object) -> object:

@@ -159,6 +159,12 @@ class LayerDecayOptimWrapperConstructor(DefaultOptimWrapperConstructor):
             for name, module in model.named_modules()
             if hasattr(module, "get_layer_depth")
         }
+        # A classifier of mmpretrain has it too, and asks its backbone.
+        found = {
+            prefix: module
+            for prefix, module in found.items()
+            if not any(inner != prefix and inner.startswith(prefix) for inner in found)
+        }
         if not found:
             raise ValueError(
                 f"layer_decay_rate={self.rate}, but no part of this "

@@ -115,7 +115,13 @@ def _check_evaluator(
 ) -> Iterator[Finding]:
     """Annotations and kinds of results that a metric asks for and does not get."""
     key = f"{split}_evaluator"
+    classes = (cfg["model"].get("head") or {}).get("num_classes")
     for metric in metrics_of(cfg, split) if split != "train" else ():
+        topk = metric.get("topk", 1)
+        best = max([topk] if isinstance(topk, int) else topk)
+        if kind_of(metric) == "Accuracy" and classes and best > classes:
+            what = f"topk={topk}, at which it stops: the model has {classes} classes"
+            yield Finding("error", key, what, f"write {key} = dict(topk=(1,))")
         wanted = metric.get("metric", ())
         segm = "segm" in ([wanted] if isinstance(wanted, str) else wanted)
         if "Coco" in kind_of(metric) and segm and not predicts_masks(cfg["model"]):

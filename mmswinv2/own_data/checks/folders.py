@@ -50,7 +50,7 @@ class FolderCheck:
     ) -> None:
         self.built, self.key = built, key
         self.head_classes, self.obey_exif = head_classes, obey_exif
-        self.folder = built.img_prefix or "."
+        self.folder = os.path.normpath(built.img_prefix)
         self.folders: list[str] = []
         self.pictures: dict[str, int] = {}
         names = built.metainfo.get("classes")

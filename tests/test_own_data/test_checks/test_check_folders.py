@@ -59,8 +59,8 @@ def messages(cfg: Config, severity: str = "error") -> list[str]:
 
 
 def write_list(root: Path, *lines: str) -> dict:
-    (root / "list.txt").write_text("\n".join(lines))
-    return dict(ann_file="list.txt", data_prefix="train")
+    (root / "train/list.txt").write_text("\n".join(lines))
+    return dict(ann_file="list.txt")
 
 
 def name_folders(root: Path, names: dict[str, str]) -> None:
@@ -158,6 +158,15 @@ def test_mild_faults(classifier: Config, root: Path) -> None:
     assert "1 pictures that are in training too" in warnings
     classifier.model.data_preprocessor.num_classes = 3
     assert "(data_preprocessor.num_classes=3); write 4" in messages(classifier)[0]
+
+
+def test_more_guesses_than_classes(classifier: Config) -> None:
+    """At which mmpretrain would stop after the first epoch."""
+    classifier.val_evaluator.topk = (1, 5)
+    (text,) = messages(classifier)
+    assert text.startswith("val_evaluator: topk=(1, 5), at which it stops: the model")
+    classifier.val_evaluator.topk = 3
+    assert messages(classifier) == []
 
 
 MASKS: dict[str, Change] = {
