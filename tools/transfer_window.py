@@ -116,7 +116,7 @@ def save(
 ) -> None:
     """Write the whole checkpoint with the backbone at its new windows.
 
-    Neck, heads and classifier, if there are any, stay as they are; the optimizer's state and the
+    Neck and heads, if there are any, stay as they are; the optimizer's state and the
     like are left out, since a run that goes on has the old window in them.
     """
     checkpoint = read_checkpoint(args.checkpoint)

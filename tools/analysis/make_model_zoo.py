@@ -9,7 +9,6 @@ Examples:
 
 from __future__ import annotations
 
-import re
 import sys
 from collections.abc import Iterable
 from dataclasses import replace
