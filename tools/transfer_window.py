@@ -122,7 +122,11 @@ def save(
     checkpoint = read_checkpoint(args.checkpoint)
     names = {*backbone.state_dict()} - {*backbone.loaded.absent}
     own = {k: v for k, v in backbone.state_dict().items() if k in names}
-    extra = {k: v for k, v in weights.tensors.items() if k not in own}
+    extra = {
+        name: tensor
+        for name, tensor in weights.tensors.items()
+        if name not in own and not name.startswith("head.")  # head.fc. in others
+    }
     state = {f"backbone.{k}": v for k, v in {**own, **extra}.items()}
     others = checkpoint["state_dict"].items()
     state |= {k: v for k, v in others if not k.startswith("backbone.")}

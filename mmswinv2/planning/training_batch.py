@@ -46,8 +46,12 @@ def _run(pipeline: list[dict], size: tuple | None) -> tuple | None:
         elif kind == "RandomResizedCrop":
             scale = transform["scale"]  # a side, or width and height
             size = (scale, scale) if isinstance(scale, int) else tuple(scale)[::-1]
+        elif kind == "ResizeEdge":
+            size = None  # the other edge is as the picture has it
         elif "Resize" in kind:
             scales = transform.get("scales") or transform.get("scale")
+            if isinstance(scales, int):
+                scales = (scales, scales)
             scales = scales if isinstance(scales[0], (list, tuple)) else [scales]
             width, height = max(scales, key=lambda scale: scale[0] * scale[1])
             if transform.get("keep_ratio") or kind == "RandomChoiceResize":
@@ -55,7 +59,8 @@ def _run(pipeline: list[dict], size: tuple | None) -> tuple | None:
             ratio = max(transform.get("ratio_range", (1, 1)))
             size = (height * ratio, width * ratio)
         elif "Crop" in kind and transform.get("crop_type", "absolute") == "absolute":
-            size = tuple(transform["crop_size"])  # smaller images are padded to it
+            crop = transform["crop_size"]  # smaller images are padded to it
+            size = (crop, crop) if isinstance(crop, int) else tuple(crop)
         elif kind == "Pad" and transform.get("size"):
             size = tuple(transform["size"])[::-1]
     return size

@@ -26,10 +26,25 @@ def peak_of(out: str) -> tuple[bool, float]:
     return match[1] == "fits", float(match[2])
 
 
-@pytest.mark.parametrize("name", [DET, SEG])
+CLS = "imagenet/swinv2-t-p4-w8_16xb64-300e_in1k-256px.py"
+SIMMIM = "simmim/simmim_swinv2-b-p4-w12_16xb128-800e_in1k-192px.py"
+
+
+def load(name):
+    """A config with a small model and batch."""
+    if name not in (CLS, SIMMIM):
+        return Config.fromfile(find_config(name))
+    cfg = Config.fromfile(ROOT / "configs" / name)
+    cfg.model.backbone.arch = "nano"
+    (cfg.model.head if name == CLS else cfg.model.neck).in_channels = 256
+    cfg.train_dataloader.batch_size = 2
+    return cfg
+
+
+@pytest.mark.parametrize("name", [DET, SEG, CLS, SIMMIM])
 def test_prediction_is_what_a_real_forward_pass_saves(name):
     """Of the whole model, computed without any trick."""
-    cfg = Config.fromfile(find_config(name))
+    cfg = load(name)
     cfg.model.backbone.init_cfg = None
     init_default_scope(cfg.default_scope)
     model = revert_sync_batchnorm(MODELS.build(cfg.model)).train()
@@ -52,6 +67,7 @@ def test_prediction_is_what_a_real_forward_pass_saves(name):
         ("mask2former_swinv2-t-p4-w16_8xb2-lsj-50e_coco", (1024, 1024)),
         (G, (1536, 1536)),
         ("swinv2-t-p4-w8-in1k-256-pre_upernet_8xb2-160k_ade20k-512x512", (512, 512)),
+        ("swinv2-t-p4-w8_16xb64-300e_in1k-256px", (256, 256)),
     ],
 )
 def test_largest_images(name, size):
@@ -156,9 +172,9 @@ def test_bad_arguments(tool, args, message):
     assert message in tool.fails(SCRIPT, *args)
 
 
-@pytest.mark.parametrize("name", [DET, SEG])
+@pytest.mark.parametrize("name", [DET, SEG, CLS, SIMMIM])
 def test_what_is_measured_is_a_training_step(name):
-    cfg = Config.fromfile(find_config(name))
+    cfg = load(name)
     cfg.model.backbone.init_cfg = None
     model = config_plan.build_on_meta(cfg)
     training = config_plan.read_training(cfg, model.backbone, (64, 64))

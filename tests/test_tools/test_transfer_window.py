@@ -47,9 +47,10 @@ def save_official(
 
 
 def save_own(model: SwinTransformerV2, path: Path) -> Path:
-    """A file as a training run of a detector writes it, with a neck."""
+    """A file as a training run writes it, with a neck and a classifier."""
     state = {f"backbone.{k}": v for k, v in model.state_dict().items()}
     state["neck.weight"] = torch.arange(3.0)
+    state["head.fc.weight"], state["head.fc.bias"] = torch.ones(3, 256), torch.ones(3)
     torch.save({"state_dict": state, "meta": {"epoch": 3}, "optimizer": {}}, path)
     return path
 
@@ -116,7 +117,7 @@ def test_remarks(tool: Tool, nano, tmp_path: Path, window: str, word: str) -> No
 def test_out_computes_as_the_transferred_model(
     tool: Tool, trained_like, tmp_path: Path, kind: str
 ) -> None:
-    """Features of OUT equal those of CKPT loaded at the window; the neck stays."""
+    """Features of OUT equal those of CKPT loaded at the window; heads stay, once."""
     model = trained_like(SwinTransformerV2("nano", position_bias=kind))
     file, new = save_own(model, tmp_path / "a.pth"), tmp_path / "new" / "b.pth"
     tool(SCRIPT, file, "--window", "12,12,12,6x12", "--out", new)
@@ -129,6 +130,8 @@ def test_out_computes_as_the_transferred_model(
     ]
     written = read_checkpoint(new)
     assert written["state_dict"]["neck.weight"].tolist() == [0, 1, 2]
+    heads = {name for name in written["state_dict"] if "head" in name}
+    assert heads == {"head.fc.weight", "head.fc.bias"}
     assert written["meta"] == {"epoch": 3}
     assert "optimizer" not in written
     image = torch.rand(1, 3, 100, 130)

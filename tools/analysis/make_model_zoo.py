@@ -1,6 +1,6 @@
 """Writes metafile.yml, model-index.yml, docs/model_zoo.md and docs/results.md.
 
-All of it follows from the configs, the paper's numbers and the records of
+All of it follows from the configs, published numbers and weights, and the records of
 tools/leaderboard/run.py. Run it again when a config is added or changed.
 
 Examples:
@@ -9,25 +9,24 @@ Examples:
 
 from __future__ import annotations
 
-import re
 import sys
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # works uninstalled
 
 import yaml
 from mmengine.config import Config
+from mmengine.logging import MMLogger
 
 from mmswinv2.apis import CONFIG_DIR
-from mmswinv2.checkpoints.zoo import find_entry
+from mmswinv2.architectures import ARCHITECTURES
+from mmswinv2.checkpoints.zoo import ENTRIES, SCHEME, Entry, find_entry
 from mmswinv2.evaluation.files import whole_file
-from mmswinv2.evaluation.paper import PAPER
-from mmswinv2.evaluation.records import (
-    VALIDATION_IMAGES,
-    read_records,
-    write_results,
-)
+from mmswinv2.evaluation.paper import HUB, PAPER
+from mmswinv2.evaluation.records import percent, read_records, write_results
+from mmswinv2.planning import training_batch
 from mmswinv2.planning.config_plan import read_memory, read_plan
 from mmswinv2.planning.flops import build_without_memory, count_flops, count_parameters
 from mmswinv2.planning.memory_report import GIB
@@ -48,8 +47,20 @@ METHODS = {
     "mask2former": "Mask2Former",
     "retinanet": "RetinaNet",
     "upernet": "UPerNet",
+    "simmim": "SimMIM",
 }
-DATASETS = {"coco": "COCO 2017", "ade20k": "ADE20K", "mini": "generated"}
+DATASETS = {
+    "coco": "COCO 2017",
+    "ade20k": "ADE20K",
+    "imagenet": "ImageNet",
+    "simmim": "ImageNet, without labels",
+    "mini": "generated",
+}
+TASKS = {
+    "mmdet": "Object Detection",
+    "mmseg": "Semantic Segmentation",
+    "mmpretrain": "Image Classification",
+}
 
 
 def folders() -> list[Path]:
@@ -58,8 +69,10 @@ def folders() -> list[Path]:
 
 
 def method(config: Path) -> str:
-    """Name of the detector or segmentor of a config, from its file's name."""
+    """Name of the model of a config, from its file's name."""
     names = config.stem.split("_")
+    if config.parent.name == "imagenet":
+        return "Classifier"
     for name in names:
         if name in METHODS:
             return METHODS[name]
@@ -70,8 +83,10 @@ def image_size(cfg: Config) -> tuple[int, int]:
     """Height and width of a test image, in px, for which FLOPs are counted.
 
     For detectors, 1280 x 800 where tests resize to 1333 x 800, as Swin's tables have
-    it; for segmentors, the crop.
+    it; for segmentors, the crop; for classifiers and SimMIM, the size of training.
     """
+    if cfg.default_scope == "mmpretrain":
+        return training_batch.image_size(cfg)
     crop = cfg.model.get("test_cfg", {}).get("crop_size")
     if crop:
         return tuple(crop)
@@ -98,11 +113,38 @@ def schedule(cfg: Config) -> dict[str, int]:
 
 def pretraining(cfg: Config) -> str:
     """Which weights the backbone or the model starts from."""
-    init_cfg = cfg.model.backbone.get("init_cfg")
+    init_cfg = cfg.model.backbone.get("init_cfg") or cfg.model.get("init_cfg")
     if init_cfg:
         find_entry(init_cfg.checkpoint)  # raises where no such weights are published
         return init_cfg.checkpoint
     return "a run of this repository" if cfg.get("load_from") else "from scratch"
+
+
+def published_weights(cfg: Config) -> Entry | None:
+    """The weights that others have published of what a config trains.
+
+    Of SimMIM's many runs, that of 500 thousand iterations on ImageNet-1K, 800 epochs.
+    """
+    if cfg.default_scope != "mmpretrain":
+        return None
+    backbone = cfg.model.backbone
+    arch = ARCHITECTURES[backbone.arch]
+    if "extra_norm_every_n_blocks" in backbone:
+        extra = backbone.extra_norm_every_n_blocks
+        arch = replace(arch, extra_norm_every_n_blocks=extra)
+    window = backbone.window_size
+    window = window if isinstance(window, int) else max(window)
+    fine_tuned = pretraining(cfg) != "from scratch"
+    fitting = (
+        entry
+        for entry in ENTRIES
+        if entry.classes == cfg.model.head.get("num_classes", 0)
+        and (entry.image_size, entry.window) == (image_size(cfg)[0], window)
+        and entry.architecture == arch
+        and entry.name.endswith("ft1k") == fine_tuned
+        and ("simmim" not in entry.name or "simmim-1k-500k" in entry.name)
+    )
+    return next(fitting, None)
 
 
 def training_memory(cfg: Config) -> float:
@@ -116,7 +158,7 @@ def describe(config: Path, records: Iterable[dict]) -> dict:
     cfg = Config.fromfile(config)
     model = build_without_memory(cfg)
     height, width = image_size(cfg)
-    paper = [
+    published = [
         {
             "Protocol": reported.protocol,
             "Metric": reported.metric,
@@ -138,9 +180,18 @@ def describe(config: Path, records: Iterable[dict]) -> dict:
         "Input (width x height)": f"{width} x {height}",
         "Training Memory (GB)": training_memory(Config.fromfile(config)),
     }
-    if paper:
-        metadata["Paper Results"] = paper
-    segments = cfg.default_scope == "mmseg"
+    weights = published_weights(cfg)
+    if weights and weights.loss:
+        published.append(
+            {
+                "Protocol": "validation",
+                "Metric": "loss",
+                "Value": weights.loss,
+                "Source": HUB,
+            }
+        )
+    if published:
+        metadata["Published Results"] = published
     entry = {
         "Name": config.stem,
         "In Collection": f"Swin V2, {config.parent.name}",
@@ -154,9 +205,11 @@ def describe(config: Path, records: Iterable[dict]) -> dict:
         for name, value in record["results"].items()
     }
     if results:
-        task = "Semantic Segmentation" if segments else "Object Detection"
+        task = TASKS[cfg.default_scope]
         dataset = DATASETS[config.parent.name]
         entry["Results"] = [{"Task": task, "Dataset": dataset, "Metrics": results}]
+    if weights:
+        entry["Weights"] = f"{SCHEME}{weights.name}"
     return entry
 
 
@@ -188,10 +241,14 @@ def row(entry: dict) -> str:
     stem = entry["Name"]
     time = f"{data['Epochs']} epochs" if "Epochs" in data else ""
     time = time or f"{data['Iterations']} iterations"
-    paper = "; ".join(
-        f"{r['Value']:.1f} {r['Metric']}" + " (ms)" * (r["Protocol"] == "ms")
-        for r in data.get("Paper Results", [])
+    published = "; ".join(
+        f"{r['Value'] if r['Metric'] == 'loss' else percent(r['Value'])} {r['Metric']}"
+        + f" ({r['Protocol']})" * (r["Protocol"] in ("ms", "v2"))
+        for r in data.get("Published Results", [])
     )
+    if "Weights" in entry:
+        weights = f"weights {entry['Weights'].removeprefix(SCHEME)}"
+        published += "; " * bool(published) + weights
     results = [m for result in entry.get("Results", []) for m in [result["Metrics"]]]
     ours = "; ".join(f"{v:.1f} {k}" for metrics in results for k, v in metrics.items())
     cells = [
@@ -199,12 +256,12 @@ def row(entry: dict) -> str:
         data["Architecture"][0],
         data["Backbone"],
         data["Window"],
-        re.sub("swinv2://", "", data["Pretraining"]),
+        data["Pretraining"].removeprefix(SCHEME),
         time,
         f"{data['Parameters (M)']:.1f}",
         f"{data['Backbone GFLOPs']:.1f} at {data['Input (width x height)']}",
         f"{data['Training Memory (GB)']:.1f}",
-        paper or "-",
+        published or "-",
         ours or "not trained",
     ]
     return "| " + " | ".join(cells) + " |"
@@ -213,9 +270,10 @@ def row(entry: dict) -> str:
 def write_page(entries: list[dict]) -> None:
     """Writes docs/model_zoo.md."""
     parts = [PAGE]
-    for name in VALIDATION_IMAGES:
+    for name in [name for name in DATASETS if name != "mini"]:
         rows = [e for e in entries if Path(e["Config"]).parent.name == name]
-        parts += [f"\n## {DATASETS[name]}\n", HEAD, *map(row, rows)]
+        title = "SimMIM" if name == "simmim" else DATASETS[name]
+        parts += [f"\n## {title}\n", HEAD, *map(row, rows)]
     with whole_file(ROOT / "docs" / "model_zoo.md") as part:
         part.write_text("\n".join(parts) + "\n")
 
@@ -223,20 +281,27 @@ def write_page(entries: list[dict]) -> None:
 PAGE = """# Model zoo
 
 Written by `tools/analysis/make_model_zoo.py` from the configs. Window: tokens; one
-number for all stages. Weights: a name of `tools/weights.py list`. Parameters: millions,
-of the whole model. GFLOPs: billions of multiply-adds of the backbone for one image of
-the size given, width x height in px, padding included. Memory: GiB of a GPU in
-training with the batch, precision and strategy of the config, on as many GPUs as it is
-for, predicted by `tools/analysis/plan_memory.py`, not measured. Paper: validation set,
-one scale or several (ms); [results.md](results.md) has the tables' numbers and ours
-beside them. "not trained" says just that. The small configs on generated data are in
+number for all stages. Weights: those that training starts from, a name of
+`tools/weights.py list`. Parameters: millions, of the whole model. GFLOPs: billions of
+multiply-adds of the backbone for one image of the size given, width x height in px,
+padding included. Memory: GiB of a GPU in training with the batch, precision and
+strategy of the config, on as many GPUs as it is for, predicted by
+`tools/analysis/plan_memory.py`, not measured.
+
+Published: by the paper, and of classifiers by the authors' model hub; validation set,
+one scale or several (ms), ImageNet-V2 (v2), or SimMIM's loss;
+[results.md](results.md) has sources, and our numbers beside them. Weights that are
+published there are named: `build_inferencer` takes those of a classifier by itself,
+`tools/test.py CONFIG swinv2://NAME` and `tools/leaderboard/run.py` by that name.
+"not trained" says just that. The small configs on generated data are in
 [configs/mini](../configs/mini/README.md)."""
-HEAD = """| config | method | backbone | window | weights | schedule | parameters | GFLOPs | memory | paper | ours |
+HEAD = """| config | method | backbone | window | weights | schedule | parameters | GFLOPs | memory | published | ours |
 | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |"""  # noqa: E501
 
 
 def main() -> None:
     """Writes all of the zoo's files."""
+    MMLogger.get_current_instance().setLevel("WARNING")
     records = read_records(RECORDS)
     entries, metafiles = [], []
     for folder in folders():
