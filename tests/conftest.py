@@ -5,6 +5,7 @@ import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from mmengine.logging import MMLogger
@@ -16,6 +17,23 @@ if not torch.cuda.is_available():
 
 from made_sets import write_class_folders
 from tiny import Tool, load_script
+
+
+@pytest.fixture(scope="session", autouse=True)
+def quick_starts() -> Iterator[None]:
+    """Runs in this process leave out two seconds of each start.
+
+    mmengine lays out the text of a config three times, for readers; and the hook draws
+    position biases, which tests/test_engine/test_window_transfer_hook.py looks at.
+    """
+    blank = np.zeros((8, 8, 3), np.uint8)
+    with pytest.MonkeyPatch.context() as patch:
+        for module in ("yapf.yapflib.yapf_api", "mmengine.config.config"):
+            name = f"{module}.FormatCode"
+            patch.setattr(name, lambda text, **_: (text, True), raising=False)
+        hook = "mmswinv2.engine.window_transfer_hook"
+        patch.setattr(f"{hook}.draw_bias_maps", lambda _: blank)
+        yield
 
 
 @pytest.fixture
