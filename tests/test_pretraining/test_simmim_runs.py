@@ -202,6 +202,13 @@ def test_any_picture_of_any_folder(tool: Tool, tmp_path: Path) -> None:
     out = tool("tools/train.py", "config.py")
     assert "7 pictures in batches of 4; 1 epochs of 1 iterations" in out
 
+    few = ("--cfg-options", "train_dataloader.batch_size=8")
+    message = tool.fails("tools/train.py", "config.py", *few)
+    assert "batch_size: 8, more than a process has pictures" in message
+    assert "train_dataloader.batch_size=7" in message
+    (deep / "cut.jpg").write_bytes((deep / "cmyk.JPG").read_bytes()[:700])
+    assert "(a/b/cut.jpg); copy" in tool.fails("tools/train.py", "config.py")
+
 
 def test_memory_is_planned(tool: Tool, class_folders: Path) -> None:
     reduce(BASE, class_folders).dump("config.py")

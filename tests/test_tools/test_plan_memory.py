@@ -66,6 +66,7 @@ def test_prediction_is_what_a_real_forward_pass_saves(name):
         ("mask-rcnn_swinv2-t-p4-w16_fpn_ms-crop-3x_coco", (800, 1344)),
         ("mask2former_swinv2-t-p4-w16_8xb2-lsj-50e_coco", (1024, 1024)),
         (G, (1536, 1536)),
+        ("simmim_swinv2-g-p4-w12_96xb96-20e_in22k-192px", (192, 192)),
         ("swinv2-t-p4-w8-in1k-256-pre_upernet_8xb2-160k_ade20k-512x512", (512, 512)),
         ("swinv2-t-p4-w8_16xb64-300e_in1k-256px", (256, 256)),
     ],

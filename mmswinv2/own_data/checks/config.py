@@ -67,6 +67,7 @@ def check_config(
         yield from _check_evaluator(cfg, split, sets)
     if "train" in splits:
         yield from check_norms(cfg, processes, counts.get("train"))
+        yield from _check_batch(cfg, processes or 1, counts.get("train"))
     key = "val_dataloader.dataset"
     if folders.get("train") and folders.get("val"):
         yield from compare_folders(folders["train"], folders["val"], key)
@@ -108,6 +109,22 @@ def _check_places(dataset: Mapping, key: str) -> Iterator[Finding]:
             yield Finding("error", f"{key}.{name}", f"{path} does not exist", cure)
         elif os.path.isdir(path) and not any(os.scandir(path)):
             yield Finding("error", f"{key}.{name}", f"{path} is empty", cure)
+
+
+def _check_batch(
+    cfg: Mapping, processes: int, pictures: int | None
+) -> Iterator[Finding]:
+    """Fewer pictures than a batch takes, where epochs leave out what fills none."""
+    loader = cfg["train_dataloader"]
+    batch = loader.get("batch_size")
+    if not (pictures and batch and loader.get("drop_last")):
+        return
+    share = -(-pictures // processes)
+    if share < batch:
+        key = "train_dataloader.batch_size"
+        what = f"{batch}, more than a process has pictures: an epoch has no batch"
+        cure = f"set it to what there is or less: --cfg-options {key}={share}"
+        yield Finding("error", key, what, cure)
 
 
 def _check_evaluator(
