@@ -30,9 +30,7 @@ def draw_bias_maps(
     """
     columns = 2 * num_heads
     figure = Figure(figsize=(PANEL_INCHES * columns, PANEL_INCHES * len(transfers)))
-    axes = figure.subplots(
-        len(transfers), columns, squeeze=False, gridspec_kw=MARGINS
-    )
+    axes = figure.subplots(len(transfers), columns, squeeze=False, gridspec_kw=MARGINS)
     for i, transfer in enumerate(transfers):
         for head in range(num_heads):
             pair = axes[i, 2 * head : 2 * head + 2]

@@ -178,10 +178,10 @@ def test_one_step(path: Path) -> None:
 
 
 def test_own_pictures(class_folders: Path, tmp_path: Path) -> None:
-    """The config that the table's page has for pictures of one's own."""
-    page = (ROOT / "configs/imagenet/README.md").read_text()
+    """The config that the page on pre-training has for pictures of one's own."""
+    page = (ROOT / "docs/pretraining.md").read_text()
     (text,) = re.findall(r"```python\n(.+?)```", page, re.DOTALL)
-    text = text.replace("data/flowers", str(class_folders)).replace("=5", "=3")
+    text = text.replace("data/classes", str(class_folders))
     (tmp_path / "own.py").write_text(text)
     cfg = Config.fromfile(tmp_path / "own.py")
     assert [*check_config(cfg, ["train", "val", "test"])] == []
