@@ -8,6 +8,7 @@ import torch
 from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
 from mmengine.registry import DATASETS
+from PIL import Image
 from tiny import DET, ROOT, SEG, build_model, fresh_globals, load_tiny
 from tiny_classifier import write_classifier
 
@@ -85,6 +86,12 @@ def test_classifier(tmp_path: Path, class_folders: Path) -> None:
             str(class_folders / "val" / name) for name in ("floor/0.jpg", "grass/1.jpg")
         ]
         found = inferencer(files, batch_size=2)["predictions"]
+        deep = Image.fromarray(PHOTO[..., 0].astype(np.uint16) << 8)
+        deep.save(tmp_path / "16.png")
+        Image.fromarray(PHOTO[..., 0]).save(tmp_path / "8.png")
+        greys = [str(tmp_path / name) for name in ("16.png", "8.png")]
+        one, other = inferencer(greys)["predictions"]
+        assert np.array_equal(one["pred_scores"], other["pred_scores"])
     for result, sample in zip(found, expected, strict=True):
         assert np.allclose(result["pred_scores"], sample.pred_score, atol=1e-6)
         assert result["pred_class"] == ["sky", "sea", "land"][result["pred_label"]]

@@ -31,7 +31,8 @@ train_pipeline = [
     dict(type="RandomResizedCrop", scale=32, backend="pillow"),
     dict(type="PackInputs"),
 ]
-test_pipeline = [dict(type="LoadImageFromFile"), resize, crop, dict(type="PackInputs")]
+load = dict(type="LoadImageFromFile", imdecode_backend="pillow")
+test_pipeline = [load, resize, crop, dict(type="PackInputs")]
 train_dataloader = dict(
     batch_size=8,
     num_workers=0,
@@ -66,9 +67,7 @@ default_hooks = dict(logger=dict(interval=1))
 tta_model = dict(type="mmswinv2.AverageClsScoreTTA")
 flips = [dict(type="RandomFlip", prob=prob) for prob in (0.0, 1.0)]
 views = [[resize], [crop], flips, [dict(type="PackInputs")]]
-tta_pipeline = [
-    dict(type="LoadImageFromFile"), dict(type="TestTimeAug", transforms=views)
-]
+tta_pipeline = [load, dict(type="TestTimeAug", transforms=views)]
 """
 
 

@@ -16,9 +16,10 @@ from mmpretrain.models import BaseClassifier
 from mmpretrain.registry import MODELS, TRANSFORMS
 from mmpretrain.structures import DataSample
 from mmpretrain.visualization import UniversalVisualizer
+from PIL import Image
 
 from mmswinv2.drawing import draw_sample
-from mmswinv2.inferencers import LOADERS
+from mmswinv2.inferencers import LOADERS, as_host_picture
 
 
 class ClassifierInferencer(ImageClassificationInferencer):
@@ -92,6 +93,9 @@ class ClassifierInferencer(ImageClassificationInferencer):
         return Compose([TRANSFORMS.build(step) for step in steps if step != loader])
 
     def _load(self, picture: str | np.ndarray | dict) -> dict:
+        if isinstance(picture, str) and _has_16_bits(picture):
+            with Image.open(picture) as opened:
+                picture = as_host_picture(opened)
         if not isinstance(picture, np.ndarray):
             given = picture if isinstance(picture, dict) else dict(img_path=picture)
             return self.loader(given)
@@ -138,3 +142,12 @@ class ClassifierInferencer(ImageClassificationInferencer):
         """Predictions and pictures in one dict."""
         found = super().postprocess(preds, visualization, return_datasamples)
         return dict(predictions=found, visualization=visualization)
+
+
+def _has_16_bits(path: str) -> bool:
+    """Whether it is a file of greys of 16 bits, which Pillow's loader cuts off."""
+    try:
+        with Image.open(path) as opened:
+            return opened.mode.startswith("I")
+    except OSError:  # a URL, or no picture: the loader's part
+        return False
