@@ -36,7 +36,7 @@ def list_models() -> list[str]:
 
     Returns:
         list[str]: File names of configs without ``.py``, each of which
-        :func:`build_inferencer` takes as a model.
+        :func:`build_inferencer` takes as a model, but for those of SimMIM.
     """
     return sorted(_model_index())
 
