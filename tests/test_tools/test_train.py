@@ -119,6 +119,13 @@ def test_errors_after_the_start_keep_their_traceback(tool: Tool, data: Path) -> 
         tool("tools/train.py", DET, *options(data, DET, broken))
 
 
+def test_data_root_of_a_config_that_has_none(tool: Tool, tmp_path: Path) -> None:
+    """Where each split has its own, each has to be given."""
+    (tmp_path / "own.py").write_text("default_scope = 'mmdet'")
+    text = tool.fails("tools/train.py", "own.py", "--cfg-options", "data_root=DIR")
+    assert "own.py has no data_root to move; give that of each split" in text
+
+
 def test_data_root_moves_every_path(data: Path) -> None:
     """Datasets and evaluators follow data_root, whether or not it ends in a slash."""
     for root in (str(data / "coco"), f"{data / 'coco'}/"):
