@@ -184,6 +184,7 @@ def test_own_pictures(class_folders: Path, tmp_path: Path) -> None:
     text = text.replace("data/classes", str(class_folders))
     (tmp_path / "own.py").write_text(text)
     cfg = Config.fromfile(tmp_path / "own.py")
+    cfg.train_dataloader.batch_size = 8  # there are 24
     assert [*check_config(cfg, ["train", "val", "test"])] == []
     assert cfg.train_cfg.max_epochs == 30
     assert cfg.test_dataloader.dataset.data_prefix == "val"
