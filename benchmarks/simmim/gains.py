@@ -73,7 +73,7 @@ def write_report(simmim: Stage, arms: Sequence[Arm], out: Path) -> str:
         seeds=sorted({arm.seed for arm in arms}),
         processor=describe_processor(),
         torch=torch.__version__,
-        simmim=dict(command=simmim.command[3:], seconds=simmim.record()["seconds"]),
+        simmim_seconds=simmim.record()["seconds"],
         sets=results,
     )
     (out / "results.json").write_text(json.dumps(record, indent=2) + "\n")
@@ -94,7 +94,7 @@ def draw(simmim: Stage, arms: Sequence[Arm]) -> Figure:
     figure = Figure(figsize=(4.2 * (len(names) + 1), 3.4), layout="constrained")
     first, *others = figure.subplots(1, len(names) + 1)
     plot_loss(first, simmim, COLORS[2], "SimMIM")
-    first.set_title("SimMIM, 2000 pictures without labels", fontsize=10)
+    first.set_title("SimMIM, pictures without labels", fontsize=10)
     for axes, name in zip(others, names):
         finals = {}
         for arm in arms:

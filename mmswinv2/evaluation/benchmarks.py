@@ -102,11 +102,13 @@ def use_imagenet_v2(cfg: Config, protocol: str, root: str | None = None) -> None
             * (classes is not None)
         )
     cfg.data_root = root or IMAGENET_V2_ROOT
+    given = cfg.test_dataloader.dataset
     cfg.test_dataloader.dataset = ConfigDict(
         type="mmswinv2.ImageNetV2",
         data_root=cfg.data_root,
         data_prefix=IMAGENET_V2[protocol],
-        pipeline=cfg.test_dataloader.dataset.pipeline,
+        pipeline=given.pipeline,
+        indices=given.get("indices"),
     )
 
 
