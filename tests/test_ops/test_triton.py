@@ -27,7 +27,7 @@ from mmswinv2.ops.window_attention.reference import (  # noqa: E402
 ONE_TILE = [
     ((8, 8), (4, 4), (0, 0)),
     ((9, 9), (8, 8), (4, 4)),
-    ((17, 9), (8, 8), (4, 4)),
+    ((9, 5), (4, 4), (2, 2)),
     ((6, 13), (3, 5), (1, 2)),
     ((1, 6), (1, 4), (0, 2)),
     ((3, 3), (8, 8), (0, 0)),
@@ -42,10 +42,10 @@ SEVERAL_TILES = [
 CASES = ONE_TILE + SEVERAL_TILES
 
 
-def make_inputs(size, window, dtype=torch.float32, heads=2, channels=16, seed=0):
+def make_inputs(size, window, dtype=torch.float32, heads=2, channels=16, batch=1):
     """Logits of the first head are bounded well, those of the last are not."""
-    torch.manual_seed(seed)
-    qkv = torch.randn(2, *size, 3 * heads * channels).to(dtype)
+    torch.manual_seed(0)
+    qkv = torch.randn(batch, *size, 3 * heads * channels).to(dtype)
     table = 16 * torch.rand(heads, 2 * window[0] - 1, 2 * window[1] - 1)
     inputs = qkv, table, torch.linspace(5, 80, heads)
     return [x.cuda() for x in inputs] if GPU else inputs
@@ -86,7 +86,7 @@ def test_values_and_all_gradients_are_those_of_the_reference(size, window, shift
 @pytest.mark.parametrize(("size", "window", "shift"), CASES[:7])
 def test_half_precision_keeps_logits_and_sums_in_fp32(size, window, shift):
     """Also the one kernel for all gradients of a window of one tile."""
-    inputs = *make_inputs(size, window, torch.float16), window, shift
+    inputs = *make_inputs(size, window, torch.float16, batch=2), window, shift
     results = run(*inputs)
     assert [x.dtype for x in results] == 4 * [torch.float16] + 2 * [torch.float32]
     assert_near(results, expected(*inputs), 2e-2)
@@ -102,9 +102,9 @@ def test_heads_of_other_widths(channels, case):
 
 def test_largest_window_of_the_paper():
     qkv, *rest = make_inputs((1, 58), (56, 56), heads=1)
-    inputs = qkv[:1], *rest, (56, 56), (0, 28)
+    inputs = qkv, *rest, (56, 56), (0, 28)
     prepared = triton_attention.prepare(*rest)
-    out, _ = triton_attention.triton_forward(inputs[0], prepared, *inputs[3:])
+    out, _ = triton_attention.triton_forward(qkv, prepared, *inputs[3:])
     reference = reference_window_attention(
         *(x.double() for x in inputs[:3]), *inputs[3:], 0.0
     )
@@ -144,7 +144,7 @@ def test_bias_gradient_of_few_heads_at_a_time(monkeypatch):
 
 def test_inputs_and_gradients_may_be_views():
     size, window, shift = ONE_TILE[5]
-    qkv, table, scale = make_inputs(size, window)
+    qkv, table, scale = make_inputs(size, window, batch=2)
     views = qkv.transpose(1, 2).contiguous().transpose(1, 2), table.mT.contiguous().mT
     ones = torch.ones(2, *size, qkv.shape[-1] // 3).to(qkv)
 
@@ -225,9 +225,9 @@ def test_compiles_for_a_gpu_and_spills_no_registers(tmp_path):
     assert names[1:] == ["forward", "window", "forward", "query", "key", "bias"]
 
 
-def test_thousands_of_image_sizes_need_a_few_kernels():
+def test_hundreds_of_image_sizes_need_a_few_kernels():
     script = Path(__file__).parents[2] / "benchmarks" / "attention" / "count_kernels.py"
-    command = [sys.executable, script, "--window", "16", "32", "--images", "4000"]
+    command = [sys.executable, script, "--window", "16", "32", "--images", "1000"]
     command += ["--fit", "shrink", "divide", "--dtype", "bf16", "fp32", "--most", "16"]
     env = {**os.environ, "TRITON_INTERPRET": "0"}
     done = subprocess.run(command, env=env, capture_output=True, text=True)
