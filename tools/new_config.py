@@ -13,11 +13,10 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # works uninstalled
 
-from mmengine.config import Config
 from rich.console import Console
 
 from mmswinv2.cli import launch
-from mmswinv2.mmpretrain_import import protect_hosts
+from mmswinv2.config_types import read_config
 from mmswinv2.own_data import methods
 from mmswinv2.own_data.checks.config import check_config
 from mmswinv2.own_data.checks.findings import print_page
@@ -93,9 +92,8 @@ def main() -> None:
     """Looks at the data, decides, writes, prints, and checks what it wrote."""
     with launch.Preparation():
         args = parse_args()
-        protect_hosts()
         args.run(args)
-        findings = [*check_config(Config.fromfile(args.out), ("train", "val"))]
+        findings = [*check_config(read_config(args.out), ("train", "val"))]
         print_page(findings, Console())
     if any(finding.severity == "error" for finding in findings):
         raise SystemExit(1)

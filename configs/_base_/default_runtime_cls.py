@@ -26,6 +26,8 @@ visualizer = dict(
     vis_backends=[dict(type="LocalVisBackend")],
     name="visualizer",
 )
+# another mixup and other dropped paths on each GPU, as in the official code
+randomness = dict(seed=None, diff_rank_seed=True)
 log_processor = dict(type="LogProcessor", window_size=50, by_epoch=True)
 log_level = "INFO"
 load_from = None

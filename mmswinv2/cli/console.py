@@ -28,6 +28,7 @@ from mmengine.runner.base_loop import BaseLoop
 from torch import nn
 
 import mmswinv2
+from mmswinv2.config_types import HOSTS
 
 # Records that the log file alone gets.
 ONLY_IN_FILE = (
@@ -150,7 +151,7 @@ def _device(runner: Runner) -> str:
 
 
 def _versions() -> str:
-    names = ["torch", "mmengine", "mmcv", "mmdet", "mmseg", "mmpretrain"]
+    names = ["torch", "mmengine", "mmcv", *HOSTS]
     loaded = [name for name in names if name in sys.modules]
     found = [f"{name} {sys.modules[name].__version__}" for name in loaded]
     python = platform.python_version()

@@ -25,12 +25,13 @@ WRAPPERS = re.compile(r"_(fsdp_wrapped_module|checkpoint_wrapped_module|orig_mod
 
 @OPTIM_WRAPPER_CONSTRUCTORS.register_module()
 class LayerDecayOptimWrapperConstructor(DefaultOptimWrapperConstructor):
-    """Layer-wise learning rate decay, for detectors and segmentors.
+    """Layer-wise learning rate decay, for models with a backbone.
 
     The learning rate of a parameter is ``lr * lr_mult * rate ** (n - 1 - id)``, with
     the layer id and the number of ids n from ``get_layer_depth`` of the backbone (patch
     embedding 0, then one per block); what lies outside of it has ``lr * lr_mult``.
-    Norms, biases, ``cpb_mlp`` and ``logit_scale`` have no weight decay.
+    Norms, biases, ``cpb_mlp``, ``logit_scale`` and SimMIM's ``mask_token`` have no
+    weight decay.
 
     Args:
         optim_wrapper_cfg (dict): Config of the wrapper; its ``optimizer`` has ``lr``

@@ -72,12 +72,13 @@ BENCHMARKS = {
 }
 
 
-# Protocol: the folder that the archive of a variant unpacks to.
+# Protocol: the variant, whose archive unpacks to IMAGENET_V2_FOLDER.
 IMAGENET_V2 = {
-    "v2": "imagenetv2-matched-frequency-format-val",
-    "v2-threshold-0.7": "imagenetv2-threshold0.7-format-val",
-    "v2-top-images": "imagenetv2-top-images-format-val",
+    "v2": "matched-frequency",
+    "v2-threshold-0.7": "threshold0.7",
+    "v2-top-images": "top-images",
 }
+IMAGENET_V2_FOLDER = "imagenetv2-{}-format-val"
 IMAGENET_V2_IMAGES = 10000
 IMAGENET_V2_ROOT = "data/imagenet-v2"
 
@@ -106,7 +107,7 @@ def use_imagenet_v2(cfg: Config, protocol: str, root: str | None = None) -> None
     cfg.test_dataloader.dataset = ConfigDict(
         type="mmswinv2.ImageNetV2",
         data_root=cfg.data_root,
-        data_prefix=IMAGENET_V2[protocol],
+        data_prefix=IMAGENET_V2_FOLDER.format(IMAGENET_V2[protocol]),
         pipeline=given.pipeline,
         indices=given.get("indices"),
     )

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from .benchmarks import IMAGENET_V2, IMAGENET_V2_FOLDER, IMAGENET_V2_IMAGES
 from .submissions import read_json
 
 SAMPLE = 8  # images that are opened per split
@@ -20,7 +21,7 @@ LARGE_FILE = 100 * 2**20  # bytes; parsing COCO's training set takes longer than
 COCO_IMAGES = {"train2017": 118287, "val2017": 5000, "test2017": 40670}
 ADE20K_IMAGES = {"training": 20210, "validation": 2000, "testing": 3352}
 IMAGENET_IMAGES = {"train": 1281167, "val": 50000}  # of ImageNet-1K, ILSVRC 2012
-V2_IMAGES = dict.fromkeys(("matched-frequency", "threshold0.7", "top-images"), 10000)
+V2_IMAGES = dict.fromkeys(IMAGENET_V2.values(), IMAGENET_V2_IMAGES)
 CLASSES = 1000  # of both
 # SHA-256 of their WordNet ids, sorted, with a line feed between two
 WORDNET_IDS = "385e0240499426c022b773be1ae4da780f057b89c9694c7f47199f62746b6edd"
@@ -88,7 +89,7 @@ def check_imagenet_v2(
             to 999; older releases have WordNet ids.
         split (str): 'matched-frequency', 'threshold0.7' or 'top-images'.
     """
-    folder, images = root / f"imagenetv2-{split}-format-val", V2_IMAGES[split]
+    folder, images = root / IMAGENET_V2_FOLDER.format(split), V2_IMAGES[split]
     yield from _check_class_folders(folder, images, alike=True, numbered=True)
 
 

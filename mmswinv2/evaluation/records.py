@@ -16,6 +16,7 @@ import torch
 from mmengine.config import Config
 
 import mmswinv2
+from mmswinv2.config_types import HOSTS
 
 from .benchmarks import IMAGENET_V2, IMAGENET_V2_IMAGES
 from .files import sha256, whole_file
@@ -23,7 +24,6 @@ from .paper import PAPER, Reported
 
 # Folder of configs: images of the validation set that its table is about.
 VALIDATION_IMAGES = {"coco": 5000, "ade20k": 2000, "imagenet": 50000}
-HOSTS = ("mmdet", "mmseg", "mmpretrain")
 PACKAGES = ("torch", "mmengine", "mmcv", *HOSTS, "numpy", "pycocotools", "PIL")
 # Our names of metrics: those of the hosts, factor to percent.
 METRICS = {

@@ -9,6 +9,8 @@ from pathlib import Path
 
 from mmengine.config import Config
 
+from mmswinv2.config_types import read_config
+
 from .choices import STEP, Choice, choose_batch_limit
 from .memory_fit import MemoryFit
 from .writer import Draft, class_file, write
@@ -113,4 +115,4 @@ def load(draft: Draft) -> Config:
         out.write_text(write(draft, out))
         if names := class_file(draft, out):
             names[0].write_text(names[1])
-        return Config.fromfile(out)
+        return read_config(out)

@@ -85,6 +85,7 @@ def test_recipe(path: Path) -> None:
         dict(type="CutMix", alpha=1.0),
     ]
     assert not [hook for hook in cfg.custom_hooks if "EMA" in hook.type]
+    assert cfg.randomness.diff_rank_seed
 
 
 @PATHS

@@ -49,9 +49,7 @@ tta_pipeline = [
     *test_pipeline[:-1],
     dict(type="TestTimeAug", transforms=[flips, [dict(type="PackInputs")]]),
 ]
-tta_model = dict(
-    type="mmswinv2.AverageClsScoreTTA"
-)  # mean of the softmax of both views
+tta_model = dict(type="mmswinv2.AverageClsScoreTTA")  # of the softmax of both views
 
 train_dataloader = dict(
     batch_size=64,  # pictures per GPU, 16 GPUs

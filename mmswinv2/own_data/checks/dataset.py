@@ -53,6 +53,7 @@ class DatasetCheck:
             "cv2",
             "pillow",
         }  # as mmcv.imfrombytes says
+        self.decoder = "pillow" if backends == {"pillow"} else "cv2"
         metrics = metrics_of(cfg, split) if split != "train" else []
         self.coco_metrics = [m for m in metrics if "Coco" in kind_of(m)]
         self.scored = split == "train" or any(
@@ -90,6 +91,7 @@ class DatasetCheck:
             built,
             head_classes=(self.cfg.model.get("head") or {}).get("num_classes"),
             obey_exif=self.obey_exif,
+            decoder=self.decoder,
             key=self.key,
         )
         found = [*check.findings()]
@@ -218,7 +220,8 @@ class DatasetCheck:
         self, folder: str, sizes: Mapping[str, tuple | None], prefix: str
     ) -> Iterator[Finding]:
         key = f"{self.key}.data_prefix.{prefix.removeprefix('data_prefix.')}"
-        yield from check_pictures(folder, sizes, key=key, obey_exif=self.obey_exif)
+        reading = dict(obey_exif=self.obey_exif, decoder=self.decoder)
+        yield from check_pictures(folder, sizes, key=key, **reading)
         files = list_files(folder)
         found = {os.path.join(folder, n): files[n] for n in sizes if n in files}
         self.pictures = {os.path.realpath(path): size for path, size in found.items()}

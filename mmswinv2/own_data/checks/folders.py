@@ -30,6 +30,7 @@ class FolderCheck:
         built (BaseDataset): The dataset, not initialised.
         head_classes (int, optional): Classes that the model tells apart.
         obey_exif (bool): Whether the pipeline turns pictures as their EXIF data say.
+        decoder (str): The pipeline's, 'cv2' or 'pillow'.
         key (str): The config's key of the dataset.
 
     Attributes:
@@ -46,10 +47,12 @@ class FolderCheck:
         *,
         head_classes: int | None,
         obey_exif: bool,
+        decoder: str,
         key: str,
     ) -> None:
         self.built, self.key = built, key
-        self.head_classes, self.obey_exif = head_classes, obey_exif
+        self.head_classes = head_classes
+        self.obey_exif, self.decoder = obey_exif, decoder
         self.folder = os.path.normpath(built.img_prefix)
         self.folders: list[str] = []
         self.pictures: dict[str, int] = {}
@@ -153,8 +156,8 @@ class FolderCheck:
                 "count classes from 0, and set model.head.num_classes to their number"
             )
             yield Finding("error", where, what, cure, len(beyond), first(beyond))
+        data = sample(data, LISTED)
         names = [os.path.relpath(item["img_path"], self.folder) for item in data]
-        names = sample(names, LISTED)
         paths = {name: os.path.join(self.folder, name) for name in names}
         files = {n: os.path.getsize(p) for n, p in paths.items() if os.path.isfile(p)}
         if len(files) < len(paths):  # what else is there tells why
@@ -169,6 +172,7 @@ class FolderCheck:
             dict.fromkeys(names),
             key=f"{self.key}.data_prefix",
             obey_exif=self.obey_exif,
+            decoder=self.decoder,
             files=files,
         )
         self.example = dict(img_path=os.path.join(self.folder, names[0]), sample_idx=0)

@@ -53,7 +53,7 @@ def parts(node: object, path: str = "") -> Iterator[tuple[str, Mapping]]:
         yield from parts(child, f"{path}.{name}" if path else str(name))
 
 
-def check_backbone(model: Mapping, scope: str = "") -> Iterator[Finding]:
+def check_backbone(model: Mapping, scope: str) -> Iterator[Finding]:
     """Arguments of Swin V1 that were left in the backbone, and other Swins V2."""
     for path, part in parts(model):
         if scope == "mmpretrain" and part.get("type") in NAMESAKES:

@@ -42,6 +42,7 @@ def check_pictures(
     *,
     key: str,
     obey_exif: bool = True,
+    decoder: str = "cv2",
     files: Mapping[str, int] | None = None,
 ) -> Iterator[Finding]:
     """What is wrong with the pictures of a set: names in full, pixels of a sample.
@@ -53,6 +54,7 @@ def check_pictures(
         key (str): The config's key of the folder.
         obey_exif (bool): Whether the pipeline turns pictures as their EXIF data say;
             mmcv does so unless told otherwise. Defaults to True.
+        decoder (str): The pipeline's, 'cv2' or 'pillow'. Defaults to 'cv2'.
         files (Mapping[str, int], optional): Bytes of the files in the folder, where
             these are known. Defaults to None: it is looked at.
     """
@@ -72,7 +74,7 @@ def check_pictures(
     there = sorted(sizes.keys() - {*missing, *empty})
     readable: list[str] = []
     yield from _check_headers(folder, sizes, there, obey_exif, readable)
-    yield from _check_pixels(folder, readable)
+    yield from _check_pixels(folder, readable, decoder)
 
 
 def _bytes(folder: str, name: str, files: Mapping[str, int]) -> int | None:
@@ -161,22 +163,29 @@ def _check_headers(
     yield from tally.finding("mirrored", folder, what, cure, "warning")
 
 
-def _check_pixels(folder: str, names: Sequence[str]) -> Iterator[Finding]:
+def _check_pixels(folder: str, names: Sequence[str], decoder: str) -> Iterator[Finding]:
     tally = Tally()
     for name in sample(names, PIXELS):
         path = os.path.join(folder, name)
         try:
             with Image.open(path) as image:
                 image.load()
+                deep = image.mode.startswith("I")
         except (OSError, SyntaxError, ValueError):
             tally.add("cut", name)
             continue
-        if cv2.imread(path, cv2.IMREAD_COLOR) is None:
+        if decoder == "pillow":
+            if deep:
+                tally.add("deep", name)
+        elif cv2.imread(path, cv2.IMREAD_COLOR) is None:
             tally.add("opencv", name)
     what = "pictures that are cut: their pixels cannot be read to the end"
     yield from tally.finding("cut", folder, what, "copy them again")
     what = "pictures that OpenCV, and so the pipeline, cannot read"
     yield from tally.finding("opencv", folder, what, "convert them to JPEG or PNG")
+    what = "pictures of 16 bits, which imdecode_backend='pillow' makes white"
+    cure = "set LoadImageFromFile's imdecode_backend='cv2' in every pipeline"
+    yield from tally.finding("deep", folder, what, cure)
 
 
 def check_overlap(

@@ -4,6 +4,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 from mmengine.config import Config, ConfigDict
 from PIL import Image
@@ -212,3 +213,13 @@ def test_pictures_of_other_kinds(classifier: Config, root: Path) -> None:
     Image.open(folder / "0.jpg").convert("L").save(folder / "grey.PNG")
     (folder / "0.jpg").rename(folder / "0.JPEG")
     assert messages(classifier) + messages(classifier, "warning") == []
+
+
+def test_greys_of_16_bits(classifier: Config, root: Path) -> None:
+    """Pillow would make white of all above 255; OpenCV, SimMIM's decoder, does not."""
+    deep = np.full((40, 40), 9000, np.uint16)
+    Image.fromarray(deep).save(root / "train/sky/deep.png")
+    loader = classifier.train_dataloader.dataset.pipeline[0]
+    for loader.imdecode_backend, faults in (("cv2", 0), ("pillow", 1)):
+        assert len(found := messages(classifier)) == faults
+    assert "1 pictures of 16 bits, which imdecode_backend='pillow' makes" in found[0]

@@ -94,9 +94,9 @@ def test_masks(name: str, masks: bool) -> None:
 def test_keys_of_swin_v1() -> None:
     """A V1 backbone that was renamed and not replaced."""
     cfg = load(DET)
-    assert [*check_backbone(cfg.model)] == []
+    assert [*check_backbone(cfg.model, cfg.default_scope)] == []
     cfg.model.backbone.update(qk_scale=None, patch_norm=True, convert_weights=True)
-    (finding,) = check_backbone(cfg.model)
+    (finding,) = check_backbone(cfg.model, cfg.default_scope)
     assert finding.severity == "error"
     assert "Swin V1's qk_scale, convert_weights" in finding.what
     assert "_delete_=True" in finding.cure
@@ -160,7 +160,7 @@ def test_configs() -> None:
         for file in (ROOT / "configs" / folder).glob("*.py"):
             cfg = load(str(file))
             for findings in (
-                check_backbone(cfg.model),
+                check_backbone(cfg.model, cfg.default_scope),
                 check_classes(cfg.model, classes, "data"),
                 check_norms(cfg, 8, None),
                 check_sliding(cfg.model),
