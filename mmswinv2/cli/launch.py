@@ -99,6 +99,15 @@ def is_first_process() -> bool:
 class Options(DictAction):
     """``--cfg-options KEY=VALUE ...``, with a message for what is not like that."""
 
+    @staticmethod
+    def _parse_iterable(val: str) -> object:
+        """As mmengine's, which takes spaces out of names of files as well."""
+        val = val.strip("'\"")
+        several = val.startswith(("[", "(")) or "," in val
+        if several and not os.path.exists(val):
+            return DictAction._parse_iterable(val)
+        return DictAction._parse_int_float_bool(val)
+
     def __call__(
         self,
         parser: argparse.ArgumentParser,

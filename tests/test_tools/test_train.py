@@ -142,3 +142,24 @@ def test_data_root_moves_every_path(data: Path) -> None:
         annotations = data / "coco/annotations/instances_val2017.json"
         assert Path(cfg.val_evaluator.ann_file) == annotations
         assert Path(cfg.test_evaluator.ann_file) == annotations
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("My pictures (2020)", "My pictures (2020)"),
+        ("sea, sun", "sea, sun"),  # there is a folder of this name
+        ("(1, 2)", (1, 2)),
+        ("[a, b]", ["a", "b"]),
+        ("8", 8),
+        ("None", None),
+    ],
+)
+def test_options_keep_names_of_files(text: str, value: object, tmp_path: Path) -> None:
+    """Spaces, commas and brackets in a path are no lists."""
+    (tmp_path / "sea, sun").mkdir()
+    parser = argparse.ArgumentParser()
+    launch.add_arguments(parser)
+    root = f"{tmp_path}/" if isinstance(value, str) else ""
+    args = parser.parse_args(["--cfg-options", f"key={root}{text}"])
+    assert args.cfg_options == {"key": f"{root}{value}" if root else value}

@@ -14,6 +14,7 @@ from .folders import compare_folders
 from .heads import (
     check_backbone,
     check_classes,
+    check_last_map,
     check_norms,
     check_sliding,
     kind_of,
@@ -35,6 +36,7 @@ def check_config(
     """
     init_default_scope(cfg.default_scope)
     yield from check_backbone(cfg.model, cfg.default_scope)
+    yield from check_last_map(cfg.model)
     yield from check_sliding(cfg.model)
     yield from check_settings(cfg, splits)
     pictures: dict[str, dict[str, int]] = {}

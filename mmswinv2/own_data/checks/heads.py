@@ -10,6 +10,9 @@ from collections.abc import Iterator, Mapping
 
 from mmengine.registry import MODELS, DefaultScope
 
+from mmswinv2.architectures import resolve_architecture
+from mmswinv2.models.blocks import PATCH_SIZE
+
 from .findings import Finding
 
 # Arguments of Swin V1's backbone in mmdet and mmseg that Swin V2's does not have.
@@ -70,6 +73,38 @@ def check_backbone(model: Mapping, scope: str) -> Iterator[Finding]:
             "config is left in it"
         )
         yield Finding("error", "model.backbone", what, cure)
+
+
+def check_last_map(model: Mapping) -> Iterator[Finding]:
+    """What reads a single map of Swin V2, and was made for another one.
+
+    In SimMIM that is the decoder, in a classifier the head.
+    """
+    backbone, neck = model.get("backbone") or {}, model.get("neck") or {}
+    stages, reader = backbone.get("out_indices", (3,)), "head"
+    if kind_of(model) == "SimMIM":
+        reader = "neck"
+        if kind_of(backbone) == "SwinTransformerV2":
+            what, cure = "cannot hide tokens", "write 'mmswinv2.SimMIMSwinV2'"
+            yield Finding("error", "model.backbone.type", what, cure)
+        if len(stages) > 1:
+            what = f"is {tuple(stages)}, but SimMIM reads one map"
+            yield Finding("error", "model.backbone.out_indices", what, "write (3,)")
+            return
+    elif kind_of(model) != "ImageClassifier" or kind_of(neck) != "GlobalAveragePooling":
+        return
+    if kind_of(backbone) not in ("SwinTransformerV2", "SimMIMSwinV2"):
+        return
+    names = ("arch", "embed_dims", "depths", "num_heads", "extra_norm_every_n_blocks")
+    size = resolve_architecture(*map(backbone.get, names))
+    right = dict(in_channels=size.embed_dims << stages[-1])
+    if reader == "neck":
+        right["encoder_stride"] = PATCH_SIZE << stages[-1]
+    for name, number in right.items():
+        given = model[reader].get(name)
+        if given not in (None, number):
+            what = f"is {given}, which does not fit the backbone's map"
+            yield Finding("error", f"model.{reader}.{name}", what, f"write {number}")
 
 
 def check_classes(model: Mapping, classes: int, source: str) -> Iterator[Finding]:

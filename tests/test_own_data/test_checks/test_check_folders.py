@@ -198,6 +198,39 @@ def test_faulty_masks(expected: str, simmim: Config, root: Path) -> None:
     assert expected in text
 
 
+MAPS: dict[str, tuple[str, dict]] = {
+    "head.in_channels: is 256, which does not fit the backbone's map; write 768": (
+        "classifier",
+        dict(backbone=dict(arch="tiny")),
+    ),
+    "neck.in_channels: is 256, which does not fit the backbone's map; write 768": (
+        "simmim",
+        dict(backbone=dict(arch="tiny")),
+    ),
+    "neck.encoder_stride: is 16, which does not fit the backbone's map; write 32": (
+        "simmim",
+        dict(neck=dict(encoder_stride=16)),
+    ),
+    "backbone.out_indices: is (0, 1, 2, 3), but SimMIM reads one map; write (3,)": (
+        "simmim",
+        dict(backbone=dict(out_indices=(0, 1, 2, 3))),
+    ),
+    "backbone.type: cannot hide tokens; write 'mmswinv2.SimMIMSwinV2'": (
+        "simmim",
+        dict(backbone=dict(type="mmswinv2.SwinTransformerV2")),
+    ),
+}
+
+
+@pytest.mark.parametrize("expected", MAPS)
+def test_readers_of_other_maps(expected: str, request: pytest.FixtureRequest) -> None:
+    """A head or a decoder of another size of backbone is said before it stops a run."""
+    name, change = MAPS[expected]
+    cfg = request.getfixturevalue(name)
+    cfg.merge_from_dict(dict(model=change))
+    assert messages(cfg) == [f"model.{expected}"]
+
+
 def test_other_classes_of_these_names(classifier: Config, simmim: Config) -> None:
     """Of mmpretrain there are a SwinTransformerV2 and a SimMIMHead, too."""
     classifier.model.backbone.type = "SwinTransformerV2"
