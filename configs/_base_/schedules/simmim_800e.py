@@ -1,5 +1,7 @@
 # The official recipe of Swin V2-B: 800 epochs, AdamW, lr 1e-4 per 512 pictures, weight
 # decay 0.05, 10 epochs of warm-up, a tenth after epoch 700, gradients clipped at 5.
+# cpb_mlp and logit_scale do not decay, as nowhere else; in the official code for SimMIM
+# they do, since it looks for them by names without a match.
 optim_wrapper = dict(
     type="OptimWrapper",
     constructor="mmswinv2.LayerDecayOptimWrapperConstructor",

@@ -69,7 +69,8 @@ class DatasetCheck:
             what = f"cannot be built: {error}"
             cure = (
                 "for classes of your own, take mmdet's CocoDataset or mmseg's "
-                "BaseSegDataset with metainfo=dict(classes=(...)), which take any names"
+                "BaseSegDataset with metainfo=dict(classes=(...)), which take any "
+                "names, or mmpretrain's CustomDataset"
             )
             yield Finding("error", self.key, what, cure)
             return
