@@ -25,8 +25,10 @@ def local_statistics(images: Tensor, size: int) -> tuple[Tensor, Tensor]:
         tuple[Tensor, Tensor]: Mean, and root of the variance plus 1e-6, both
         ``(B, C, H, W)`` in fp32.
     """
-    # Where a picture is of one colour, the difference of fp32 squares is noise.
-    images = images.double()
+    # Where a picture is of one colour, the difference of fp32 squares is noise; Apple's
+    # GPUs have no more.
+    on_apple = images.device.type == "mps"
+    images = images.to(torch.float32 if on_apple else torch.float64)
     count = _window_sums(torch.ones_like(images[:1, :1]), size)
     mean = _window_sums(images, size) / count
     variance = _window_sums(images**2, size) / count - mean**2
