@@ -2,31 +2,38 @@
 
 import json
 import re
+import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
 from protocol import SIZES, phases, runs
 from reporting import PAPER, summary
-from tiny import ROOT
+from tiny import ROOT, Tool
 
-SCRIPT = ROOT / "benchmarks" / "window_transfer" / "run.py"
-
-
-def run(out: Path, *options: str, size: str = "smoke") -> subprocess.CompletedProcess:
-    command = [sys.executable, SCRIPT, "--size", size, "--out", out, *options]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
+SCRIPT = "benchmarks/window_transfer/run.py"
 
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder in which everything has been run."""
     out = tmp_path_factory.mktemp("window transfer")
-    ended = run(out)
+    command = [sys.executable, ROOT / SCRIPT, "--size", "smoke", "--out", out]
+    ended = subprocess.run(command, capture_output=True, text=True)
     assert ended.returncode == 0, ended.stderr
     return out
+
+
+@pytest.fixture
+def run(tool: Tool, monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple]:
+    """Calls it in this process, which keeps its signals."""
+    monkeypatch.setattr(signal, "signal", lambda *_: None)
+    return lambda out, *options, size="smoke": tool.run(
+        SCRIPT, "--size", size, "--out", out, *options
+    )
 
 
 def all_results(out: Path) -> dict[str, str]:
@@ -47,7 +54,7 @@ def test_all_phases_run_and_are_reported(finished: Path) -> None:
     assert (finished / "figure.png").read_bytes()[:4] == b"\x89PNG"
 
 
-def test_a_cut_run_goes_on_where_it_was(finished: Path) -> None:
+def test_a_cut_run_goes_on_where_it_was(finished: Path, run: Callable) -> None:
     """What is missing or of other settings is run, and gives what it gave before."""
     before = all_results(finished)
     (finished / "linear_cpb" / "seed0" / "finetune-w12.json").unlink()
@@ -55,9 +62,9 @@ def test_a_cut_run_goes_on_where_it_was(finished: Path) -> None:
     result = json.loads(file.read_text())
     result["settings"]["steps"] = [99, 99]
     file.write_text(json.dumps(result))
-    ended = run(finished)
-    assert ended.returncode == 0, ended.stderr
-    ran = re.findall(r"^(\w+), seed 0, (\w+) at", ended.stdout, re.MULTILINE)
+    code, out, err = run(finished)
+    assert code == 0, err
+    ran = re.findall(r"^(\w+), seed 0, (\w+) at", out, re.MULTILINE)
     assert sorted(ran) == [("linear_cpb", "finetune"), ("table", "transfer")]
     for name, text in all_results(finished).items():
         was, now = json.loads(before[name]), json.loads(text)
@@ -65,34 +72,34 @@ def test_a_cut_run_goes_on_where_it_was(finished: Path) -> None:
         assert was == now
 
 
-def test_a_failing_run_is_named(finished: Path) -> None:
+def test_a_failing_run_is_named(finished: Path, run: Callable) -> None:
     """With its last line and its log; what has finished is reported still."""
     weights = finished / "log_cpb" / "seed0" / "pretrained.pth"
     kept = weights.read_bytes()
     weights.write_bytes(b"nothing")
     result = finished / "log_cpb" / "seed0" / "transfer-w12.json"
     result.unlink()
-    ended = run(finished)
+    code, out, err = run(finished)
     weights.write_bytes(kept)
-    assert ended.returncode == 1
-    assert "run.py: error: log_cpb, seed 0 failed: " in ended.stderr
-    assert "Traceback" not in ended.stderr
-    assert "log CPB" in ended.stdout
+    assert code == 1
+    assert "run.py: error: log_cpb, seed 0 failed: " in err
+    assert "Traceback" not in err
+    assert "log CPB" in out
 
 
-def test_nothing_to_report(tmp_path: Path) -> None:
+def test_nothing_to_report(tmp_path: Path, run: Callable) -> None:
     """A message, and no table."""
-    ended = run(tmp_path, "--report")
-    assert ended.returncode == 1
-    assert ended.stderr == "run.py: error: no phase has finished yet\n"
+    code, _, err = run(tmp_path, "--report")
+    assert code == 1
+    assert err == "run.py: error: no phase has finished yet\n"
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
-def test_gpu_size_without_a_gpu(tmp_path: Path) -> None:
+def test_gpu_size_without_a_gpu(tmp_path: Path, run: Callable) -> None:
     """It is refused before anything is started."""
-    ended = run(tmp_path, size="gpu")
-    assert ended.returncode == 1
-    assert "--size gpu needs a GPU" in ended.stderr
+    code, _, err = run(tmp_path, size="gpu")
+    assert code == 1
+    assert "--size gpu needs a GPU" in err
     assert not any(tmp_path.iterdir())
 
 

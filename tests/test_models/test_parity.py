@@ -115,14 +115,11 @@ class Case:
         assert all(name.startswith("norm") for name in lost)
 
 
-@pytest.fixture(params=["nano", "tiny"])
-def arch(request) -> str:
-    return request.param
-
-
-@pytest.fixture(params=CASES)
-def case(request, arch, trained_like) -> Case:
-    return Case(arch, request.param, trained_like)
+@pytest.fixture(
+    params=[("nano", "w8"), ("nano", "w12to24"), ("tiny", "w16")], ids="-".join
+)
+def case(request, trained_like) -> Case:
+    return Case(*request.param, trained_like)
 
 
 @pytest.fixture
