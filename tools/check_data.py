@@ -9,6 +9,7 @@ Examples:
     >>> python tools/check_data.py coco configs/mine.py
     >>> python tools/check_data.py coco annotations/train.json train/
     >>> python tools/check_data.py seg images/ labels/ --classes 11
+    >>> python tools/check_data.py cls configs/classes.py
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ from mmswinv2.own_data.checks.labels import LabelUse, check_labels
 from mmswinv2.own_data.checks.pictures import check_pictures
 from mmswinv2.own_data.files import list_files, read_coco
 
-SCOPES = {"coco": "mmdet", "seg": "mmseg"}
+SCOPES = {"coco": "mmdet", "seg": "mmseg", "cls": "mmpretrain"}
 
 
 def parse_args() -> argparse.Namespace:
@@ -41,7 +42,11 @@ def parse_args() -> argparse.Namespace:
         epilog="MMSWINV2_PREFLIGHT=0 in the environment keeps train.py and test.py "
         "from looking at the same.",
     )
-    parser.add_argument("task", choices=SCOPES, help="objects (coco) or pixels (seg)")
+    parser.add_argument(
+        "task",
+        choices=SCOPES,
+        help="objects (coco), pixels (seg), or whole pictures (cls), of SimMIM too",
+    )
     parser.add_argument(
         "source",
         nargs="+",
@@ -99,16 +104,20 @@ def find(args: argparse.Namespace) -> Iterator[Finding]:
         args.config = args.source[0]
         cfg = launch.load_config(args)
         if cfg.default_scope != SCOPES[args.task]:
+            tasks = [task for task, of in SCOPES.items() if of == cfg.default_scope]
             raise ValueError(
-                f"{args.config} is for {cfg.default_scope}: not a {args.task}"
+                f"{args.config} is for {cfg.default_scope}: not {args.task}, but "
+                f"{' '.join(tasks) or 'none of these'}"
             )
         splits = ["train", "val"]
         if cfg.get("test_dataloader") != cfg.get("val_dataloader"):
             splits.append("test")
         yield from check_config(cfg, splits)
         return
-    if len(args.source) != 2:
-        raise ValueError(f"expected a config or two paths, got {len(args.source)}")
+    if args.task == "cls" or len(args.source) != 2:
+        raise ValueError(
+            f"expected a config, or two paths of coco or seg, got {len(args.source)}"
+        )
     for path in args.source:
         if not Path(path).exists():
             raise FileNotFoundError(f"{path} does not exist")

@@ -72,6 +72,12 @@ def main() -> None:
     with launch.Preparation() as preparation:
         args = parse_args()
         cfg = launch.load_config(args)
+        needed = ("model", "train_dataloader", "train_cfg", "optim_wrapper")
+        if missing := [key for key in needed if not cfg.get(key)]:
+            raise ValueError(
+                f"{args.config} has no {', '.join(missing)}: write it, or take it from "
+                "a file of configs/_base_/"
+            )
         apply_flags(cfg, args)
         strategies.check(cfg)
         if launch.is_first_process():

@@ -12,10 +12,18 @@ from . import strategies
 
 
 def report(cfg: Config, runner: Runner) -> None:
-    """Logs one warning where a run that goes on will not follow its config."""
+    """Logs where a run that goes on will not follow its config, or is at its end."""
     if not cfg.get("resume") or strategies.is_deepspeed(cfg):
         return
-    if found := differences(cfg, read_checkpoint(cfg.load_from)):
+    checkpoint = read_checkpoint(cfg.load_from)
+    for end, unit in (("max_epochs", "epoch"), ("max_iters", "iter")):
+        last, reached = cfg.train_cfg.get(end), checkpoint["meta"].get(unit, 0)
+        if last is not None and reached >= last:
+            runner.logger.warning(
+                f"{cfg.load_from} is of {unit} {reached}, and training ends at "
+                f"train_cfg.{end}={last}: nothing is left to do"
+            )
+    if found := differences(cfg, checkpoint):
         runner.logger.warning(
             f"--resume goes on with {cfg.load_from}: {'; '.join(found)}. For the "
             "config's schedule, start from the weights: --cfg-options "

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from made_sets import coco_content, write_coco, write_labels
 from tiny import DET, SEG, Tool
+from tiny_classifier import write_classifier
 
 CHECK, TRAIN = "tools/check_data.py", "tools/train.py"
 
@@ -21,6 +22,13 @@ def test_sound(tool: Tool, data: Path, tmp_path: Path) -> None:
     write_labels(tmp_path / "pixels")
     folders = [tmp_path / "pixels/images", tmp_path / "pixels/labels"]
     assert "0 errors" in tool(CHECK, "seg", *folders, "--classes", 3)
+
+
+def test_sound_folders_of_classes(tool: Tool, class_folders: Path) -> None:
+    """A classifier's config ends with exit code 0, and is no detector's."""
+    config = write_classifier(Path.cwd(), class_folders)
+    assert tool(CHECK, "cls", config).splitlines()[-1] == "0 errors, 0 warnings"
+    assert "for mmpretrain: not coco, but cls" in tool.fails(CHECK, "coco", config)
 
 
 def test_faults(tool: Tool, tmp_path: Path) -> None:
@@ -46,7 +54,7 @@ def test_faults(tool: Tool, tmp_path: Path) -> None:
 def test_arguments(tool: Tool, data: Path, tmp_path: Path) -> None:
     """What is no config and no pair of paths."""
     assert "is for mmseg" in tool.fails(CHECK, "coco", SEG)
-    assert "a config or two paths, got 3" in tool.fails(CHECK, "seg", "a", "b", "c")
+    assert "two paths of coco or seg, got 3" in tool.fails(CHECK, "seg", "a", "b", "c")
     assert "nowhere does not exist" in tool.fails(CHECK, "seg", "nowhere", tmp_path)
 
 

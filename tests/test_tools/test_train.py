@@ -60,6 +60,7 @@ def test_a_classifier_trains_and_resumes(tool: Tool, class_folders: Path) -> Non
     assert "resumed epoch: 1, iter: 3" in out and "Epoch(train) [2][1/3]" in out
     assert "accuracy/top1" in out.split("Epoch(val) [2]")[-1]
     assert saved("run/epoch_2.pth")["meta"]["epoch"] == 2
+    assert "train_cfg.max_epochs=2: nothing is left to do" in tool(*run, "--resume")
     tool("tools/plot_run.py", "run")
     assert read_run("run").metrics["accuracy/top1"][-1][0] == 6
     assert cv2.imread("run/curves.png").shape[0] > 500  # loss, metrics; learning rate
@@ -142,6 +143,13 @@ def test_data_root_moves_every_path(data: Path) -> None:
         annotations = data / "coco/annotations/instances_val2017.json"
         assert Path(cfg.val_evaluator.ann_file) == annotations
         assert Path(cfg.test_evaluator.ann_file) == annotations
+
+
+def test_a_config_without_a_run(tool: Tool, tmp_path: Path) -> None:
+    """A model alone cannot be trained."""
+    (tmp_path / "model.py").write_text("model = dict(type='ImageClassifier')")
+    message = tool.fails("tools/train.py", tmp_path / "model.py")
+    assert "has no train_dataloader, train_cfg, optim_wrapper: write it" in message
 
 
 @pytest.mark.parametrize(

@@ -68,8 +68,7 @@ class FolderCheck:
         if not os.path.isdir(self.folder):
             yield Finding("error", self.folder, "is no folder", cure)
             return
-        reader = type(self.built).load_data_list.__module__
-        if self.built.ann_file or reader != "mmpretrain.datasets.custom":
+        if self.built.ann_file or not self._is_plain:
             yield from self._check_list()
             return
         files = list_files(self.folder)
@@ -91,6 +90,12 @@ class FolderCheck:
         if self.built.with_label:
             yield from self._check_classes({n.partition(os.sep)[0] for n in names})
         yield from self._check_pictures(names, files)
+
+    @property
+    def _is_plain(self) -> bool:
+        """Whether folders and lists are read by mmpretrain, not by own rules."""
+        reader = type(self.built).load_data_list.__module__
+        return reader == "mmpretrain.datasets.custom"
 
     def _check_classes(self, filled: set[str]) -> Iterator[Finding]:
         """Folders, each a label by its rank, against the names of classes."""
@@ -141,8 +146,9 @@ class FolderCheck:
         try:
             data = self.built.load_data_list()
         except Exception as error:  # whatever a dataset raises
-            cure = "write a picture's path and, after a space, its label a line"
-            cure = cure if self.built.ann_file else "see what the dataset expects"
+            cure = "see what the dataset expects"
+            if self.built.ann_file and self._is_plain:
+                cure = "write a picture's path and, after a space, its label a line"
             yield Finding("error", where, f"cannot be read: {error}", cure)
             return
         if not data:

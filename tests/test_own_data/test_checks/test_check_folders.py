@@ -136,6 +136,14 @@ def test_faulty_folders(expected: str, classifier: Config, root: Path) -> None:
     assert any(expected in text for text in messages(classifier)), messages(classifier)
 
 
+def test_lists_of_imagenet_22k(classifier: Config, root: Path) -> None:
+    """Which have tabs, so that nobody shall be told of spaces."""
+    change = dict(type="mmswinv2.ImageNet22K", **write_list(root, "sky/0.jpg 2"))
+    classifier.train_dataloader.dataset.update(change)
+    text = "\n".join(messages(classifier))
+    assert "a path, a tab and a label a line" in text and "space" not in text
+
+
 def test_numbers_as_names(classifier: Config, root: Path) -> None:
     """Where folders name the classes, an order of text is a warning."""
     number_folders(root)
