@@ -15,7 +15,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from mmengine.config import Config
+from mmengine.config import Config, ConfigDict
 from pycocotools.coco import COCO
 from tiny import ROOT, Tool, load_script, reduce_sizes, save_weights
 
@@ -68,6 +68,15 @@ def find(name: str) -> Path:
     return ROOT / "configs" / folder / f"{name}.py"
 
 
+def reduce_channels(node: object, key: str = "") -> object:
+    """The 256 channels of a pyramid and of the heads on it as 32."""
+    if isinstance(node, dict):
+        return ConfigDict({k: reduce_channels(v, k) for k, v in node.items()})
+    if isinstance(node, list):
+        return [reduce_channels(v) for v in node]
+    return 32 if key.endswith("channels") and node == 256 else node
+
+
 def reduce(cfg: Config, instaboost: bool = False) -> Config:
     """The config at a size for one CPU core; InstaBoost needs a package of its own."""
     for split in ("train", "val", "test"):
@@ -97,6 +106,8 @@ def reduce(cfg: Config, instaboost: bool = False) -> Config:
         heads = model.roi_head.bbox_head
         for head in heads if isinstance(heads, list) else [heads]:
             head.fc_out_channels = 64
+        for part in ("neck", "rpn_head", "roi_head"):
+            model[part] = reduce_channels(model[part])
     out = [CHANNELS[i] for i in model.backbone.out_indices]
     necks = model.get("neck", [])
     for part in (
