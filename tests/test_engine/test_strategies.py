@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import copy
-import socket
 from pathlib import Path
 
 import pytest
 import torch
-import torch.multiprocessing
 from mmengine.config import Config
 from mmengine.registry import STRATEGIES
 from tiny import DET, Tool
-from toy import train_with_strategy
+from toy import in_processes, train_with_strategy
 
 from mmswinv2.apis import CONFIG_DIR
 from mmswinv2.cli import strategies
@@ -30,14 +28,8 @@ def train(
     """Trains the toy; gives its work dir."""
     for file in folder.glob("losses*.pt"):
         file.unlink()  # of an earlier run with more processes
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    torch.multiprocessing.spawn(
-        train_with_strategy,
-        (processes, str(folder), port, copy.deepcopy(strategy), options),
-        processes,
-    )
+    arguments = str(folder), copy.deepcopy(strategy), options
+    in_processes(train_with_strategy, processes, *arguments)
     return folder
 
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
+import socket
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -14,6 +17,7 @@ from mmengine.model import BaseModel, ImgDataPreprocessor
 from mmengine.runner import FlexibleRunner, Runner
 from mmengine.structures import BaseDataElement, PixelData
 from torch import nn
+from torch.multiprocessing import start_processes
 from torch.utils.data import Dataset
 
 from mmswinv2.models import SwinTransformerV2
@@ -170,7 +174,21 @@ def take_rank(rank: int, world: int, port: int) -> None:
     torch.set_num_threads(1)
 
 
-def train_rank(rank: int, world: int, work_dir: str, port: int) -> None:
+def in_processes(function: Callable, world: int, *arguments: object) -> None:
+    """Calls ``function(rank, world, port, *arguments)`` in processes.
+
+    They are forks of one that has imported the package, which takes each five seconds.
+    """
+    multiprocessing.set_forkserver_preload(["mmengine.runner", "mmswinv2.engine"])
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    start_processes(
+        function, (world, port, *arguments), world, start_method="forkserver"
+    )
+
+
+def train_rank(rank: int, world: int, port: int, work_dir: str) -> None:
     """Train on one of several processes."""
     take_rank(rank, world, port)
     dist.init_process_group("gloo")
@@ -216,8 +234,8 @@ class Losses(Hook):
 def train_with_strategy(
     rank: int,
     world: int,
-    work_dir: str,
     port: int,
+    work_dir: str,
     strategy: dict | None,
     options: dict,
 ) -> None:
