@@ -15,8 +15,15 @@ if not torch.cuda.is_available():
     # Read where Triton's kernels are defined, which any test may be the first to do.
     os.environ["TRITON_INTERPRET"] = "1"
 
+from hypothesis import HealthCheck, settings
 from made_sets import write_class_folders
 from tiny import Tool, load_script
+
+# No test depends on the time that it takes.
+settings.register_profile(
+    "untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("untimed")
 
 
 @pytest.fixture(scope="session", autouse=True)

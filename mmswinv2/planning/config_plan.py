@@ -19,6 +19,7 @@ from .memory_model import Block, Part, Training, block_kept, block_passing, stag
 from .memory_plan import Memory, Parameters, Plan
 from .training_batch import image_size
 
+KNOWN = ("mmswinv2.SwinTransformerV2", "mmswinv2.SimMIMSwinV2")
 STATES = {"Adam": 8, "AdamW": 8, "SGD": 4}  # bytes of an optimizer per parameter
 
 
@@ -26,13 +27,12 @@ def read_plan(
     cfg: Config, gpus: int | None = None, image: list[int] | None = None
 ) -> tuple[nn.Module, Plan]:
     """The model of a config, without memory, and how it is trained."""
-    model = build_on_meta(cfg)
-    if not isinstance(getattr(model, "backbone", None), SwinTransformerV2):
-        kind = cfg.model.get("backbone", {}).get("type", "none")
+    kind = cfg.model.get("backbone", {}).get("type", "none")
+    if kind not in KNOWN:
         raise ValueError(
-            f"the backbone is {kind}; only mmswinv2.SwinTransformerV2 and "
-            "mmswinv2.SimMIMSwinV2 are known here"
+            f"the backbone is {kind}; only {' and '.join(KNOWN)} are known"
         )
+    model = build_on_meta(cfg)
     training = read_training(cfg, model.backbone, image)
     whole = cfg.get("auto_scale_lr", {}).get("base_batch_size", training.batch)
     name = cfg.get("strategy", {}).get("type", "")

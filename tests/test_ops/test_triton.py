@@ -79,7 +79,8 @@ def assert_near(results, references, tolerance):
 
 @pytest.mark.parametrize(("size", "window", "shift"), CASES)
 def test_values_and_all_gradients_are_those_of_the_reference(size, window, shift):
-    inputs = *make_inputs(size, window), window, shift
+    # one picture of six tokens has gradients too small for a relative error
+    inputs = *make_inputs(size, window, batch=2 if size[0] == 1 else 1), window, shift
     assert_near(run(*inputs), expected(*inputs), 2e-5)
 
 

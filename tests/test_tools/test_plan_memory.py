@@ -160,7 +160,7 @@ def test_giant_needs_no_memory(tool):
         ((DET, "--image-size", "0", "8"), "--image-size [0, 8]: expected px"),
         (
             (DET, "--cfg-options", "model.backbone.type=ResNet"),
-            "only SwinTransformerV2",
+            "only mmswinv2.SwinTransformerV2",
         ),
         (("no-such-config",), "no-such-config"),
         (
