@@ -10,12 +10,22 @@ import torch
 from mmengine.evaluator import BaseMetric
 from mmengine.model import BaseModel
 from mmengine.runner import Runner
+from tiny import fresh_globals
 from torch import nn
 from torch.utils.data import Dataset
 
 from mmswinv2.engine.bias_maps import draw_bias_maps
 from mmswinv2.models import SwinTransformerV2
 from mmswinv2.models.window_transfer import stage_transfers
+
+HOOK = "mmswinv2.engine.window_transfer_hook"
+
+
+@pytest.fixture(autouse=True)
+def _fresh():
+    """Runs that start in the same second would share a log file."""
+    with fresh_globals():
+        yield
 
 
 class Segmentor(BaseModel):
@@ -102,7 +112,10 @@ def low(tmp_path):
     return str(tmp_path / "low" / "epoch_1.pth")
 
 
-def test_reports_windows_and_writes_the_bias_maps_before_training(low, log, tmp_path):
+def test_reports_windows_and_writes_the_bias_maps_before_training(
+    low, log, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(f"{HOOK}.draw_bias_maps", draw_bias_maps)
     runner = run(tmp_path / "high", [8, 8, 8, (4, 2)], load_from=low)
     runner.train()
     text = log(runner)
