@@ -94,12 +94,6 @@ def run(work_dir, window_size, epochs=1, hook=None, ema=False, **kwargs):
     return runner
 
 
-@pytest.fixture(autouse=True)
-def bias_maps_are_drawn(monkeypatch):
-    hook = "mmswinv2.engine.window_transfer_hook"
-    monkeypatch.setattr(f"{hook}.draw_bias_maps", draw_bias_maps)
-
-
 @pytest.fixture
 def log():
     return lambda runner: Path(runner.log_dir, f"{runner.timestamp}.log").read_text()
