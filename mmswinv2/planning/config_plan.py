@@ -19,7 +19,6 @@ from .memory_model import Block, Part, Training, block_kept, block_passing, stag
 from .memory_plan import Memory, Parameters, Plan
 from .training_batch import image_size
 
-KNOWN = ("mmswinv2.SwinTransformerV2", "mmswinv2.SimMIMSwinV2")
 STATES = {"Adam": 8, "AdamW": 8, "SGD": 4}  # bytes of an optimizer per parameter
 
 
@@ -27,10 +26,14 @@ def read_plan(
     cfg: Config, gpus: int | None = None, image: list[int] | None = None
 ) -> tuple[nn.Module, Plan]:
     """The model of a config, without memory, and how it is trained."""
+    init_default_scope(cfg.default_scope)
     kind = cfg.model.get("backbone", {}).get("type", "none")
-    if kind not in KNOWN:
+    with MODELS.switch_scope_and_registry(None) as registry:
+        backbone = registry.get(kind) or object
+    if not issubclass(backbone, SwinTransformerV2):
         raise ValueError(
-            f"the backbone is {kind}; only {' and '.join(KNOWN)} are known"
+            f"the backbone is {kind}; only mmswinv2.SwinTransformerV2 and "
+            "mmswinv2.SimMIMSwinV2 are known here"
         )
     model = build_on_meta(cfg)
     training = read_training(cfg, model.backbone, image)
