@@ -55,7 +55,7 @@ def write_report(simmim: Stage, arms: Sequence[Arm], out: Path) -> str:
     results: dict = {}
     for arm in arms:
         cells = results.setdefault(arm.own.name, {}).setdefault(arm.start, {})
-        scores = read_scores(arm.test)
+        scores = arm.test.scores()
         for key in arm.own.scores:
             cells.setdefault(key, []).append(arm.own.factor * scores[key])
         cells.setdefault("seconds", []).append(arm.train.record()["seconds"])
@@ -82,12 +82,6 @@ def write_report(simmim: Stage, arms: Sequence[Arm], out: Path) -> str:
     return table
 
 
-def read_scores(test: Stage) -> dict[str, float]:
-    """What a test measured, as tools/test.py wrote it into <time>/<time>.json."""
-    found = [p for p in test.folder.glob("*/*.json") if p.stem == p.parent.name]
-    return json.loads(max(found).read_text())
-
-
 def draw(simmim: Stage, arms: Sequence[Arm]) -> Figure:
     """The loss of SimMIM, and of both starts on each set, a line for each seed."""
     names = list(dict.fromkeys(arm.own.name for arm in arms))
@@ -102,7 +96,7 @@ def draw(simmim: Stage, arms: Sequence[Arm]) -> Figure:
                 color = COLORS[list(STARTS).index(arm.start)]
                 label = None if arm.start in finals else STARTS[arm.start]
                 plot_loss(axes, arm.train, color, label)
-                finals.setdefault(arm.start, []).append(read_scores(arm.test))
+                finals.setdefault(arm.start, []).append(arm.test.scores())
         own = next(arm.own for arm in arms if arm.own.name == name)
         key, heading = next(iter(own.scores.items()))
         means = [

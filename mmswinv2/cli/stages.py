@@ -82,6 +82,13 @@ class Stage:
             self.folder / (self.folder / "last_checkpoint").read_text().split("/")[-1]
         )
 
+    def scores(self) -> dict[str, float]:
+        """What a test measured, as tools/test.py wrote it."""
+        # into <work dir>/<time>/<time>.json
+        found = self.folder.glob("*/*.json")
+        newest = max(path for path in found if path.stem == path.parent.name)
+        return json.loads(newest.read_text())
+
     def run(self, advance: Callable[[float], None], stop: threading.Event) -> None:
         """Run the command, or what is left of it.
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from mmengine.config import Config, ConfigDict
 
-from .unlabelled import without_labels
+from .unlabelled import test_set, without_labels
 
 
 class Split(NamedTuple):
@@ -136,9 +136,7 @@ def format_only(
     if metric is None:
         given = ", ".join(m.type for m in metrics)
         raise ValueError(f"{benchmark} needs a config with {wanted}, this has {given}")
-    dataset = cfg.test_dataloader.dataset
-    while "dataset" in dataset:
-        dataset = dataset.dataset
+    dataset = test_set(cfg)
     dataset.data_root = str(root)
     dataset.pipeline = without_labels(dataset.pipeline)
     dataset.pop("indices", None)

@@ -15,7 +15,7 @@ def is_unlabelled(cfg: Config) -> bool:
     evaluators = cfg.test_evaluator
     evaluators = evaluators if isinstance(evaluators, list) else [evaluators]
     only_writes = all(metric.get("format_only") for metric in evaluators)
-    return only_writes or not _test_set(cfg).get("with_label", True)
+    return only_writes or not test_set(cfg).get("with_label", True)
 
 
 def drop_labels(cfg: Config) -> None:
@@ -25,7 +25,7 @@ def drop_labels(cfg: Config) -> None:
         cfg (Config): The config, changed in place: its test set, and its TTA; of a
             classifier its evaluators, of which none only writes.
     """
-    dataset = _test_set(cfg)
+    dataset = test_set(cfg)
     if not dataset.get("with_label", True):
         cfg.test_evaluator = []
         return
@@ -35,7 +35,8 @@ def drop_labels(cfg: Config) -> None:
         cfg.tta_pipeline = without_labels(cfg.tta_pipeline)
 
 
-def _test_set(cfg: Config) -> ConfigDict:
+def test_set(cfg: Config) -> ConfigDict:
+    """The data set of a config's test, without wrappers."""
     dataset = cfg.test_dataloader.dataset
     while "dataset" in dataset:
         dataset = dataset.dataset
