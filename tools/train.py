@@ -13,7 +13,6 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # works uninstalled
 
 from mmengine.config import Config
-from mmengine.runner import find_latest_checkpoint
 
 from mmswinv2.cli import devices, launch, preflight, resuming, strategies
 from mmswinv2.cli.interruption import Interruption
@@ -36,7 +35,7 @@ def parse_args() -> argparse.Namespace:
         nargs="?",
         const="auto",
         metavar="CHECKPOINT",
-        help="go on from a checkpoint, or from the latest in the work dir, if any",
+        help="go on from a checkpoint, or from the newest whole one in the work dir",
     )
     parser.add_argument(
         "--strategy",
@@ -60,11 +59,7 @@ def apply_flags(cfg: Config, args: argparse.Namespace) -> None:
                 "--auto-scale-lr needs auto_scale_lr.base_batch_size in the config"
             )
         cfg.auto_scale_lr.enable = True
-    resume = args.resume or (cfg.get("resume") and (cfg.get("load_from") or "auto"))
-    if resume:
-        latest = find_latest_checkpoint(cfg.work_dir) if resume == "auto" else resume
-        cfg.resume = latest is not None  # at a first start, load_from stays
-        cfg.load_from = latest or cfg.get("load_from")
+    resuming.choose(cfg, args.resume)
 
 
 def main() -> None:

@@ -7,7 +7,7 @@ default_hooks = dict(
     logger=dict(type="LoggerHook", interval=100),
     param_scheduler=dict(type="ParamSchedulerHook"),
     checkpoint=dict(
-        type="CheckpointHook",
+        type="mmswinv2.CheckpointHook",
         interval=1,  # epochs
         max_keep_ckpts=2,
         save_best="accuracy/top1",

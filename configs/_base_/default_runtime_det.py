@@ -8,7 +8,7 @@ default_hooks = dict(
     logger=dict(type="LoggerHook", interval=50),
     param_scheduler=dict(type="ParamSchedulerHook"),
     checkpoint=dict(
-        type="CheckpointHook",
+        type="mmswinv2.CheckpointHook",
         interval=1,  # epochs
         max_keep_ckpts=2,  # with the optimizer, Swin V2-T takes 0.6 GB each
         save_best="coco/bbox_mAP",

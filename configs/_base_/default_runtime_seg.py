@@ -8,7 +8,7 @@ default_hooks = dict(
     logger=dict(type="LoggerHook", interval=50, log_metric_by_epoch=False),
     param_scheduler=dict(type="ParamSchedulerHook"),
     checkpoint=dict(
-        type="CheckpointHook",
+        type="mmswinv2.CheckpointHook",
         by_epoch=False,
         interval=16000,  # iterations, a tenth of the 160k schedule
         max_keep_ckpts=2,

@@ -85,6 +85,23 @@ def read_file(file: Path, name: str, map_location: str | None = "cpu") -> dict:
     return checkpoint
 
 
+def read_meta(file: Path) -> dict:
+    """The ``meta`` of a training checkpoint, without reading its tensors.
+
+    Args:
+        file (Path): Written by ``torch.save``.
+
+    Returns:
+        dict: Empty where the file has none, or is damaged.
+    """
+    try:
+        with torch.serialization.safe_globals(safe_globals()):
+            meta = torch.load(file, "cpu", weights_only=True, mmap=True)["meta"]
+    except Exception:  # torch raises nearly any kind over a damaged file
+        return {}
+    return meta if isinstance(meta, dict) else {}
+
+
 def _diagnose(file: Path, error: Exception) -> str:
     """What a file that torch cannot read looks like, and what to do."""
     with file.open("rb") as stream:

@@ -12,9 +12,11 @@ from itertools import islice
 from types import FrameType
 
 import torch
-from mmengine.dist import all_reduce, is_main_process
-from mmengine.hooks import CheckpointHook, Hook
+from mmengine.dist import all_reduce
+from mmengine.hooks import Hook
 from mmengine.runner import EpochBasedTrainLoop, Runner
+
+from mmswinv2.engine.checkpoint_hook import CheckpointHook
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 DONE = "batches_of_epoch"  # in the meta of a checkpoint from the middle of an epoch
@@ -137,22 +139,13 @@ class Interruption(Hook):
 
 def save(runner: Runner, meta: dict) -> str:
     """Saves a checkpoint as ``CheckpointHook`` would, after an iteration; its path."""
-    hooks = (hook for hook in runner.hooks if isinstance(hook, CheckpointHook))
-    hook = next(hooks, None)
-    folder = getattr(hook, "out_dir", None) or runner.work_dir
+    hook = next((x for x in runner.hooks if isinstance(x, CheckpointHook)), None)
+    if hook is None:
+        hook = CheckpointHook()
+        hook.before_train(runner)
     name = f"iter_{runner.iter + 1}.pth"
-    runner.save_checkpoint(
-        folder,
-        name,
-        meta=meta,
-        by_epoch=False,  # the epoch is not over
-        backend_args=getattr(hook, "backend_args", None),
-    )
-    path = os.path.join(folder, name)
-    if is_main_process():
-        with open(os.path.join(runner.work_dir, "last_checkpoint"), "w") as file:
-            file.write(path)
-    return path
+    meta = dict(epoch=runner.epoch, iter=runner.iter + 1, **meta)  # of an epoch so far
+    return hook.save(runner, name, meta, by_epoch=False)
 
 
 def resume_command(argv: Sequence[str]) -> str:

@@ -22,9 +22,10 @@ from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
 from mmswinv2.apis import find_config
+from mmswinv2.checkpoints.whole_files import UnsavedError
 from mmswinv2.config_types import read_config
 
-from . import console, devices
+from . import console, devices, own_hooks
 
 # Keys that mmengine takes from a config beside the Runner's own arguments.
 OTHER_KEYS = {"runner_type", "strategy", "compile", "activation_checkpointing"}
@@ -40,7 +41,8 @@ class Preparation(Hook):
     """
 
     def __init__(self) -> None:
-        self.over = os.environ.get("MMSWINV2_TRACEBACK") == "1"
+        self.over = False
+        self.traced = os.environ.get("MMSWINV2_TRACEBACK") == "1"
 
     def before_train(self, runner: Runner) -> None:
         """The training loop starts."""
@@ -63,7 +65,8 @@ class Preparation(Hook):
         if isinstance(error, KeyboardInterrupt):
             print("interrupted", file=sys.stderr)
             raise SystemExit(128 + signal.SIGINT)
-        if isinstance(error, Exception) and not self.over:
+        told = isinstance(error, Exception if not self.over else UnsavedError)
+        if told and not self.traced:
             print(f"error: {explain(error)}", file=sys.stderr)
             raise SystemExit(1)
 
@@ -84,7 +87,8 @@ def explain(error: Exception) -> str:
     """The message of an error, without the trail of registries it came through."""
     message = str(error.args[0]) if isinstance(error, KeyError) else str(error)
     message = re.sub(r"(class|function) `\w+` in \S+: ", "", message)
-    if type(error) in (ValueError, RuntimeError, FileNotFoundError) and message:
+    told = (ValueError, RuntimeError, FileNotFoundError, UnsavedError)
+    if type(error) in told and message:
         return message
     return f"{type(error).__name__}: {message} (MMSWINV2_TRACEBACK=1 shows where)"
 
@@ -222,6 +226,7 @@ def build_runner(cfg: Config, preparation: Preparation) -> Runner:
     """The runner of a config; ends ``preparation`` when its loop starts."""
     devices.fit_mixed_precision(cfg)
     devices.join_processes(cfg)
+    own_hooks.add(cfg)
     with console.short_console():
         runner = RUNNERS.build(cfg) if "runner_type" in cfg else Runner.from_cfg(cfg)
     runner.register_hook(console.Summary(cfg), "VERY_HIGH")

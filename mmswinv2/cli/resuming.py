@@ -2,13 +2,56 @@
 
 from __future__ import annotations
 
+import os
+from contextlib import suppress
+
 from mmengine.config import Config
 from mmengine.runner import Runner
 
 from mmswinv2.checkpoints import read_checkpoint
+from mmswinv2.checkpoints.newest import checkpoint_places, newest_checkpoint
 from mmswinv2.checkpoints.saved_config import read_saved_config
 
 from . import strategies
+
+
+def choose(cfg: Config, given: str | None) -> None:
+    """Writes into a config what its run goes on from, if it does.
+
+    Args:
+        cfg (Config): Changed in place.
+        given (str, optional): A checkpoint; 'auto' for the newest whole one in the work
+            dir, if any; None for what the config says.
+
+    Raises:
+        ValueError: If the checkpoint is damaged, or all are in the work dir.
+        FileNotFoundError: If there is no such checkpoint.
+    """
+    given = given or (cfg.get("resume") and (cfg.get("load_from") or "auto"))
+    if not given:
+        return
+    if given == "auto":
+        hook = (cfg.get("default_hooks") or {}).get("checkpoint") or {}
+        names = ("out_dir", "filename_tmpl")
+        places = checkpoint_places(cfg.work_dir, *map(hook.get, names))
+        given = newest_checkpoint(*places)
+    elif os.path.isfile(given):
+        _check(given)
+    cfg.resume = given is not None  # at a first start, load_from stays
+    cfg.load_from = given or cfg.get("load_from")
+
+
+def _check(path: str) -> None:
+    """Raises for a damaged checkpoint; names one that is not, beside it."""
+    try:
+        read_checkpoint(path)
+    except ValueError as error:
+        with suppress(ValueError, FileNotFoundError):
+            if other := newest_checkpoint([os.path.dirname(path) or "."]):
+                raise ValueError(
+                    f"{error}. The newest whole one beside it: --resume {other}"
+                ) from error
+        raise
 
 
 def report(cfg: Config, runner: Runner) -> None:

@@ -1,6 +1,7 @@
 """Hooks, strategies, optimizer wrappers and constructors, scope ``mmswinv2``."""
 
 from .bf16 import Bf16OptimWrapper
+from .checkpoint_hook import CheckpointHook
 from .fsdp import FSDPStrategy
 from .layer_decay import LayerDecayOptimWrapperConstructor
 from .picture_hook import PictureHook
@@ -9,6 +10,7 @@ from .zero import ZeRO1Strategy
 
 __all__ = [
     "Bf16OptimWrapper",
+    "CheckpointHook",
     "FSDPStrategy",
     "LayerDecayOptimWrapperConstructor",
     "PictureHook",

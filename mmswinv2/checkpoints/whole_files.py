@@ -1,0 +1,91 @@
+"""Files that are there in whole or not at all, whatever kills the process."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from mmengine.fileio import LocalBackend, get_file_backend, register_backend
+
+UNFINISHED = ".unfinished"  # suffix of a file that is being written
+
+
+class UnsavedError(RuntimeError):
+    """A file could not be written: a full disk, a quota, no permission."""
+
+
+@contextmanager
+def whole_file(path: str | Path) -> Iterator[Path]:
+    """Gives a name to write a file under, which then takes its place.
+
+    The file is on the disk before it gets its name, so a kill or a loss of power leaves
+    what was there before. An error leaves that too, and nothing else.
+
+    Args:
+        path (str | Path): Of the file.
+
+    Yields:
+        Path: Of a file in the same folder.
+
+    Raises:
+        UnsavedError: If the system cannot write it.
+    """
+    path = Path(os.path.realpath(path))  # a link stays one
+    unfinished = path.with_name(f".{path.name}{UNFINISHED}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield unfinished
+        _flush(unfinished)
+        os.replace(unfinished, path)
+        with suppress(OSError):  # not every file system can
+            _flush(path.parent)
+    except OSError as error:
+        why = error.strerror or str(error)
+        raise UnsavedError(f"{path} could not be saved: {why}") from error
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+class WholeFiles(LocalBackend):
+    """mmengine's files on disks, written by :func:`whole_file`."""
+
+    def put(self, obj: bytes, filepath: str | Path) -> None:
+        """Writes bytes."""
+        with whole_file(filepath) as unfinished:
+            unfinished.write_bytes(obj)
+
+    def put_text(self, obj: str, filepath: str | Path, encoding: str = "utf-8") -> None:
+        """Writes text."""
+        self.put(obj.encode(encoding), filepath)
+
+
+@contextmanager
+def writes_whole_files() -> Iterator[None]:
+    """Within it, mmengine writes files on disks by :class:`WholeFiles`.
+
+    mmengine's strategies choose the backend by themselves, so it is the default one
+    that is another for the time of it.
+    """
+    before = type(get_file_backend("."))
+    register_backend("local", WholeFiles, force=True, prefixes="")
+    try:
+        yield
+    finally:
+        register_backend("local", before, force=True, prefixes="")
+
+
+def remove_unfinished(folder: str | Path) -> None:
+    """Removes what a kill in the middle of writing has left in a folder."""
+    for file in Path(folder).glob(f".*{UNFINISHED}"):
+        file.unlink(missing_ok=True)
+
+
+def _flush(path: Path) -> None:
+    """Has the system write a file, or the names in a folder, to the disk."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

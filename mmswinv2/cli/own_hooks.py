@@ -1,0 +1,22 @@
+"""Hooks of ours that every run has, whatever its config says."""
+
+from __future__ import annotations
+
+from mmengine.config import Config
+from mmengine.hooks import CheckpointHook
+
+PLAIN = ("CheckpointHook", "mmengine.CheckpointHook", CheckpointHook)
+
+
+def add(cfg: Config) -> None:
+    """Puts our ``CheckpointHook`` in the place of mmengine's.
+
+    Args:
+        cfg (Config): Changed in place. A hook of the user's own stays, and None: no
+            checkpoints.
+    """
+    hooks = dict(cfg.get("default_hooks") or {})
+    checkpoint = hooks.get("checkpoint", dict(type="CheckpointHook", interval=1))
+    if isinstance(checkpoint, dict) and checkpoint.get("type") in PLAIN:
+        hooks["checkpoint"] = dict(checkpoint, type="mmswinv2.CheckpointHook")
+    cfg.default_hooks = hooks
