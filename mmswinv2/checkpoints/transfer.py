@@ -167,7 +167,7 @@ def _reason(error: Exception) -> str:
     cause = getattr(error, "reason", error)
     if isinstance(cause, OSError):
         return str(cause) or type(cause).__name__
-    return f"the answer is no proper HTTP: {type(cause).__name__}"
+    return f"no proper HTTP from the server or a proxy: {type(cause).__name__}"
 
 
 def _no_weights(head: bytes) -> str:
