@@ -16,6 +16,7 @@ from torch import nn
 
 from mmswinv2.checkpoints import read_checkpoint
 from mmswinv2.checkpoints.locate import describe
+from mmswinv2.checkpoints.urls import shown
 
 from .config_bases import CONFIG_DIR
 from .config_types import name_types, read_config
@@ -154,13 +155,14 @@ def load_trained_weights(model: nn.Module, weights: str | Path) -> dict:
         RuntimeError: It lacks tensors of the model or has them in other shapes.
     """
     state, meta = read_weights(model, weights)
+    weights = shown(str(weights))
     name = type(model).__name__
     try:
         missing, _ = model.load_state_dict(state, strict=False)
     except RuntimeError as error:
         lines = str(error).splitlines()
-        shown = "\n".join(lines[:4] + ["\t..."] * (len(lines) > 4))
-        raise RuntimeError(f"{weights} does not fit this {name}: {shown}") from error
+        first = "\n".join(lines[:4] + ["\t..."] * (len(lines) > 4))
+        raise RuntimeError(f"{weights} does not fit this {name}: {first}") from error
     missing = [key for key in missing if not key.endswith("num_batches_tracked")]
     if missing:
         raise RuntimeError(
@@ -192,7 +194,7 @@ def read_weights(model: nn.Module, weights: str | Path) -> tuple[dict, dict]:
     state = checkpoint.get("state_dict", checkpoint.get("model", checkpoint))
     if not state.keys() & model.state_dict().keys():
         raise RuntimeError(
-            f"{weights} has no weights for a {type(model).__name__} with a "
+            f"{shown(str(weights))} has no weights for a {type(model).__name__} with a "
             f"{type(getattr(model, 'backbone', model)).__name__}: {describe(state)}"
         )
     return state, checkpoint.get("meta", {})

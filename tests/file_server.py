@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
@@ -20,6 +20,8 @@ class FileServer:
         etag (str): Version of all files; '' sends no such header.
         ranges (bool): Whether it knows ``Range``.
         break_after (int, optional): Bytes of an answer after which it hangs up.
+        answers (dict[str, Callable]): By path, what gives all bytes of an answer, from
+            its status on, in place of a file; it may take its time.
         requests (list): Path and headers of every request.
     """
 
@@ -28,12 +30,18 @@ class FileServer:
     etag: str = '"1"'
     ranges: bool = True
     break_after: int | None = None
+    answers: dict[str, Callable[[], Iterable[bytes]]] = field(default_factory=dict)
     requests: list[tuple[str, dict]] = field(default_factory=list)
 
     def answer(self, request: BaseHTTPRequestHandler) -> None:
         """Answer a GET."""
         headers = dict(request.headers)
         self.requests.append((request.path, headers))
+        if request.path in self.answers:
+            with suppress(OSError):  # the other side may hang up
+                for piece in self.answers[request.path]():
+                    request.wfile.write(piece)
+            return
         content = self.files.get(request.path)
         if content is None:
             request.send_error(404)

@@ -22,12 +22,13 @@ from rich.table import Table
 
 from mmswinv2.architectures import ARCHITECTURES, Architecture
 from mmswinv2.checkpoints import read_swin_weights
+from mmswinv2.checkpoints.download import cache_folder
+from mmswinv2.checkpoints.urls import shown
 from mmswinv2.checkpoints.windows import StageWindows, Window
 from mmswinv2.checkpoints.zoo import (
     ENTRIES,
     SCHEME,
     Entry,
-    cache_folder,
     entry_of_file,
     fetch,
     find_cached,
@@ -95,7 +96,7 @@ def show(name: str) -> None:
     print_facts(facts)
     print(f"\nMirrors, and their names in {cache_folder()}:")
     for mirror in entry.mirrors:
-        print(f"  {mirror.host}: {mirror.address}")
+        print(f"  {mirror.host}: {shown(mirror.address)}")
         print(f"    {mirror.file}")
     print("\nIn a config:\n", *config_lines(entry), sep="\n")
 
@@ -128,7 +129,7 @@ def inspect(path: str) -> None:
     known = None if path.startswith(SCHEME) else entry_of_file(path)
     first = ", ".join(weights.unused[:3]) + ", ..." * (len(weights.unused) > 3)
     facts = {
-        "file": path,
+        "file": shown(path),
         "is": SCHEME + known.name if known else "",
         "layout": weights.layout,
         "architecture": describe(weights.architecture),

@@ -2,19 +2,17 @@
 
 import json
 import os
-import re
 from pathlib import Path
 
-import torch
 from mmengine.runner import CheckpointLoader
 from safetensors import safe_open
 
 from . import zoo
 from .config_files import windows_of_config
-from .download import TransferError, download
+from .download import load_url
 from .files import read_file
 from .locate import CLASSIFIER, DECODER, Location, SwinWeights, describe, locate
-from .shapes import check_complete
+from .urls import is_url, shown
 from .windows import WINDOW_RECORD, StageWindows, record_of
 
 # Names that Hugging Face and timm give weights in a folder, the preferred first.
@@ -34,9 +32,9 @@ def read_checkpoint(path: str | os.PathLike, map_location: str | None = "cpu") -
 
     Args:
         path (str | PathLike): A file written by torch or safetensors, an index of
-            sharded files, a folder of Hugging Face or timm, an http(s) URL (kept in
-            torch's hub cache), or ``swinv2://`` and a name of ``tools/weights.py
-            list``.
+            sharded files, a folder of Hugging Face or timm, an http(s) URL (kept
+            beside the weights of names, see :func:`load_url`), or ``swinv2://`` and a
+            name of ``tools/weights.py list``.
         map_location (str, optional): Device of the tensors. Defaults to 'cpu'.
 
     Returns:
@@ -71,7 +69,8 @@ def read_swin_weights(path: str | os.PathLike) -> SwinWeights:
     checkpoint, windows = _read(os.fspath(path), "cpu")
     location = locate(checkpoint)
     if location is None:
-        raise RuntimeError(f"{path} has no Swin V2 weights: {describe(checkpoint)}")
+        given = shown(os.fspath(path))
+        raise RuntimeError(f"{given} has no Swin V2 weights: {describe(checkpoint)}")
     return location.read(windows)
 
 
@@ -79,22 +78,16 @@ def _read(name: str, map_location: str | None) -> tuple[dict, StageWindows | Non
     """(checkpoint, windows that are known from elsewhere)."""
     if name.startswith(zoo.SCHEME):
         entry = zoo.find_entry(name)
-        file = zoo.fetch(entry)
-        checkpoint = read_file(file, name, map_location)
-        _check_entry(checkpoint, entry, file)
+        file, checkpoint = zoo.read(entry)
+        if map_location != "cpu":
+            checkpoint = read_file(file, name, map_location)
         return checkpoint, entry.windows
-    if re.match("https?://", name):
-        folder = Path(torch.hub.get_dir()) / "checkpoints"
-        file = folder / name.split("?")[0].rsplit("/", 1)[-1]
-        try:
-            download(name, file)
-        except TransferError as error:
-            raise ValueError(
-                f"checkpoint {name!r} could not be downloaded ({error.reason}); fetch "
-                f"it elsewhere and put it at {file}, or write its path in the config"
-            ) from error
-    else:
-        file = Path(name).expanduser()
+    if is_url(name):
+        file, checkpoint = load_url(name)
+        if map_location != "cpu":
+            checkpoint = read_file(file, shown(name), map_location)
+        return checkpoint, _windows_beside(file, checkpoint)
+    file = Path(name).expanduser()
     if file.is_dir():
         file = _weights_in(file)
     if file.name.endswith(_INDEX):
@@ -155,24 +148,6 @@ def _windows_beside(file: Path, checkpoint: dict) -> StageWindows | None:
             ) from error
     entry = zoo.entry_of_file(file.name)
     return entry and entry.windows
-
-
-def _check_entry(checkpoint: dict, entry: zoo.Entry, file: Path) -> None:
-    """Raise ValueError unless a file has all tensors that its name promises."""
-    try:
-        location = locate(checkpoint)
-        if location is None:
-            raise RuntimeError(describe(checkpoint))
-        weights = location.read()
-        check_complete(weights)
-        found, expected = weights.architecture, entry.architecture
-        if (found.embed_dims, found.depths) != (expected.embed_dims, expected.depths):
-            raise RuntimeError(f"it has {found}, expected {expected}")
-    except RuntimeError as error:
-        raise ValueError(
-            f"{file} is not '{zoo.SCHEME}{entry.name}': {error}; remove it and try "
-            "again"
-        ) from error
 
 
 def _as_mmengine(

@@ -4,7 +4,10 @@ import difflib
 import os
 from pathlib import Path
 
-from .download import TransferError, once_per_machine, retrieve
+from .download import Copy, cache_folder, load
+from .locate import describe, locate
+from .shapes import check_complete
+from .urls import published_name
 from .zoo_entries import ENTRIES, SCHEME, Entry
 
 _BY_NAME = {entry.name: entry for entry in ENTRIES}
@@ -38,14 +41,7 @@ def entry_of_file(file: str | os.PathLike[str]) -> Entry | None:
         file (str | PathLike): A path, a name or a URL. A file that was renamed is not
             known.
     """
-    return _BY_FILE.get(Path(file).name.partition("?")[0])
-
-
-def cache_folder() -> Path:
-    """Where downloads are kept; ``MMSWINV2_HOME`` moves it."""
-    home = os.environ.get("MMSWINV2_HOME")
-    base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return Path(home or Path(base) / "mmswinv2").expanduser().absolute() / "weights"
+    return _BY_FILE.get(published_name(os.fspath(file)))
 
 
 def find_cached(entry: Entry) -> Path | None:
@@ -55,7 +51,12 @@ def find_cached(entry: Entry) -> Path | None:
 
 
 def fetch(entry: Entry | str) -> Path:
-    """A file of published weights, from the cache or else from a mirror.
+    """The file of published weights in the cache, as :func:`read` finds it."""
+    return read(entry)[0]
+
+
+def read(entry: Entry | str) -> tuple[Path, dict]:
+    """Published weights, from the cache or else from a mirror.
 
     Mirrors are tried in order. In a distributed run local rank 0 fetches, and all
     ranks have to call this.
@@ -64,41 +65,37 @@ def fetch(entry: Entry | str) -> Path:
         entry (Entry | str): The weights or their name.
 
     Returns:
-        Path: The file in :func:`cache_folder`.
+        tuple[Path, dict]: The file in :func:`cache_folder` and its content.
 
     Raises:
-        ValueError: If the name is unknown or no mirror could be reached; the message
-            says which file to put where.
+        ValueError: If the name is unknown or no mirror has them; the message says which
+            file to put where.
+        RuntimeError: If the cache cannot be read or written.
     """
     if isinstance(entry, str):
         entry = find_entry(entry)
-    once_per_machine(lambda: _fill_cache(entry))
-    file = find_cached(entry)
-    if file is None:
-        raise ValueError(
-            f"{SCHEME}{entry.name} is not in {cache_folder()}: local rank 0 could not "
-            "fetch it, see its message"
-        )
-    return file
+
+    def check(checkpoint: dict) -> None:
+        _check_entry(checkpoint, entry)
+
+    folder = cache_folder()
+    copies = [
+        Copy(mirror.address, folder / mirror.file, mirror.sha256_prefix, check)
+        for mirror in entry.mirrors
+    ]
+    return load(SCHEME + entry.name, copies)
 
 
-def _fill_cache(entry: Entry) -> None:
-    """Bring one file of an entry into the cache.
-
-    Raises:
-        ValueError: If no mirror gave one.
-    """
-    if find_cached(entry):
-        return
-    failures = []
-    for mirror in entry.mirrors:
-        file = cache_folder() / mirror.file
-        try:
-            retrieve(mirror.address, file, sha256_prefix=mirror.sha256_prefix)
-            return
-        except TransferError as error:
-            failures.append(f"\n  {mirror.address} as {mirror.file} ({error.reason})")
-    raise ValueError(
-        f"{SCHEME}{entry.name} could not be fetched; fetch one of these elsewhere and "
-        f"put it into {cache_folder()} (MMSWINV2_HOME moves that):" + ",".join(failures)
-    )
+def _check_entry(checkpoint: dict, entry: Entry) -> None:
+    """Raise ValueError unless a file has all tensors that its name promises."""
+    try:
+        location = locate(checkpoint)
+        if location is None:
+            raise RuntimeError(describe(checkpoint))
+        weights = location.read()
+        check_complete(weights)
+        found, expected = weights.architecture, entry.architecture
+        if (found.embed_dims, found.depths) != (expected.embed_dims, expected.depths):
+            raise RuntimeError(f"it has {found}, expected {expected}")
+    except RuntimeError as error:
+        raise ValueError(f"is not '{SCHEME}{entry.name}': {error}") from error

@@ -36,8 +36,9 @@ class Mirror:
     @property
     def address(self) -> str:
         """The URL, at ``HF_ENDPOINT`` where that replaces the Hub."""
-        endpoint = os.environ.get("HF_ENDPOINT") or _HUB
-        return re.sub(f"^{_HUB}(?=/)", endpoint.rstrip("/"), self.url)
+        endpoint = os.environ.get("HF_ENDPOINT", "").strip() or _HUB
+        outside = self.url.removeprefix(f"{_HUB}/")
+        return self.url if outside == self.url else f"{endpoint.rstrip('/')}/{outside}"
 
     @property
     def sha256_prefix(self) -> str | None:

@@ -5,8 +5,9 @@ import re
 
 import pytest
 import torch
+from file_server import serve
 from mmengine.runner import CheckpointLoader, load_checkpoint
-from safetensors.torch import save_file
+from safetensors.torch import save, save_file
 from torch import nn
 
 from mmswinv2.checkpoints import read_checkpoint, read_swin_weights, sources, zoo
@@ -225,13 +226,13 @@ def test_a_name_loads_wherever_mmengine_takes_a_checkpoint(cached):
     )
 
 
-def test_a_file_that_is_not_what_its_name_says_is_refused(cached):
+def test_a_file_that_is_not_what_its_name_says_is_refused(cached, capsys):
     path = cached("nano")
-    with pytest.raises(ValueError, match=r"is not 'swinv2://tiny.*embed_dims=32.*=96"):
-        read_checkpoint("swinv2://tiny-w8-256")
-    torch.save({"layer1.0.conv1.weight": torch.ones(1)}, path)
-    with pytest.raises(ValueError, match=r"is not 'swinv2://tiny.*a ResNet; remove it"):
-        read_checkpoint("swinv2://tiny-w8-256")
+    for content in ("embed_dims=32.*=96", "a ResNet"):
+        with pytest.raises(ValueError, match="swinv2_tiny_patch4_window8_256"):
+            read_checkpoint("swinv2://tiny-w8-256")
+        assert re.search(f"is not 'swinv2://tiny.*{content}", capsys.readouterr().err)
+        torch.save({"layer1.0.conv1.weight": torch.ones(1)}, path)
 
 
 def test_a_name_without_network_says_which_file_to_put_where(cached):
@@ -239,22 +240,32 @@ def test_a_name_without_network_says_which_file_to_put_where(cached):
         read_checkpoint("swinv2://tiny-w8-256")
 
 
-def test_a_url_is_kept_in_torchs_cache(tmp_path, monkeypatch):
+def test_a_url_loads_with_the_windows_of_its_name(tmp_path, monkeypatch, weights):
+    """The last part of its path alone tells them; torch's cache is not looked at."""
+    monkeypatch.setenv("MMSWINV2_HOME", str(tmp_path))
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
-
-    def fetch(url, file):
-        file.parent.mkdir(parents=True)
-        torch.save({"w": torch.ones(1)}, file)
-
-    monkeypatch.setattr(sources, "download", fetch)
-    assert read_checkpoint("https://example.org/a/w.pth?download=true")["w"] == 1
-    assert (tmp_path / "hub" / "checkpoints" / "w.pth").is_file()
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    entry = zoo.find_entry("base-w12to24-384-22k-ft1k")
+    known = next(m.file for m in entry.mirrors if "timm" in m.url)
+    content = save(convert(weights, "timm").tensors)
+    old = tmp_path / "hub" / "checkpoints" / known
+    old.parent.mkdir(parents=True)
+    old.write_bytes(b"of another URL")
+    with serve() as server:
+        other = f"/w.safetensors?name=/{known}"
+        server.files |= {f"/a/{known}?download=true": content, other: content}
+        for _ in range(2):
+            url = f"{server.url}/a/{known}?download=true"
+            assert read_swin_weights(url).windows == WINDOWS
+            assert read_checkpoint(url, None).keys() == {"state_dict", "meta"}
+        assert read_swin_weights(server.url + other).windows is None
+        assert len(server.requests) == 2
 
 
 def test_a_url_that_cannot_be_fetched_says_where_to_put_the_file(tmp_path, monkeypatch):
-    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    monkeypatch.setenv("MMSWINV2_HOME", str(tmp_path))
     with pytest.raises(
-        ValueError, match=r"could not be downloaded.*put it at .*w\.pth"
+        ValueError, match=rf"(?s)put it into {tmp_path}/.*as \w+-w\.pth"
     ):
         read_checkpoint("http://127.0.0.1:9/w.pth")
 

@@ -1,4 +1,5 @@
 import hashlib
+import io
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -8,14 +9,9 @@ import torch
 from file_server import serve
 
 from mmswinv2.architectures import ARCHITECTURES
-from mmswinv2.checkpoints import zoo
-from mmswinv2.checkpoints.zoo import (
-    cache_folder,
-    entry_of_file,
-    fetch,
-    find_cached,
-    find_entry,
-)
+from mmswinv2.checkpoints import download
+from mmswinv2.checkpoints.download import cache_folder
+from mmswinv2.checkpoints.zoo import entry_of_file, fetch, find_cached, find_entry
 from mmswinv2.checkpoints.zoo_entries import ENTRIES, Mirror
 from mmswinv2.models import SwinTransformerV2
 
@@ -40,8 +36,21 @@ def server():
 @pytest.fixture
 def entry(server):
     """Weights at three mirrors of the local server, none of which has them yet."""
-    mirrors = [Mirror("host", f"{server.url}/{n}", f"{n}.pth") for n in "abc"]
-    return replace(find_entry("tiny-w8-256"), name="test", mirrors=tuple(mirrors))
+    mirrors = tuple(Mirror("host", f"{server.url}/{n}", f"{n}.pth") for n in "abc")
+    nano = ARCHITECTURES["nano"]
+    tiny = find_entry("tiny-w8-256")
+    return replace(tiny, name="test", mirrors=mirrors, architecture=nano)
+
+
+def saved(arch):
+    """A file of weights that a mirror may have."""
+    tensors = SwinTransformerV2(arch).state_dict()
+    content = io.BytesIO()
+    torch.save({"model": tensors}, content)
+    return content.getvalue()
+
+
+WEIGHTS = saved("nano")
 
 
 # ---- the table
@@ -137,12 +146,15 @@ def test_files_tell_their_entry(tmp_path):
         for file in (mirror.file for mirror in entry.mirrors):
             assert entry_of_file(file) is entry
             assert entry_of_file(tmp_path / file) is entry
-            assert entry_of_file(f"https://host/{file}?download=true") is entry
+            assert entry_of_file(f"https://host/{file}?download=true/x.pth") is entry
+            assert entry_of_file(f"0123456789abcdef-{file}") is entry
 
 
 def test_other_files_tell_nothing():
     assert entry_of_file("epoch_1.pth") is None
     assert entry_of_file("model.safetensors") is None
+    known = MIRRORS[0].file
+    assert entry_of_file(f"https://host/epoch_1.pth?name=/{known}") is None
 
 
 # ---- fetching
@@ -165,35 +177,44 @@ def test_cache_folder(monkeypatch, variables, folder):
 
 
 def test_the_first_mirror_that_has_it_is_taken(server, entry, cache):
-    server.files |= {"/b": b"b", "/c": b"c"}
+    server.files |= {"/b": WEIGHTS, "/c": WEIGHTS}
     assert find_cached(entry) is None
     assert fetch(entry) == cache / "b.pth" == find_cached(entry)
-    assert (cache / "b.pth").read_bytes() == b"b"
+    assert (cache / "b.pth").read_bytes() == WEIGHTS
     assert fetch(entry) == cache / "b.pth"
     assert [path for path, _ in server.requests] == ["/a", "/b"]
 
 
 def test_a_file_of_any_mirror_that_is_there_is_taken(server, entry, cache):
     cache.mkdir(parents=True)
-    (cache / "c.pth").write_bytes(b"fetched by hand")
+    (cache / "c.pth").write_bytes(WEIGHTS)
     assert fetch(entry) == cache / "c.pth"
     assert not server.requests
 
 
-def test_names_are_fetched(cache):
-    cache.mkdir(parents=True)
-    file = cache / find_entry("tiny-w8-256").mirrors[1].file
-    file.touch()
-    assert fetch("swinv2://tiny-w8-256") == file
-
-
 def test_a_damaged_mirror_is_passed_over(server, entry, cache):
-    """By the digits in OpenMMLab's file names, or because a web page comes."""
-    good = f"good-{hashlib.sha256(b'weights').hexdigest()[:8]}.pth"
-    files = ["bad-01234567.pth", "page.pth", good]
-    server.files |= {"/a": b"weights", "/b": b"<html>", "/c": b"weights"}
+    """By the digits in OpenMMLab's file names, or because other weights come."""
+    good = f"good-{hashlib.sha256(WEIGHTS).hexdigest()[:8]}.pth"
+    files = ["bad-01234567.pth", "other.pth", good]
+    other = io.BytesIO()
+    torch.save({"layer1.0.conv1.weight": torch.ones(1)}, other)
+    server.files |= {"/a": WEIGHTS, "/b": other.getvalue(), "/c": WEIGHTS}
     mirrors = [replace(m, file=file) for m, file in zip(entry.mirrors, files)]
     assert fetch(replace(entry, mirrors=tuple(mirrors))) == cache / good
+
+
+@pytest.mark.parametrize("content", [b"", b"<html>", WEIGHTS[:-100], saved("tiny")])
+def test_a_bad_file_in_the_cache_is_moved_aside(server, entry, cache, content):
+    """Before the files of other mirrors are, which are taken if they are there."""
+    server.files["/b"] = WEIGHTS
+    cache.mkdir(parents=True)
+    (cache / "a.pth").write_bytes(content)
+    assert fetch(entry) == cache / "b.pth"
+    assert (cache / "a.pth.bad").read_bytes() == content
+    (cache / "b.pth").write_bytes(content)
+    (cache / "c.pth").write_bytes(WEIGHTS)
+    assert fetch(entry) == cache / "c.pth"
+    assert find_cached(entry) == cache / "c.pth"
 
 
 def test_no_mirror(server, entry, cache):
@@ -210,7 +231,7 @@ def test_no_mirror(server, entry, cache):
 
 
 def test_offline(server, entry, cache, monkeypatch):
-    server.files |= {"/a": b"a"}
+    server.files["/a"] = WEIGHTS
     monkeypatch.setenv("MMSWINV2_OFFLINE", "1")
     with pytest.raises(ValueError, match=r"as a\.pth \(not tried, MMSWINV2_OFFLINE"):
         fetch(entry)
@@ -220,26 +241,42 @@ def test_offline(server, entry, cache, monkeypatch):
 
 
 def test_a_cache_that_cannot_be_written_is_no_fault_of_a_mirror(server, entry, cache):
-    server.files |= {"/a": b"a"}
+    server.files["/a"] = WEIGHTS
     cache.parent.write_bytes(b"a file where the folder should be")
-    with pytest.raises(OSError, match=str(cache.parent)):
+    with pytest.raises(RuntimeError, match=f"cannot be kept in {cache}"):
         fetch(entry)
     assert not server.requests
 
 
-@pytest.mark.parametrize("slash", ["", "/"])
+@pytest.mark.parametrize("slash", ["", "/", "/\n"])
 def test_the_hub_can_be_replaced(server, entry, cache, monkeypatch, slash):
     monkeypatch.setenv("HF_ENDPOINT", server.url + slash)
     hub = "https://huggingface.co"
-    server.files["/timm/model"] = b"hub"
+    server.files["/timm/model"] = WEIGHTS
     mirror = Mirror("timm", f"{hub}/timm/model", "m.pth")
-    assert fetch(replace(entry, mirrors=(mirror,))).read_bytes() == b"hub"
+    assert fetch(replace(entry, mirrors=(mirror,))).read_bytes() == WEIGHTS
     moved = [m for m in MIRRORS if m.address != m.url]
     assert moved == [m for m in MIRRORS if m.url.startswith(f"{hub}/")]
 
 
+@pytest.mark.parametrize(
+    "endpoint", ["not a url", "file:///etc", "user:secret@host", "http://u:secret@:x"]
+)
+def test_a_hub_that_is_no_url_stops_one_mirror(
+    server, entry, cache, monkeypatch, endpoint
+):
+    monkeypatch.setenv("HF_ENDPOINT", endpoint)
+    hub = replace(entry.mirrors[0], url="https://huggingface.co/timm/model")
+    both = replace(entry, mirrors=(hub, entry.mirrors[1]))
+    with pytest.raises(ValueError, match=r"(?s)is no http\(s\) URL.*HTTP 404") as error:
+        fetch(both)
+    assert "secret" not in str(error.value)
+    server.files["/b"] = WEIGHTS
+    assert fetch(both) == cache / "b.pth"
+
+
 def test_other_ranks_learn_of_a_failure(entry, monkeypatch):
     """They do not fetch; rank 0 has, and there is no file."""
-    monkeypatch.setattr(zoo, "once_per_machine", lambda work: None)
+    monkeypatch.setattr(download, "once_per_machine", lambda work: None)
     with pytest.raises(ValueError, match="local rank 0 could not fetch it"):
         fetch(entry)

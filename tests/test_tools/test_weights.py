@@ -1,14 +1,17 @@
 """tools/weights.py shows what is published and what is in a file."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 from file_server import serve
+from safetensors.torch import save as safetensors
 from tiny import Tool
 
-from mmswinv2.checkpoints import zoo_entries
+from mmswinv2.architectures import ARCHITECTURES
+from mmswinv2.checkpoints import zoo, zoo_entries
 from mmswinv2.checkpoints.locate import architecture_of
 from mmswinv2.checkpoints.zoo import ENTRIES, find_entry
 from mmswinv2.models import SwinTransformerV2
@@ -100,17 +103,19 @@ def test_fetch(
     tool: Tool, cache: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """Standard output is the path and nothing else, for use in scripts."""
-    entry = find_entry("base-w12-192-simmim-22k-500k")
-    path = entry.mirrors[0].url.removeprefix(zoo_entries._HUB)
+    entry = find_entry("tiny-w8-256")
+    hub = next(m for m in entry.mirrors if m.url.startswith(zoo_entries._HUB))
     monkeypatch.delenv("MMSWINV2_OFFLINE")
     monkeypatch.setenv("no_proxy", "127.0.0.1")
+    nano = replace(entry, architecture=ARCHITECTURES["nano"], mirrors=(hub,))
+    monkeypatch.setitem(zoo._BY_NAME, entry.name, nano)
+    content = safetensors(SwinTransformerV2("nano").state_dict())
     with serve() as server:
-        server.files[path] = b"weights"
+        server.files[hub.url.removeprefix(zoo_entries._HUB)] = content
         monkeypatch.setenv("HF_ENDPOINT", server.url)
         out = tool(WEIGHTS, "fetch", f"swinv2://{entry.name}")
-    file = cache / "swinv2_base_22k_500k.pth"
-    assert out == f"{file}\n"
-    assert file.read_bytes() == b"weights"
+    assert out == f"{cache / hub.file}\n"
+    assert (cache / hub.file).read_bytes() == content
 
 
 def save(path: Path, **others: torch.Tensor) -> str:
