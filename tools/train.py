@@ -61,6 +61,10 @@ def apply_flags(cfg: Config, args: argparse.Namespace) -> None:
                 "--auto-scale-lr needs auto_scale_lr.base_batch_size in the config"
             )
         cfg.auto_scale_lr.enable = True
+    guard = "mmswinv2.NonFiniteLossHook"
+    if not any(hook.get("type") == guard for hook in cfg.get("custom_hooks") or ()):
+        hooks = dict(non_finite=dict(type=guard)) | (cfg.get("default_hooks") or {})
+        cfg.default_hooks = hooks
     resume = args.resume or (cfg.get("resume") and (cfg.get("load_from") or "auto"))
     if resume:
         latest = find_latest_checkpoint(cfg.work_dir) if resume == "auto" else resume

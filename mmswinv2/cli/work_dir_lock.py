@@ -137,7 +137,7 @@ class WorkDirLock:
 
     def _warn(self, error: OSError) -> None:
         print_log(
-            f"{self.path.parent} cannot be locked ({error.strerror}): see to it that no "
+            f"{self.path.parent} cannot be locked ({error.strerror}): see that no "
             "other run trains there",
             "current",
             logging.WARNING,

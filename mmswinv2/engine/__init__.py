@@ -3,6 +3,7 @@
 from .bf16 import Bf16OptimWrapper
 from .fsdp import FSDPStrategy
 from .layer_decay import LayerDecayOptimWrapperConstructor
+from .non_finite import NonFiniteLossHook
 from .picture_hook import PictureHook
 from .window_transfer_hook import WindowResolutionTransferHook
 from .zero import ZeRO1Strategy
@@ -11,6 +12,7 @@ __all__ = [
     "Bf16OptimWrapper",
     "FSDPStrategy",
     "LayerDecayOptimWrapperConstructor",
+    "NonFiniteLossHook",
     "PictureHook",
     "WindowResolutionTransferHook",
     "ZeRO1Strategy",
