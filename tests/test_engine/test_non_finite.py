@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import copy
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -286,5 +287,5 @@ def test_all_processes_decide_alike(tmp_path: Path) -> None:
                 for key, value in state["model"].items()
                 if key.endswith("linear.weight")
             ]
-            moved = [not torch.equal(a, b) for a, b in zip(weights, weights[1:])]
+            moved = [not torch.equal(a, b) for a, b in pairwise(weights)]
             assert moved == [True, False, True, False, True]
