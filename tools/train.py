@@ -16,6 +16,7 @@ from mmengine.config import Config
 
 from mmswinv2.cli import devices, launch, preflight, resuming, strategies
 from mmswinv2.cli.interruption import Interruption
+from mmswinv2.cli.work_dir_lock import WorkDirLock
 
 
 def parse_args() -> argparse.Namespace:
@@ -78,7 +79,8 @@ def main() -> None:
         if launch.is_first_process():
             preflight.check_data(cfg, "train", "val")
             preflight.check_model(cfg)
-        with Interruption() as interruption:
+        lock = WorkDirLock(cfg.work_dir, active=launch.is_first_process(of_all=True))
+        with lock, Interruption() as interruption:
             runner = launch.build_runner(cfg, preparation)
             resuming.report(cfg, runner)
             interruption.train(runner)

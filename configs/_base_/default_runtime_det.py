@@ -14,6 +14,7 @@ default_hooks = dict(
         save_best="coco/bbox_mAP",
     ),
     sampler_seed=dict(type="DistSamplerSeedHook"),
+    non_finite=dict(type="mmswinv2.NonFiniteLossHook"),
     visualization=dict(type="DetVisualizationHook"),
 )
 custom_hooks = [dict(type="mmswinv2.WindowResolutionTransferHook")]

@@ -15,6 +15,7 @@ default_hooks = dict(
         save_best="mIoU",
     ),
     sampler_seed=dict(type="DistSamplerSeedHook"),
+    non_finite=dict(type="mmswinv2.NonFiniteLossHook"),
     visualization=dict(type="SegVisualizationHook"),
 )
 custom_hooks = [dict(type="mmswinv2.WindowResolutionTransferHook")]

@@ -93,9 +93,15 @@ def explain(error: Exception) -> str:
     return f"{type(error).__name__}: {message} (MMSWINV2_TRACEBACK=1 shows where)"
 
 
-def is_first_process() -> bool:
-    """Whether this is the first process on its machine, before any group exists."""
+def is_first_process(*, of_all: bool = False) -> bool:
+    """Whether this is the first process on its machine, before any group exists.
+
+    Args:
+        of_all (bool): Whether to ask for the first on all machines. Defaults to False.
+    """
     names = ("LOCAL_RANK", "OMPI_COMM_WORLD_LOCAL_RANK", "SLURM_LOCALID")
+    if of_all:
+        names = ("RANK", "OMPI_COMM_WORLD_RANK", "SLURM_PROCID")
     ranks = [os.environ[name] for name in names if name in os.environ]
     return not ranks or int(ranks[0]) == 0
 

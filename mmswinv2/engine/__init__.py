@@ -4,6 +4,7 @@ from .bf16 import Bf16OptimWrapper
 from .checkpoint_hook import CheckpointHook
 from .fsdp import FSDPStrategy
 from .layer_decay import LayerDecayOptimWrapperConstructor
+from .non_finite import NonFiniteLossHook
 from .picture_hook import PictureHook
 from .window_transfer_hook import WindowResolutionTransferHook
 from .zero import ZeRO1Strategy
@@ -13,6 +14,7 @@ __all__ = [
     "CheckpointHook",
     "FSDPStrategy",
     "LayerDecayOptimWrapperConstructor",
+    "NonFiniteLossHook",
     "PictureHook",
     "WindowResolutionTransferHook",
     "ZeRO1Strategy",
