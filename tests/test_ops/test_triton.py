@@ -135,6 +135,27 @@ def test_tokens_without_a_direction_get_no_gradient_of_it(case):
     assert_near(results, expected(qkv, *rest, *geometry), 2e-2)
 
 
+@pytest.mark.parametrize("case", [ONE_TILE[3], ((9, 9), (9, 8), (0, 4))])
+def test_nan_stays_in_its_window_and_picture(case):
+    """On all sides of the seams of the shift, which the kernels do not part for it."""
+    size, window, shift = case
+    qkv, *rest = make_inputs(size, window, heads=1, batch=2)
+    clean = run(qkv, *rest, window, shift)
+    given = qkv.clone()
+    given[1, size[0] - 1, size[1] - 1, -1] = torch.nan  # of a value
+    y, x = (
+        (torch.arange(n) - s) % (n + -n % w) // w
+        for n, w, s in zip(size, window, shift, strict=True)
+    )
+    in_window = (y == y[-1])[:, None] & (x == x[-1])
+    for name, before, after in zip("oqkv", clean, run(given, *rest, window, shift)):
+        touched = ~after.isfinite().all(-1).cpu()
+        assert touched[1, -1, -1] or name != "o"
+        assert not touched[0].any() and not touched[1, ~in_window].any()
+        torch.testing.assert_close(after[0], before[0])
+        torch.testing.assert_close(after[1, ~in_window], before[1, ~in_window])
+
+
 def test_bias_gradient_of_few_heads_at_a_time(monkeypatch):
     size, *geometry = SEVERAL_TILES[4]
     inputs = *make_inputs(size, geometry[0]), *geometry

@@ -37,28 +37,32 @@ def make_inputs(size, window, dtype=torch.float64, batch=2, seed=0):
     return qkv, table, scale
 
 
-def brute_force(qkv, table, scale, window, shift):
-    """Every pair of tokens by itself, in the coordinates of the unpadded map.
+def who_sees_whom(size, window, shift):
+    """Every token with those that it sees, in the coordinates of the unpadded map.
 
     Two tokens see each other if shifting puts them into one window without carrying
     only one of them around the edge.
     """
-    batch, height, width = qkv.shape[:3]
-    padded = [
-        math.ceil(n / w) * w for n, w in zip((height, width), window, strict=True)
-    ]
-    q, k, v = qkv.unflatten(-1, (3, HEADS, DIMS)).unbind(3)
+    padded = [math.ceil(n / w) * w for n, w in zip(size, window, strict=True)]
 
-    def place(y, x):
+    def place(token):
         return tuple(
             (((t - s) % p) // w, t < s)
-            for t, s, p, w in zip((y, x), shift, padded, window, strict=True)
+            for t, s, p, w in zip(token, shift, padded, window, strict=True)
         )
 
-    tokens = list(itertools.product(range(height), range(width)))
+    tokens = list(itertools.product(*map(range, size)))
+    return {t: [k for k in tokens if place(k) == place(t)] for t in tokens}
+
+
+def brute_force(qkv, table, scale, window, shift):
+    """Every pair of tokens by itself."""
+    batch, height, width = qkv.shape[:3]
+    q, k, v = qkv.unflatten(-1, (3, HEADS, DIMS)).unbind(3)
+    tokens = who_sees_whom((height, width), window, shift)
     out = torch.empty(batch, height, width, HEADS, DIMS, dtype=qkv.dtype)
     for b, (y, x), head in itertools.product(range(batch), tokens, range(HEADS)):
-        seen = [t for t in tokens if place(*t) == place(y, x)]
+        seen = tokens[y, x]
         logits = []
         for ky, kx in seen:
             cosine = torch.cosine_similarity(
@@ -88,6 +92,54 @@ def test_equals_attention_over_every_pair_of_real_tokens(
         qkv, table, scale, window=window, shift=shift, implementation=implementation
     )
     torch.testing.assert_close(out, expected, rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+@pytest.mark.parametrize("implementation", PORTABLE)
+@pytest.mark.parametrize(("size", "window", "shift"), CASES)
+def test_what_is_not_finite_reaches_those_who_see_it(
+    size, window, shift, implementation, value
+):
+    """Not those across a seam of the shift; one number of k or v is enough."""
+
+    def run(qkv):
+        return window_attention(
+            qkv, *rest, window=window, shift=shift, implementation=implementation
+        )
+
+    qkv, *rest = make_inputs(size, window)
+    clean = run(qkv)
+    seen_by = who_sees_whom(size, window, shift)
+    for token in (0, 0), (size[0] - 1, size[1] // 2), (size[0] - 1, size[1] - 1):
+        for channel in (HEADS * DIMS, 2 * HEADS * DIMS):
+            given = qkv.clone()
+            given[(1, *token, channel)] = value
+            expected = torch.zeros(size, dtype=torch.bool)
+            for other in seen_by[token]:
+                expected[other] = True
+            out = run(given)
+            assert torch.equal(~out[1].isfinite().all(-1), expected)
+            assert torch.equal(out[0], clean[0])
+            torch.testing.assert_close(out[1, ~expected], clean[1, ~expected])
+
+
+@pytest.mark.parametrize("implementation", PORTABLE)
+def test_nan_in_a_gradient_stays_in_its_picture(implementation):
+    """Other windows and pictures have the gradients that they have without it."""
+    kwargs = dict(window=(4, 4), shift=(2, 2), implementation=implementation)
+    grads = []
+    for value in (1.0, math.nan):
+        qkv, *rest = make_inputs((9, 9), (4, 4))
+        out = window_attention(qkv.requires_grad_(), *rest, **kwargs)
+        grad = torch.ones_like(out)
+        grad[1, 0, 0] = value
+        grads.append(torch.autograd.grad(out, qkv, grad)[0])
+    clean, given = grads
+    touched = ~given.isfinite().all(-1)
+    assert touched[1, 0, 0] and not touched[0].any()
+    # the windows of the corner, on all sides of the seams
+    assert not touched[1, 2:-3].any() and not touched[1, :, 2:-3].any()
+    torch.testing.assert_close(given[~touched], clean[~touched])
 
 
 FAST = [*PORTABLE[1:], IN_PIECES]

@@ -12,6 +12,7 @@ from torch.amp import is_autocast_available
 from torch.autograd import forward_ad
 
 from ..self_check import refusal, unsupported
+from .not_finite import attend_apart
 from .operator import attend
 from .reference import reference_window_attention
 from .sdpa import sdpa_window_attention
@@ -223,6 +224,7 @@ def window_attention(
     attend = ALL[name]
     if name == "triton":
         return attend(qkv, table, scale, window, shift, dropout, frozen=frozen)
+    attend = partial(attend_apart, attend)
     if not is_autocast_available(qkv.device.type):
         return attend(qkv, table, scale, window, shift, dropout)
     # Precision is decided here and not by autocast, which would cast logits and bias.
