@@ -20,6 +20,7 @@ def add(cfg: Config) -> None:
     checkpoint = hooks.get("checkpoint", dict(type="CheckpointHook", interval=1))
     if isinstance(checkpoint, dict) and checkpoint.get("type") in PLAIN:
         hooks["checkpoint"] = dict(checkpoint, type="mmswinv2.CheckpointHook")
-    if not any(hook.get("type") == NON_FINITE for hook in cfg.get("custom_hooks") or ()):
+    custom = cfg.get("custom_hooks") or ()
+    if not any(hook.get("type") == NON_FINITE for hook in custom):
         hooks.setdefault("non_finite", dict(type=NON_FINITE))
     cfg.default_hooks = hooks
