@@ -111,8 +111,8 @@ def _local(name: str) -> Path:
     """The path of a name that is no URL we know."""
     if scheme := re.match(r"[A-Za-z][A-Za-z0-9+.-]*://", name):
         raise ValueError(
-            f"checkpoint {shown(name)!r}: {scheme[0]} cannot be read, expected a file, a "
-            f"folder, http://, https:// or {zoo.SCHEME}; fetch it and give the file"
+            f"checkpoint {shown(name)!r}: {scheme[0]} cannot be read, expected a file, "
+            f"a folder, http://, https:// or {zoo.SCHEME}; fetch it, give the file"
         )
     try:
         file = Path(name).expanduser()
