@@ -15,6 +15,7 @@ from mmengine.registry import DATASETS
 from torch import nn
 
 from mmswinv2.checkpoints import read_checkpoint
+from mmswinv2.checkpoints.adapt import check_weights
 from mmswinv2.checkpoints.locate import describe
 from mmswinv2.checkpoints.urls import shown
 
@@ -172,7 +173,13 @@ def load_trained_weights(model: nn.Module, weights: str | Path) -> dict:
         )
     if reason := getattr(getattr(model, "head", None), "untrained", ""):
         raise RuntimeError(f"{weights} does not fit this {name}: {reason}")
-    dataset_meta = meta.get("dataset_meta", {}).items()
+    dataset_meta = meta.get("dataset_meta")
+    if not isinstance(dataset_meta, (dict, type(None))):
+        raise ValueError(
+            f"{weights} has a {type(dataset_meta).__name__} in meta.dataset_meta, "
+            "expected a dict with classes and palette"
+        )
+    dataset_meta = (dataset_meta or {}).items()
     return {key.lower(): value for key, value in dataset_meta if value is not None}
 
 
@@ -192,6 +199,12 @@ def read_weights(model: nn.Module, weights: str | Path) -> tuple[dict, dict]:
     """
     checkpoint = read_checkpoint(weights)
     state = checkpoint.get("state_dict", checkpoint.get("model", checkpoint))
+    if not isinstance(state, dict):
+        raise ValueError(
+            f"{weights} has a {type(state).__name__} in 'model', expected a dict of "
+            "tensors"
+        )
+    check_weights(state, model.state_dict())
     if not state.keys() & model.state_dict().keys():
         raise RuntimeError(
             f"{shown(str(weights))} has no weights for a {type(model).__name__} with a "

@@ -131,6 +131,7 @@ def inspect(path: str) -> None:
     facts = {
         "file": shown(path),
         "is": SCHEME + known.name if known else "",
+        "checksum": weights.protection,
         "layout": weights.layout,
         "architecture": describe(weights.architecture),
         "parameters": f"{count / 1e6:.1f}M, {', '.join(sorted(kinds))}",

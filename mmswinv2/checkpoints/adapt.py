@@ -2,13 +2,14 @@
 
 import re
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from torch import Tensor
 
 from mmswinv2.architectures import Architecture
 
+from .contents import check_tensor
 from .layouts import LAYOUTS
 from .locate import (
     CLASSIFIER,
@@ -19,6 +20,7 @@ from .locate import (
     locate,
     outside_of_backbone,
 )
+from .pickles import ContentError
 from .position_biases import fit_position_biases
 from .tensors import Weights
 from .windows import WINDOW_RECORD, StageWindows, Window, per_stage
@@ -103,7 +105,8 @@ def adapt_state_dict(
     Raises:
         RuntimeError: If the weights belong to another architecture, or a tensor of the
             backbone is not among them.
-        ValueError: If the checkpoint's coordinates are not log-spaced.
+        ValueError: If the checkpoint's windows or coordinates are none, or a weight is
+            not finite or no dense tensor of floating point numbers.
     """
     location = locate(state_dict)
     if location is None:
@@ -112,6 +115,7 @@ def adapt_state_dict(
             f"{', '.join(LAYOUTS)}, such as 'layers.0.blocks.0.attn.logit_scale'"
         )
     source = location.read()
+    check_weights(source.tensors, own)
     source.tensors, tables = fit_position_biases(source.tensors, own, source.windows)
     left_out = Counter(_stage(name) for name in source.tensors)
     left_out = {i: left_out[i] for i in unbuilt if left_out[i]}
@@ -132,6 +136,35 @@ def adapt_state_dict(
         tables=tables,
     )
     return weights, report
+
+
+def check_weights(given: Mapping, own: Weights, prefix: str = "") -> None:
+    """Raise ValueError where a weight cannot be that of a model.
+
+    Args:
+        given (Mapping): Weights by name, maybe with others among them.
+        own (dict[str, Tensor]): The model's own state dict; where it has floating point
+            numbers, the weights have to have them.
+        prefix (str): Of the names in ``own``. Defaults to ''.
+    """
+    for name in given.keys() & {prefix + key for key in own}:
+        tensor = given[name]
+        try:
+            if not isinstance(tensor, Tensor):
+                kind = type(tensor).__name__
+                raise ContentError(f"has a {kind} in {name!r}, expected a tensor")
+            check_tensor(name, tensor)
+            if (
+                own[name[len(prefix) :]].is_floating_point()
+                > tensor.is_floating_point()
+            ):
+                kind = str(tensor.dtype).removeprefix("torch.")
+                raise ContentError(
+                    f"has numbers of {kind} in {name!r}, expected floating point; "
+                    "convert them, or take the weights before they were quantized"
+                )
+        except ContentError as error:
+            raise ValueError(f"the checkpoint {error}") from error
 
 
 def forget_heads(unexpected: list[str], prefix: str) -> list[str]:
@@ -157,7 +190,7 @@ def forget_heads(unexpected: list[str], prefix: str) -> list[str]:
 
 def _stage(name: str) -> int:
     """Stage that a tensor belongs to, -1 for none; a merging belongs to the next."""
-    match = re.match(r"layers\.(\d+)\.(downsample\.)?", name)
+    match = re.match(r"layers\.([0-7])\.(downsample\.)?", name)
     return int(match[1]) + bool(match[2]) if match else -1
 
 

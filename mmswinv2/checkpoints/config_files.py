@@ -3,22 +3,41 @@
 import re
 from collections.abc import Mapping
 
-from .windows import StageWindows, effective_windows
+from .tensors import MAX_STAGES
+from .windows import StageWindows, check_windows, effective_windows
 
-_TIMM_NAME = re.compile(r"swinv2_\w+?_window(\d+)(?:to(\d+))?_(\d+)(?:to(\d+))?$")
+_NUMBER = "([0-9]{1,4})"
+_TIMM_NAME = re.compile(
+    rf"swinv2_\w{{1,20}}?_window{_NUMBER}(?:to{_NUMBER})?_{_NUMBER}(?:to{_NUMBER})?$"
+)
 
 
-def windows_of_config(config: Mapping) -> StageWindows | None:
+def windows_of_config(config: object) -> StageWindows | None:
     """Windows per stage from a model's configuration.
 
     Args:
-        config (Mapping): ``config.json`` of Hugging Face's ``Swinv2*`` or timm's
+        config (dict): ``config.json`` of Hugging Face's ``Swinv2*`` or timm's
             ``swinv2_*``; timm's may be a checkpoint's ``pretrained_cfg`` alone.
 
     Returns:
         list | None: (window, normaliser) per stage, each (h, w) in tokens; None where
         the configuration is of another model.
+
+    Raises:
+        ValueError: If it tells no windows, or none that a model can have.
     """
+    try:
+        windows = _windows_of_config(config)
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ValueError(
+            f"the configuration has no window_size, image_size and depths ({error!r})"
+        ) from error
+    if windows is not None:
+        check_windows(windows)
+    return windows
+
+
+def _windows_of_config(config: Mapping) -> StageWindows | None:
     if config.get("model_type") == "swinv2":
         return _stage_windows(
             config["window_size"],
@@ -47,12 +66,17 @@ def _stage_windows(
 ) -> StageWindows:
     windows = effective_windows(_pair(window), _pair(image), num_stages)
     # 0 stands for the window itself
-    units = [_pair(unit) for unit in pretrained or (0,) * num_stages]
-    return [
-        (own, unit if unit[0] > 0 else own)
-        for own, unit in zip(windows, units, strict=True)
-    ]
+    units = [_pair(unit, least=0) for unit in pretrained or (0,) * num_stages]
+    if not 1 <= num_stages == len(units) <= MAX_STAGES:
+        raise ValueError(
+            f"the configuration has {num_stages} depths and {len(units)} windows of "
+            f"pre-training, expected as many, and at most {MAX_STAGES}"
+        )
+    return [(own, unit if unit[0] > 0 else own) for own, unit in zip(windows, units)]
 
 
-def _pair(size: int | list) -> tuple[int, int]:
-    return (size, size) if isinstance(size, int) else tuple(size)
+def _pair(size: int | list, least: int = 1) -> tuple[int, int]:
+    pair = (size, size) if isinstance(size, int) else tuple(size)
+    if len(pair) != 2 or not all(type(n) is int and least <= n < 2**20 for n in pair):
+        raise ValueError(f"the configuration has a size of {str(size)[:40]!r}")
+    return pair

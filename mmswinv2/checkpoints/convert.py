@@ -1,6 +1,7 @@
 """Write Swin V2 weights as other implementations keep them."""
 
 import json
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,6 +11,7 @@ from safetensors.torch import save_file
 
 from mmswinv2.ops.log_coords import log_spaced_coords
 
+from .checksums import sealed
 from .layouts import LAYOUTS, Layout
 from .locate import SwinWeights
 from .position_biases import position_bias_of
@@ -24,6 +26,8 @@ from .windows import (
     effective_windows,
     record_of,
 )
+
+MAX_INDEXED = 64**2  # tokens of a window, of which a block's index has 128 MiB
 
 
 @dataclass
@@ -92,8 +96,7 @@ class Converted:
         path.parent.mkdir(parents=True, exist_ok=True)
         config = _CONFIGS.get(self.layout)
         if path.suffix == ".safetensors":
-            record = {"format": "pt", WINDOWS_KEY: json.dumps(self.windows)}
-            save_file(self.tensors, path, metadata=record)
+            self._save_tensors(path)
         elif path.suffix in (".pth", ".pt", ".bin") and config is None:
             wrapper = _WRAPPERS.get(self.layout)
             content = {wrapper: self.tensors} if wrapper else self.tensors
@@ -104,12 +107,14 @@ class Converted:
             text = json.dumps(config(self), indent=2)
             path.mkdir()
             (path / "config.json").write_text(text + "\n")
-            save_file(
-                self.tensors, path / "model.safetensors", metadata={"format": "pt"}
-            )
+            self._save_tensors(path / "model.safetensors")
         else:
             kinds = ".safetensors or a folder" if config else ".pth or .safetensors"
             raise ValueError(f"{path}: '{self.layout}' weights are kept in {kinds}")
+
+    def _save_tensors(self, path: Path) -> None:
+        record = {"format": "pt", WINDOWS_KEY: json.dumps(self.windows)}
+        save_file(self.tensors, path, metadata=sealed(self.tensors, record))
 
 
 def convert(
@@ -171,6 +176,12 @@ def _buffers(weights: SwinWeights, layout: Layout) -> Weights:
     if not layout.buffers:
         return buffers
     for stage, (window, normaliser) in enumerate(weights.windows):
+        if math.prod(window) > MAX_INDEXED:
+            raise ValueError(
+                f"a '{layout.name}' file has an index of all pairs of tokens, which "
+                f"a window of {window[0]}x{window[1]} makes too large; choose timm, hf "
+                "or mmswinv2"
+            )
         coords = log_spaced_coords(window, normaliser)[None]
         index = _position_index(window)
         if layout.name == "torchvision":

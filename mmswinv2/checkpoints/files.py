@@ -1,87 +1,59 @@
 """Read checkpoint files without ever running code from them."""
 
-import pickle
-import re
-import zipfile
+from __future__ import annotations
+
 from pathlib import Path
 
-import numpy as np
 import torch
-from mmengine.logging import HistoryBuffer
-from safetensors.torch import load_file
+from safetensors import safe_open
+from torch import Tensor
 
-_NUMPY_TYPES = (
-    "bool",
-    "int32",
-    "int64",
-    "uint8",
-    "uint32",
-    "uint64",
-    "float32",
-    "float64",
-)
+from .checksums import SHA256_KEY, digest
+from .containers import LEGACY, ZIP, protection_of_zip, read_legacy, read_zip
+from .contents import Builder, check_tensor
+from .pickles import ContentError
+
+_PARTS = ("state_dict", "meta")  # which whatever reads checkpoints takes for dicts
 
 
-def _history_buffer_attribute(owner: type, name: str) -> object:
-    """``getattr`` for the only thing that mmengine's logs need it for."""
-    if owner is not HistoryBuffer or name.startswith("_"):
-        raise pickle.UnpicklingError(f"getattr({owner!r}, {name!r}) is not allowed")
-    return getattr(owner, name)
-
-
-def safe_globals() -> list:
-    """Classes that mmengine stores beside the weights: its log of scalar values.
-
-    Returns:
-        list: For ``torch.serialization.safe_globals``.
-    """
-    multiarray = np.zeros(0).__reduce__()[0].__module__  # numpy.core or numpy._core
-    functions = []
-    for name, function in (
-        ("_reconstruct", np.zeros(0).__reduce__()[0]),
-        ("scalar", np.float64(0).__reduce__()[0]),
-    ):
-        for module in {multiarray, "numpy.core.multiarray", "numpy._core.multiarray"}:
-            functions.append((function, f"{module}.{name}"))
-    return [
-        HistoryBuffer,
-        (_history_buffer_attribute, "builtins.getattr"),
-        np.ndarray,
-        np.dtype,
-        *(type(np.dtype(name)) for name in _NUMPY_TYPES),
-        *functions,
-    ]
-
-
-def read_file(file: Path, name: str, map_location: str | None = "cpu") -> dict:
+def read_file(file: Path, name: str, map_location: object = "cpu") -> dict:
     """Read one file of weights; no code in it is run.
+
+    All tensors have been checked: they are dense and finite, and lie within their data.
+    So have been all checksums that the file has.
 
     Args:
         file (Path): Written by ``torch.save`` or safetensors, of any suffix.
         name (str): What errors call it.
-        map_location (str, optional): Device of the tensors. Defaults to 'cpu'.
+        map_location (str, optional): Device of the tensors. Whatever is no device, such
+            as None or a function, stands for the CPU. Defaults to 'cpu'.
 
     Returns:
         dict: Its content.
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If the file is no checkpoint, is damaged or needs code to be loaded.
+        ValueError: If the file is no checkpoint, is damaged, needs code to be loaded or
+            has tensors that no model can be given; or if there is no such device.
     """
-    if not file.is_file():
-        raise FileNotFoundError(f"checkpoint {name!r} does not exist or is no file")
+    device = _device(map_location)
     try:
-        if file.suffix == ".safetensors":
-            return load_file(file, device=str(map_location or "cpu"))
-        with torch.serialization.safe_globals(safe_globals()):
-            checkpoint = torch.load(file, map_location, weights_only=True)
-    except Exception as error:  # torch raises nearly any kind over a damaged file
-        raise ValueError(f"checkpoint {name!r} {_diagnose(file, error)}") from error
-    if not isinstance(checkpoint, dict):
+        head = _head(file)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        if isinstance(error, (FileNotFoundError, IsADirectoryError)):
+            reason = "no such file"
+        raise FileNotFoundError(
+            f"checkpoint {_short(name)} does not exist or is no file ({reason})"
+        ) from error
+    try:
+        checkpoint = _read(file, head, device)
+    except ContentError as error:
+        raise ValueError(f"checkpoint {_short(name)} {error}") from error
+    except Exception as error:  # a damaged file raises nearly any kind
         raise ValueError(
-            f"checkpoint {name!r} holds a {type(checkpoint).__name__}, expected a dict "
-            "of tensors; save model.state_dict(), not the model"
-        )
+            f"checkpoint {_short(name)} {_diagnose(file, head)}"
+        ) from error
     return checkpoint
 
 
@@ -95,41 +67,115 @@ def read_meta(file: Path) -> dict:
         dict: Empty where the file has none, or is damaged.
     """
     try:
-        with torch.serialization.safe_globals(safe_globals()):
-            meta = torch.load(file, "cpu", weights_only=True, mmap=True)["meta"]
-    except Exception:  # torch raises nearly any kind over a damaged file
+        content, load = read_zip(file)
+        builder = Builder(load, file.stat().st_size, torch.device("cpu"))
+        meta = builder.build(content["meta"], "meta")
+    except Exception:  # a damaged file raises nearly any kind
         return {}
     return meta if isinstance(meta, dict) else {}
 
 
-def _diagnose(file: Path, error: Exception) -> str:
-    """What a file that torch cannot read looks like, and what to do."""
+def protection(file: Path) -> str:
+    """What tells that a file is as it was written: names of checksums, or 'none'."""
+    head = _head(file)
+    if head.startswith(ZIP):
+        return protection_of_zip(file)
+    return "SHA-256 of mmswinv2" if SHA256_KEY in metadata_of(file) else "none"
+
+
+def is_safetensors(head: bytes) -> bool:
+    """Whether a file that starts so is one of safetensors."""
+    return len(head) > 8 and head[8:9] == b"{" and not any(head[5:8])
+
+
+def metadata_of(file: Path) -> dict[str, str]:
+    """What a file of safetensors says beside its tensors; nothing of another file."""
+    if not is_safetensors(_head(file)):
+        return {}
+    with safe_open(file, "pt") as opened:
+        return opened.metadata() or {}
+
+
+def _device(map_location: object) -> torch.device:
+    if not isinstance(map_location, (str, torch.device)):
+        return torch.device("cpu")
+    try:
+        return torch.empty(0, device=map_location).device
+    except (RuntimeError, AssertionError) as error:
+        raise ValueError(
+            f"map_location={map_location!r} is no device of this machine: {error}"
+        ) from error
+
+
+def _short(name: str) -> str:
+    return repr(name if len(name) <= 300 else f"{name[:200]}...")
+
+
+def _head(file: Path) -> bytes:
     with file.open("rb") as stream:
-        head = stream.read(512).lstrip()
-    size = file.stat().st_size
-    if not head:
-        return "is empty; download it again"
-    if head[:1] == b"<":
-        return "is an HTML page, no weights: the download failed; fetch the file again"
-    if head.startswith(b"version https://git-lfs"):
-        return "is a Git LFS pointer, no weights; run 'git lfs pull'"
-    if zipfile.is_zipfile(file):
-        names = zipfile.ZipFile(file).namelist()
-        if any(name.endswith("/constants.pkl") for name in names):
-            return "is a TorchScript archive; save the model's state_dict() instead"
-        if not any(name.endswith("data.pkl") for name in names):
-            return "is a zip archive, no weights; unpack it and give a file in it"
-    unsafe = re.search(r"(?:Unsupported global: )?GLOBAL ([\w.]+)", str(error))
-    if unsafe:
-        return (
-            f"needs Python code to be loaded ({unsafe[1]}) and was refused: such code "
-            "could do anything. If you trust its source, keep the tensors alone: "
-            "python -c \"import torch; d = torch.load('IN', weights_only=False); "
-            "torch.save({'model': d.get('model', d.get('state_dict', d))}, 'OUT')\""
+        return stream.read(512)
+
+
+def _read(file: Path, head: bytes, device: torch.device) -> dict:
+    if head.startswith((ZIP, LEGACY)):
+        content, load = read_zip(file) if head.startswith(ZIP) else read_legacy(file)
+        if not isinstance(content, dict):
+            kind = type(content).__name__.removesuffix("Spec")
+            raise ContentError(
+                f"holds a {kind}, expected a dict of tensors; save model.state_dict(), "
+                "not the model"
+            )
+        content = Builder(load, file.stat().st_size, device).build(content)
+    else:
+        content = _read_safetensors(file)
+        content = {name: tensor.to(device) for name, tensor in content.items()}
+    for part in _PARTS:
+        if part in content and not isinstance(content[part], dict):
+            raise ContentError(
+                f"has a {type(content[part]).__name__} in {part!r}, expected a dict"
+            )
+    return content
+
+
+def _read_safetensors(file: Path) -> dict[str, Tensor]:
+    with safe_open(file, "pt") as opened:
+        metadata = opened.metadata() or {}
+        names = opened.keys()
+        tensors = {name: opened.get_tensor(name) for name in names}
+    expected = metadata.get(SHA256_KEY)
+    if expected is not None and digest(tensors, metadata) != expected:
+        raise ContentError(
+            "is damaged: its content has another SHA-256 than when it was written; "
+            "download or copy it again"
         )
-    if head.startswith((b"PK", b"\x80")) or file.suffix == ".safetensors":
+    for name, tensor in tensors.items():
+        check_tensor(name, tensor)
+    return tensors
+
+
+def _diagnose(file: Path, head: bytes) -> str:
+    """What a file that cannot be read looks like, and what to do."""
+    start = head.lstrip()
+    if not start:
+        return "is empty; download it again"
+    if start[:1] == b"<":
+        return "is an HTML page, no weights: the download failed; fetch the file again"
+    if start.startswith(b"version https://git-lfs"):
+        return "is a Git LFS pointer, no weights; run 'git lfs pull'"
+    if head[257:262] == b"ustar":
+        return (
+            "is a tar archive, no weights: if it is of torch before 0.2, load it there "
+            "and save its tensors again; else unpack it and give a file in it"
+        )
+    if head.startswith((b"PK", LEGACY)) or is_safetensors(head):
+        size = file.stat().st_size
         return f"is damaged or truncated ({size:,} bytes); download or copy it again"
+    if head.startswith(b"\x80"):
+        return (
+            "is a pickle that torch.save has not written, or is damaged or truncated; "
+            "save it with torch.save"
+        )
     return (
-        f"is no checkpoint (it starts with {head[:16]!r}); give a file that torch.save "
-        "or safetensors has written"
+        f"is no checkpoint (it starts with {head[:16]!r}), or is damaged; give a file "
+        "that torch.save or safetensors has written"
     )

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 from . import tensors
-from .tensors import Weights
+from .tensors import MAX_STAGES, Weights
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Rename:
         numbers = match.groupdict()
         if "stage" in numbers:
             stage, off = divmod(int(numbers["stage"]) - self.start, self.step)
-            if off or stage < 0:
+            if off or not 0 <= stage < MAX_STAGES:
                 return None
             numbers["stage"] = stage
         return self.native.format(**numbers), name[match.end() :]
@@ -62,7 +62,8 @@ class Rename:
 
 
 def _pattern(template: str) -> re.Pattern:
-    numbers = re.sub(r"\\{(\w+)\\}", r"(?P<\1>\\d+)", re.escape(template))
+    # Of a number with more digits, nothing is made or counted
+    numbers = re.sub(r"\\{(\w+)\\}", r"(?P<\1>[0-9]{1,3})", re.escape(template))
     return re.compile(rf"{numbers}(?=\.|$)")
 
 

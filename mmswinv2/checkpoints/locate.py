@@ -9,11 +9,13 @@ from torch import Tensor
 from mmswinv2.architectures import Architecture
 
 from .layouts import LAYOUTS, MMSWINV2, OFFICIAL, TIMM, Layout
-from .tensors import Weights, last_stage
-from .windows import WINDOW_RECORD, StageWindows, windows_of_buffers
+from .tensors import Weights, last_stage, length
+from .windows import WINDOW_RECORD, StageWindows, check_windows, windows_of_buffers
 
 # Rebuilt for the window in use, never loaded.
 _BUFFERS = re.compile(r"(relative_coords_table|relative_position_index|attn_mask)$")
+_BLOCK_NAME = re.compile(r"layers\.([0-7])\.blocks\.([0-9]{1,3})\.(.+)")
+MAX_TENSORS = 50_000  # a detector of size G has 2,000
 # Where training code keeps weights; the first that holds Swin V2 is taken.
 _WRAPPERS = ("state_dict", "model", "module", "state_dict_ema", "model_ema", "ema")
 # The classifier in models of mmpretrain, and in whatever read_checkpoint gives.
@@ -46,12 +48,14 @@ class SwinWeights:
         windows (list | None): (window, normaliser) per stage, each (h, w) in tokens, or
             None where the file does not tell.
         unused (list[str]): Names in the file that are not of the backbone.
+        protection (str): Checksums that tell that the file is as it was written.
     """
 
     layout: str
     tensors: Weights
     windows: StageWindows | None
     unused: list[str] = field(default_factory=list)
+    protection: str = "none"
 
     @property
     def architecture(self) -> Architecture:
@@ -104,9 +108,13 @@ class Location:
 
         Raises:
             RuntimeError: If they contradict themselves.
-            ValueError: If their coordinates are not log-spaced.
+            ValueError: If their windows are none, or not one per stage, or their
+                coordinates not log-spaced.
         """
         native = self.layout.to_native(self.own())
+        windows = windows_of_buffers(native) or windows
+        if windows:
+            check_windows(windows, last_stage(native) + 1)
         return SwinWeights(
             layout=self.layout.name,
             tensors={
@@ -114,7 +122,7 @@ class Location:
                 for name, tensor in native.items()
                 if name != WINDOW_RECORD and not _BUFFERS.search(name)
             },
-            windows=windows_of_buffers(native) or windows,
+            windows=windows,
             unused=[
                 name
                 for name in self.state_dict
@@ -140,19 +148,35 @@ def locate(checkpoint: Mapping) -> Location | None:
 
     Raises:
         RuntimeError: If there are several such models.
+        ValueError: If there are names that are none, or too many.
     """
     nested = [(wrapper, checkpoint.get(wrapper)) for wrapper in _WRAPPERS]
     for wrapper, entry in [(None, checkpoint), *nested]:
         if not isinstance(entry, Mapping):
             continue
         weights = {
-            _INSERTED.sub("", name): tensor
+            _INSERTED.sub("", _checked(name)): tensor
             for name, tensor in entry.items()
             if isinstance(tensor, Tensor)
         }
+        if len(weights) > MAX_TENSORS:
+            raise ValueError(
+                f"the checkpoint has {len(weights):,} tensors, expected at most "
+                f"{MAX_TENSORS:,} for one model; save the wanted weights alone"
+            )
         if found := _find_layout(weights):
             return Location(*found, weights, wrapper)
     return None
+
+
+def _checked(name: object) -> str:
+    """A tensor's name, which messages can show."""
+    if not isinstance(name, str) or len(name) > 500 or not name.isprintable():
+        raise ValueError(
+            f"the checkpoint has a tensor by the name {str(name)[:60]!r}, expected a "
+            "state dict: names such as 'layers.0.blocks.0.attn.logit_scale'"
+        )
+    return name
 
 
 def _find_layout(names: Collection[str]) -> tuple[Layout, str] | None:
@@ -207,17 +231,17 @@ def architecture_of(weights: Weights) -> Architecture:
     heads: dict[int, int] = {}
     extra = 0
     for name, tensor in weights.items():
-        if match := re.match(r"layers\.(\d+)\.blocks\.(\d+)\.(.+)", name):
+        if match := _BLOCK_NAME.match(name):
             stage, block = int(match[1]), int(match[2])
             blocks[stage] = max(blocks.get(stage, 0), block + 1)
             if match[3] == "attn.logit_scale":
-                heads[stage] = len(tensor)
+                heads[stage] = length(tensor)
             if match[3] == "norm3.weight":
                 extra = min(extra or block + 1, block + 1)
     stages = range(last_stage(weights) + 1)
     stem = weights.get("patch_embed.proj.weight")
     return Architecture(
-        0 if stem is None else len(stem),
+        0 if stem is None else length(stem),
         tuple(blocks.get(i, 0) for i in stages),
         tuple(heads.get(i, 0) for i in stages),
         extra,

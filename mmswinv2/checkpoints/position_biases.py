@@ -6,6 +6,7 @@ from torch import Tensor
 
 from mmswinv2.ops.geometric_table import carry_table, map_to_table, table_to_map
 
+from .tensors import length
 from .windows import WINDOW_RECORD, StageWindows, Window
 
 LINEAR_CPB = "linear_cpb"  # a buffer that tells linear coordinates from log-spaced ones
@@ -31,7 +32,7 @@ def windows_of_tables(weights: dict[str, Tensor]) -> StageWindows | None:
     """
     windows = []
     while (name := f"layers.{len(windows)}.blocks.0.attn.{TABLE}") in weights:
-        size = (math.isqrt(len(weights[name])) + 1) // 2
+        size = (math.isqrt(length(weights[name])) + 1) // 2
         windows.append(((size, size), (size, size)))
     return windows or None
 
@@ -72,7 +73,14 @@ def fit_position_biases(
         if not (name.endswith(TABLE) and name in own):
             continue
         stage = int(name.split(".")[1])
+        if stage >= len(windows or ()):  # that of another block is missing
+            continue
         window = windows[stage][1]
+        if table.dim() != 2 or len(table) != math.prod(2 * n - 1 for n in window):
+            raise RuntimeError(
+                f"{name} is {tuple(table.shape)}, which is no table of the window "
+                f"{window[0]}x{window[1]} that the weights have at stage {stage}"
+            )
         target: Window = tuple(own[WINDOW_RECORD][stage, 1].tolist())
         if window != target:
             before[name] = table_to_map(table, window)

@@ -1,6 +1,7 @@
 """The tensors that a complete Swin V2 backbone has."""
 
 from .locate import SwinWeights
+from .tensors import length
 
 Shape = tuple[int, ...]
 
@@ -81,7 +82,7 @@ def check_complete(weights: SwinWeights) -> None:
 
 
 def _rows(weights: SwinWeights, name: str) -> int:
-    return len(weights.tensors[name]) if name in weights.tensors else 0
+    return length(weights.tensors[name]) if name in weights.tensors else 0
 
 
 def _pair(name: str, shape: Shape) -> dict[str, Shape]:

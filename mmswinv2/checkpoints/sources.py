@@ -2,22 +2,23 @@
 
 import json
 import os
+import re
 from pathlib import Path
 
 from mmengine.runner import CheckpointLoader
-from safetensors import safe_open
 
 from . import zoo
 from .config_files import windows_of_config
 from .download import load_url
-from .files import read_file
+from .files import metadata_of, protection, read_file
 from .locate import CLASSIFIER, DECODER, Location, SwinWeights, describe, locate
 from .urls import is_url, shown
-from .windows import WINDOW_RECORD, StageWindows, record_of
+from .windows import WINDOW_RECORD, StageWindows, parse_stage_windows, record_of
 
 # Names that Hugging Face and timm give weights in a folder, the preferred first.
 _FOLDER_FILES = ("model.safetensors", "pytorch_model.bin")
 _INDEX = ".index.json"
+MAX_SHARDS = 1000
 WINDOWS_KEY = "mmswinv2.windows"  # in the metadata of safetensors that we write
 
 
@@ -45,7 +46,7 @@ def read_checkpoint(path: str | os.PathLike, map_location: str | None = "cpu") -
         ValueError: If the file is no checkpoint, is damaged, needs code to be loaded,
             could not be downloaded or is not what its name says.
     """
-    checkpoint, windows = _read(os.fspath(path), map_location)
+    _, checkpoint, windows = _read(os.fspath(path), map_location)
     location = locate(checkpoint)
     return (
         checkpoint if location is None else _as_mmengine(checkpoint, location, windows)
@@ -66,35 +67,63 @@ def read_swin_weights(path: str | os.PathLike) -> SwinWeights:
         ValueError: As for :func:`read_checkpoint`.
         RuntimeError: If it holds no Swin V2 weights, or several models.
     """
-    checkpoint, windows = _read(os.fspath(path), "cpu")
+    file, checkpoint, windows = _read(os.fspath(path), "cpu")
     location = locate(checkpoint)
     if location is None:
         given = shown(os.fspath(path))
         raise RuntimeError(f"{given} has no Swin V2 weights: {describe(checkpoint)}")
-    return location.read(windows)
+    weights = location.read(windows)
+    index = file.name.endswith(_INDEX)
+    files = (
+        [file.parent / shard for shard in _shards(file).values()] if index else [file]
+    )
+    weights.protection = " and ".join(sorted({protection(part) for part in {*files}}))
+    return weights
 
 
-def _read(name: str, map_location: str | None) -> tuple[dict, StageWindows | None]:
-    """(checkpoint, windows that are known from elsewhere)."""
+def _read(
+    name: str, map_location: str | None
+) -> tuple[Path, dict, StageWindows | None]:
+    """(file, checkpoint, windows that are known from elsewhere)."""
+    again = map_location not in ("cpu", None)
     if name.startswith(zoo.SCHEME):
         entry = zoo.find_entry(name)
         file, checkpoint = zoo.read(entry)
-        if map_location != "cpu":
+        if again:
             checkpoint = read_file(file, name, map_location)
-        return checkpoint, entry.windows
+        return file, checkpoint, entry.windows
     if is_url(name):
         file, checkpoint = load_url(name)
-        if map_location != "cpu":
+        if again:
             checkpoint = read_file(file, shown(name), map_location)
-        return checkpoint, _windows_beside(file, checkpoint)
-    file = Path(name).expanduser()
+        return file, checkpoint, _windows_beside(file, checkpoint)
+    file = _local(name)
     if file.is_dir():
         file = _weights_in(file)
     if file.name.endswith(_INDEX):
         checkpoint = _read_shards(file, map_location)
     else:
         checkpoint = read_file(file, name, map_location)
-    return checkpoint, _windows_beside(file, checkpoint)
+    return file, checkpoint, _windows_beside(file, checkpoint)
+
+
+def _local(name: str) -> Path:
+    """The path of a name that is no URL we know."""
+    if scheme := re.match(r"[A-Za-z][A-Za-z0-9+.-]*://", name):
+        raise ValueError(
+            f"checkpoint {shown(name)!r}: {scheme[0]} cannot be read, expected a file, "
+            f"a folder, http://, https:// or {zoo.SCHEME}; fetch it, give the file"
+        )
+    try:
+        file = Path(name).expanduser()
+        file.stat()
+    except FileNotFoundError:
+        pass  # named by those who read it
+    except (OSError, ValueError, RuntimeError) as error:  # of any kind of odd name
+        raise FileNotFoundError(
+            f"checkpoint {name[:200]!r} does not exist or is no file ({error!r:.100})"
+        ) from error
+    return file
 
 
 def _weights_in(folder: Path) -> Path:
@@ -108,18 +137,32 @@ def _weights_in(folder: Path) -> Path:
     )
 
 
-def _read_shards(index: Path, map_location: str | None) -> dict:
-    try:
-        shards = json.loads(index.read_text())["weight_map"]
-    except (ValueError, KeyError, TypeError, OSError) as error:
+def _shards(index: Path) -> dict[str, str]:
+    """File beside an index, by names of tensors."""
+    content = _read_json(index)
+    shards = content.get("weight_map") if isinstance(content, dict) else None
+    if not isinstance(shards, dict):
         raise ValueError(
-            f"checkpoint {str(index)!r} is no index of sharded weights ({error!r})"
-        ) from error
-    checkpoint: dict = {}
-    for shard in sorted(set(shards.values())):
-        if Path(shard).name != shard:  # nothing outside the folder
+            f"checkpoint {str(index)!r} is no index of sharded weights: it has no "
+            "weight_map of files by tensor"
+        )
+    for shard in shards.values():
+        if not isinstance(shard, str) or Path(shard).name != shard:
             raise ValueError(f"{index} names {shard!r}: expected a file beside it")
-        checkpoint |= read_file(index.parent / shard, shard, map_location)
+    return shards
+
+
+def _read_shards(index: Path, map_location: str | None) -> dict:
+    shards = _shards(index)
+    files = {*shards.values()}
+    if len(files) > MAX_SHARDS:
+        raise ValueError(f"{index} names {len(files):,} files, over {MAX_SHARDS:,}")
+    checkpoint: dict = {}
+    for shard in sorted(files):
+        part = read_file(index.parent / shard, shard, map_location)
+        if twice := [*part.keys() & checkpoint.keys()]:
+            raise ValueError(f"{index} has {twice[0]!r} in two of its files")
+        checkpoint |= part
     if absent := [name for name in shards if name not in checkpoint]:
         raise ValueError(
             f"{index} names {len(absent)} tensors that its files lack, such as "
@@ -128,26 +171,45 @@ def _read_shards(index: Path, map_location: str | None) -> dict:
     return checkpoint
 
 
+def _read_json(file: Path) -> object:
+    try:
+        return json.loads(file.read_text(encoding="utf-8"))
+    except (ValueError, OSError, RecursionError) as error:
+        raise ValueError(f"{file} is no JSON file ({error!r:.200})") from error
+
+
 def _windows_beside(file: Path, checkpoint: dict) -> StageWindows | None:
     """Windows from the metadata, the configuration beside a file, or its name."""
-    if file.suffix == ".safetensors":
-        with safe_open(file, "pt") as opened:
-            record = (opened.metadata() or {}).get(WINDOWS_KEY)
-        if record:
-            pairs = json.loads(record)
-            return [(tuple(own), tuple(unit)) for own, unit in pairs]
+    recorded = _recorded_windows(file)
     if isinstance(config := checkpoint.get("pretrained_cfg"), dict):
-        return windows_of_config(config)
+        return recorded or windows_of_config(config)
     config_file = file.parent / "config.json"
     if file.name.removesuffix(_INDEX) in _FOLDER_FILES and config_file.is_file():
         try:
-            return windows_of_config(json.loads(config_file.read_text()))
-        except (ValueError, KeyError, TypeError) as error:
+            configured = windows_of_config(_read_json(config_file))
+        except ValueError as error:
             raise ValueError(
-                f"{config_file} does not tell the windows of {file.name} ({error!r})"
+                f"{config_file} does not tell the windows of {file.name}: {error}"
             ) from error
+        if recorded and configured and recorded != configured:
+            raise ValueError(
+                f"{config_file} has the windows {configured}, but {file.name} was "
+                f"written with {recorded}; convert the weights anew"
+            )
+        return recorded or configured
     entry = zoo.entry_of_file(file.name)
-    return entry and entry.windows
+    return recorded or (entry and entry.windows)
+
+
+def _recorded_windows(file: Path) -> StageWindows | None:
+    """What the converter wrote into a file's metadata."""
+    record = metadata_of(file).get(WINDOWS_KEY)
+    if record is None:
+        return None
+    try:
+        return parse_stage_windows(json.loads(record))
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{file} has no windows in {WINDOWS_KEY}: {error}") from error
 
 
 def _as_mmengine(

@@ -12,8 +12,14 @@ from torch import Tensor
 
 Weights = dict[str, Tensor]
 
-_STAGE = re.compile(r"layers\.(\d+)\.")
-_NUMBERED_NORM = re.compile(r"norm(\d+)\.")
+MAX_STAGES = 8  # halvings of a map; published models have 4
+_STAGE = re.compile(r"layers\.([0-7])\.")
+_NUMBERED_NORM = re.compile(r"norm([0-7])\.")
+
+
+def length(tensor: Tensor) -> int:
+    """Rows of a tensor; 0 for one without dimensions, which no weight is."""
+    return len(tensor) if tensor.dim() else 0
 
 
 def last_stage(names: Collection[str]) -> int:
@@ -47,16 +53,18 @@ def unify(weights: Weights) -> Weights:
         RuntimeError: If keys have a bias other than zero.
     """
     unified = dict(weights)
-    for name in weights:
+    for name, tensor in weights.items():
         attention, _, part = name.rpartition("attn.")
         attention += "attn."
         if part == "query.weight":
             qkv = [f"{attention}{x}.weight" for x in ("query", "key", "value")]
-            if all(x in unified for x in qkv):
+            shapes = {unified[x].shape if x in unified else None for x in qkv}
+            # what has another shape is refused later
+            if shapes == {tensor.shape} and tensor.dim() == 2:
                 unified[f"{attention}qkv.weight"] = torch.cat(
                     [unified.pop(x) for x in qkv]
                 )
-        elif part == "qkv.bias" and weights[name].shape[:1].numel() % 3 == 0:
+        elif part == "qkv.bias" and tensor.dim() and len(tensor) % 3 == 0:
             q, k, v = unified.pop(name).chunk(3)
             _check_no_bias(k, name)
             unified[f"{attention}q_bias"] = q.clone()
@@ -64,7 +72,7 @@ def unify(weights: Weights) -> Weights:
         elif part == "k_bias":
             _check_no_bias(unified.pop(name), name)
         elif part == "logit_scale":
-            unified[name] = weights[name].reshape(-1, 1, 1)
+            unified[name] = tensor.reshape(-1, 1, 1)
     return unified
 
 

@@ -11,6 +11,7 @@ Window = tuple[int, int]  # (height, width) in tokens
 StageWindows = list[tuple[Window, Window]]  # (window, normaliser) of every stage
 
 WINDOW_RECORD = "window_record"  # buffer (stages, 2, 2) in our own checkpoints
+MAX_WINDOW = 4096  # tokens, 16,384 px at stage 0: more than any map has
 PATCH_SIZE = 4  # px per token at stage 0; every stage halves the map
 
 
@@ -48,18 +49,54 @@ def windows_of_buffers(weights: dict[str, Tensor]) -> StageWindows | None:
         list | None: (window, normaliser) per stage; None where no buffer tells.
 
     Raises:
-        ValueError: If the coordinates are not log-spaced.
+        ValueError: If the record holds no windows, or the coordinates are not
+            log-spaced.
     """
     if WINDOW_RECORD in weights:
-        return [
-            (tuple(window), tuple(pretrained))
-            for window, pretrained in weights[WINDOW_RECORD].tolist()
-        ]
+        record = weights[WINDOW_RECORD]
+        whole = record.long()  # of a file whose numbers were all made half precision
+        return parse_stage_windows((whole if whole.equal(record) else record).tolist())
     windows = []
     while table := f"layers.{len(windows)}.blocks.0.attn.relative_coords_table":
         if table not in weights:
             return windows or None
         windows.append(windows_of_coords(weights[table]))
+
+
+def parse_stage_windows(given: object) -> StageWindows:
+    """Windows as a file has them: a list of ((h, w), (h, w)), one per stage.
+
+    Raises:
+        ValueError: If it is none.
+    """
+    windows = _tuples(given)
+    check_windows(windows)
+    return [*windows]
+
+
+def check_windows(windows: Sequence, stages: int | None = None) -> None:
+    """Raise ValueError unless these can be the windows of a model.
+
+    Args:
+        windows (Sequence): ((h, w), (h, w)) of every stage, window and normaliser.
+        stages (int, optional): How many stages there are. Defaults to any number.
+    """
+    sound = isinstance(windows, (list, tuple)) and all(
+        isinstance(stage, tuple)
+        and [len(pair) if isinstance(pair, tuple) else 0 for pair in stage] == [2, 2]
+        and all(type(n) is int and 1 <= n <= MAX_WINDOW for pair in stage for n in pair)
+        for stage in windows
+    )
+    if not sound or stages not in (None, len(windows)):
+        raise ValueError(
+            f"the checkpoint has the windows {str(windows)[:100]}, expected for each "
+            f"of its {stages or ''} stages ((height, width), (height, width)): the "
+            f"window and the one of pre-training, of 1 to {MAX_WINDOW} tokens"
+        )
+
+
+def _tuples(given: object) -> object:
+    return tuple(map(_tuples, given)) if isinstance(given, list) else given
 
 
 def record_of(windows: StageWindows) -> Tensor:

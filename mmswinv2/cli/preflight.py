@@ -15,11 +15,11 @@ from mmengine.runner import load_state_dict as load_matching
 from torch import nn
 
 from mmswinv2.apis import load_trained_weights, read_weights
-from mmswinv2.checkpoints import read_checkpoint
 from mmswinv2.own_data.checks.config import check_config, inner_datasets
 from mmswinv2.own_data.checks.findings import raise_errors
 
 from . import strategies
+from .training_state import check_training_state
 
 SKIP = "MMSWINV2_PREFLIGHT"  # 0 in the environment: no look at data and weights
 
@@ -90,7 +90,7 @@ def check_model(cfg: Config, *, trained: str | None = None) -> None:
         if strategies.is_deepspeed(cfg):  # its folder tells nobody else
             return
         trained = cfg.load_from
-        _check_training_state(trained)
+        check_training_state(trained)
     init_default_scope(cfg.default_scope)
     with _quiet():
         # a copy: some of mmdet's models write into their configs
@@ -102,21 +102,6 @@ def check_model(cfg: Config, *, trained: str | None = None) -> None:
         if cfg.get("load_from"):
             state, _ = read_weights(model, cfg.load_from)
             load_matching(model, state)  # as the runner does: heads may differ
-
-
-def _check_training_state(path: str) -> None:
-    checkpoint = read_checkpoint(path)
-    cure = "start from its weights with --cfg-options load_from=FILE"
-    if not {"optimizer", "message_hub", "meta"} <= checkpoint.keys():
-        raise ValueError(
-            f"{path} holds weights but no state of a training run, so --resume cannot "
-            f"go on from it; {cure}"
-        )
-    if "config" in checkpoint["meta"]:
-        raise ValueError(
-            f"{path} has a config in meta.config, which mmengine would run as code "
-            f"when it resumes; {cure}"
-        )
 
 
 @contextmanager

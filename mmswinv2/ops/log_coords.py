@@ -76,6 +76,12 @@ def windows_of_coords(coords: Tensor) -> tuple[tuple[int, int], tuple[int, int]]
         ValueError: If these are not log-spaced coordinates of any whole windows.
     """
     coords = coords.squeeze(0).float().cpu()
+    odd = [length % 2 for length in coords.shape[:2]]
+    if odd != [1, 1] or coords.shape[2:] != (2,) or not coords.abs().max() < 100:
+        raise ValueError(
+            f"the checkpoint's relative_coords_table of shape {tuple(coords.shape)} "
+            "holds no coordinates, expected (2 * h - 1, 2 * w - 1, 2) finite numbers"
+        )
     window = tuple((length + 1) // 2 for length in coords.shape[:2])
     pretrained = []
     for axis, size in enumerate(window):
@@ -83,7 +89,7 @@ def windows_of_coords(coords: Tensor) -> tuple[tuple[int, int], tuple[int, int]]
         if size == 1 or not largest > 0:  # no offset to read the unit from
             pretrained.append(size)
         else:
-            unit = COORDS_RANGE**largest - 1
+            unit = max(COORDS_RANGE**largest - 1, 1e-9)
             pretrained.append(round(COORDS_RANGE * (size - 1) / unit) + 1)
     found = (window, tuple(pretrained))
     expected = log_spaced_coords(*found)

@@ -163,9 +163,19 @@ def test_windows_come_from_the_configuration_beside_a_file(
     config, expected, weights, tmp_path
 ):
     folder = tmp_path / "timm"
-    convert(weights, "timm").save(folder)
+    folder.mkdir()
+    save_file(convert(weights, "timm").tensors, folder / "model.safetensors")
     (folder / "config.json").write_text(json.dumps(config))
     assert read_swin_weights(folder).windows == expected
+
+
+def test_a_configuration_that_contradicts_its_file_is_refused(weights, tmp_path):
+    folder = tmp_path / "timm"
+    convert(weights, "timm").save(folder)
+    config = json.dumps({"architecture": "swinv2_tiny_window8_256"})
+    (folder / "config.json").write_text(config)
+    with pytest.raises(ValueError, match=r"config\.json has the windows .*\(24, 24\)"):
+        read_checkpoint(folder)
 
 
 def test_a_broken_configuration_is_named(weights, tmp_path):
