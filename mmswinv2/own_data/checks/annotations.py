@@ -7,11 +7,18 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from mmswinv2.datasets.coco_masks import (
+    MASK_FAULTS,
+    MILD_FAULTS,
+    fatal_fault,
+    mask_fault,
+)
+
 from .findings import Finding, Severity, Tally, first, watch
-from .masks import MASK_FAULTS, MILD_FAULTS, mask_fault
 
 MANY = 0.1  # share of records from which on a fault is no slip but a wrong format
 MISSING, UNSOUND = {}, {}  # in place of an image that is not there, or not sound
+MASK = "segmentation"
 NEEDED = ("id", "image_id", "category_id", "bbox", "area", "iscrowd")
 
 # Kind of fault: what is wrong, what to do.
@@ -127,6 +134,11 @@ def check_annotations(
         fault = _fault(annotation, image, all_ids, use.evaluated)
         if fault:
             tally.add(fault, f"id {number}")
+            if use.masks and image is not MISSING and (mask := annotation.get(MASK)):
+                # crowds, and what is not trained on, are evaluated
+                height, width = image["height"], image["width"]
+                if kind := fatal_fault(mask, height, width):
+                    tally.add(kind, f"id {number}")
         if fault not in (None, "crowd") or annotation["category_id"] not in names:
             continue
         filled.add(annotation["image_id"])
@@ -188,7 +200,7 @@ def _look_at_shapes(annotation: dict, image: dict, use: CocoUse, tally: Tally) -
         tally.add("corners", who)
     if not use.masks:
         return
-    segmentation = annotation.get("segmentation")
+    segmentation = annotation.get(MASK)
     if not segmentation:
         tally.add("no mask", who)
     elif fault := mask_fault(segmentation, box, height, width):

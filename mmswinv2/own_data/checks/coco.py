@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
+from mmswinv2.datasets.coco_masks import SIDE, is_size
+
 from .annotations import UNSOUND, CocoUse, check_annotations
 from .findings import Finding, Severity, Tally, first
 
@@ -141,7 +143,7 @@ def _check_images(
         if record["id"] in images:
             tally.add("twice", record["id"])
         size = record["width"], record["height"]
-        if not all(isinstance(n, int) and n > 0 for n in size):
+        if not is_size(*size):
             tally.add("size", f"{record['file_name']}: {size[0]} x {size[1]}")
             images[record["id"]] = UNSOUND
         else:
@@ -153,7 +155,7 @@ def _check_images(
     yield from tally.finding("text", file, what, cure)
     what = "image ids that belong to another image already"
     yield from tally.finding("twice", file, what, "give each image an id of its own")
-    what = "images whose width or height is no whole number above 0"
+    what = f"images whose width or height is no whole number from 1 to {SIDE}"
     yield from tally.finding("size", file, what, "write the picture's size in px")
     twice = [name for name, count in names.items() if count > 1]
     if twice:

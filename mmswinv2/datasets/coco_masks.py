@@ -1,12 +1,18 @@
-"""Whether a segmentation in a COCO annotation file is one."""
+"""Whether a segmentation in a COCO annotation file is one.
+
+pycocotools does not look: coordinates of 1e9 or sizes of RLE kill the process, and counts
+that do not fill the picture make masks of what is in the memory, or an endless loop.
+"""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
-from itertools import chain
+
+import numpy as np
 
 PixelBox = Sequence[float]  # x, y, width, height
+SIDE, PIXELS = 2**20, 2**30  # of the largest picture that OpenCV reads
+OUTLINE = 1e6  # px, of a mask: pycocotools takes 100 bytes for each
 
 # Kind of fault: what is wrong, what to do.
 MASK_FAULTS = {
@@ -26,6 +32,10 @@ MASK_FAULTS = {
     "numbers": (
         "annotations with a polygon whose values are no finite numbers",
         "write coordinates in px",
+    ),
+    "far": (
+        "annotations with a polygon that reaches a million px, or is as long",
+        "write coordinates in px of this picture",
     ),
     "outside": (
         "annotations with a polygon that leaves the picture by more than 1 px",
@@ -58,25 +68,15 @@ def mask_fault(
     segmentation: object, box: PixelBox, height: int, width: int
 ) -> str | None:
     """The kind of fault of a segmentation, a key of MASK_FAULTS, or None."""
+    if kind := fatal_fault(segmentation, height, width):
+        return kind
     if isinstance(segmentation, dict):
-        return _rle_fault(segmentation, height, width)
-    if not isinstance(segmentation, list):
-        return "type"
-    if all(isinstance(part, (int, float)) for part in segmentation):
-        return "flat"
-    if not all(isinstance(part, list) for part in segmentation):
-        return "type"
+        return None
     if any(len(part) < 6 or len(part) % 2 for part in segmentation):
         return "short"
-    xs = [*chain.from_iterable(part[0::2] for part in segmentation)]
-    ys = [*chain.from_iterable(part[1::2] for part in segmentation)]
-    try:
-        left, right, top, bottom = min(xs), max(xs), min(ys), max(ys)
-        finite = math.isfinite(sum(xs) + sum(ys))
-    except TypeError:  # strings, None or lists among them
-        return "numbers"
-    if not finite:
-        return "numbers"
+    points = np.concatenate([np.asarray(part, float) for part in segmentation])
+    points = points.reshape(-1, 2)
+    (left, top), (right, bottom) = points.min(axis=0), points.max(axis=0)
     if left < -1 or top < -1 or right > width + 1 or bottom > height + 1:
         return "outside"
     x, y, w, h = box
@@ -86,18 +86,53 @@ def mask_fault(
     return "apart" if apart or not 0.1 < area / box_area < 10 else None
 
 
+def fatal_fault(segmentation: object, height: int, width: int) -> str | None:
+    """The kind of fault at which a run would die, or learn a mask of nothing."""
+    if isinstance(segmentation, dict):
+        return _rle_fault(segmentation, height, width)
+    if not isinstance(segmentation, list) or not segmentation:
+        return "type"
+    if all(isinstance(part, (int, float)) for part in segmentation):
+        return "flat"
+    if not all(isinstance(part, list) for part in segmentation):
+        return "type"
+    length = 0.0
+    for part in segmentation:
+        try:
+            values = np.array(part[: len(part) // 2 * 2])
+            if values.dtype.kind not in "iuf" and values.size:
+                return "numbers"  # strings, None, lists, or whole numbers over 64 bits
+            points = values.astype(float).reshape(-1, 2)
+        except ValueError:  # lists of several lengths
+            return "numbers"
+        if not np.isfinite(points).all():
+            return "numbers"
+        steps = np.abs(points - np.roll(points, 1, axis=0)).max(axis=1, initial=0)
+        length += float(steps.sum())
+        if length > OUTLINE or np.abs(points).max(initial=0) > OUTLINE:
+            return "far"
+    return None
+
+
 def _rle_fault(rle: dict, height: int, width: int) -> str | None:
     size, counts = rle.get("size"), rle.get("counts")
     if not isinstance(size, list) or not isinstance(counts, (list, str)):
         return "rle-keys"
-    if size != [height, width]:
+    if size != [height, width] or not is_size(height, width):
         return "rle-size"
     try:
         runs = _runs(counts) if isinstance(counts, str) else counts
-        whole = min(runs, default=0) >= 0 and sum(runs) == height * width
-    except (TypeError, ValueError, IndexError):
+    except ValueError:
         return "rle-counts"
-    return None if whole else "rle-counts"
+    whole = all(type(run) is int and run >= 0 for run in runs)
+    return None if whole and sum(runs) == height * width else "rle-counts"
+
+
+def is_size(height: object, width: object) -> bool:
+    """Whether these can be the sides of a picture, in px."""
+    sides = (height, width)
+    whole = all(type(side) is int and 0 < side <= SIDE for side in sides)
+    return whole and height * width <= PIXELS
 
 
 def _runs(counts: str) -> list[int]:

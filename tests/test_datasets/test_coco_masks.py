@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pycocotools import mask as coco_mask
 
-from mmswinv2.own_data.checks.masks import mask_fault
+from mmswinv2.datasets.coco_masks import mask_fault
 
 
 @given(st.integers(0, 2**32 - 1), st.integers(1, 40), st.integers(1, 40))
