@@ -7,7 +7,6 @@ import torch
 from mmengine._strategy import DDPStrategy
 from mmengine.device import get_device
 from mmengine.model import BaseDataPreprocessor
-from mmengine.optim import BaseOptimWrapper
 from mmengine.runner.checkpoint import load_state_dict
 from torch import Tensor, nn
 from torch.distributed.device_mesh import init_device_mesh

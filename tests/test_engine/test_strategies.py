@@ -181,13 +181,18 @@ def test_one_strategy_at_a_time(tool: Tool, tmp_path: Path) -> None:
     assert "optimizer.type=ZeroRedundancyOptimizer in the config and" in message
 
 
-def test_what_a_strategy_needs(tool: Tool) -> None:
+def test_what_a_strategy_needs(tool: Tool, tmp_path: Path) -> None:
     """Several processes; one precision; for DeepSpeed, its package."""
     message = tool.fails(TRAIN, DET, "--strategy", "fsdp")
     assert "one process per GPU with tools/dist_train.sh" in message
     spread = ["--launcher", "pytorch", "--strategy"]
     message = tool.fails(TRAIN, DET, *spread, "fsdp", "--amp")
     assert "two precisions for one backbone" in message
+    config = tmp_path / "config.py"
+    base = CONFIG_DIR / f"mini/{DET}.py"
+    config.write_text(f"_base_ = '{base}'\ncustom_hooks = [dict(type='EMAHook')]\n")
+    message = tool.fails(TRAIN, config, *spread, "fsdp")
+    assert "EMAHook copies a whole model" in message
     message = tool.fails(TRAIN, DET, *spread, "deepspeed")
     assert "pip install deepspeed==0.16.9" in message
 
