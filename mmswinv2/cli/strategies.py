@@ -58,6 +58,11 @@ def check(cfg: Config) -> None:
             "install deepspeed==0.16.9 (0.19.8 has it no more); without it, there are "
             "--strategy zero1 and --strategy fsdp"
         )
+    if "FSDP" in kind and any(map(_averages, cfg.get("custom_hooks") or ())):
+        raise ValueError(
+            f"EMAHook copies a whole model, and {kind} has none in one place; take the "
+            "hook out of custom_hooks, or use --strategy zero1"
+        )
     amp = cfg.optim_wrapper.get("type") in (devices.AMP, devices.BF16)
     if amp and cfg.strategy.get("backbone_dtype"):
         raise ValueError(
@@ -65,6 +70,11 @@ def check(cfg: Config) -> None:
             "two precisions for one backbone; leave --amp out, or add --cfg-options "
             "strategy.backbone_dtype=None"
         )
+
+
+def _averages(hook: dict) -> bool:
+    kind = hook.get("type")
+    return getattr(kind, "__name__", str(kind)).endswith("EMAHook")
 
 
 def is_deepspeed(cfg: Config) -> bool:

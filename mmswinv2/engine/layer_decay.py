@@ -193,7 +193,7 @@ class LayerDecayOptimWrapperConstructor(DefaultOptimWrapperConstructor):
         return next(matching, 1.0)
 
     def _decay_mult(self, name: str, module: nn.Module) -> float:
-        # By type and name, as FSDP flattens what had more than one dimension.
+        # By type and name: wrappers may have flattened what had several dimensions.
         if isinstance(module, NORMS):
             return self.paramwise_cfg.get("norm_decay_mult", 0.0)
         if any(part in name for part in NO_DECAY):

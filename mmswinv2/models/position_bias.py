@@ -158,6 +158,9 @@ class PositionBias(nn.Module):
             Tensor: ``(n, 2 * h - 1, 2 * w - 1)``, fp32; its centre is offset 0.
         """
         windows = window, pretrained_window
+        if hasattr(self, "cpb_mlp") and not _is_plain(self.cpb_mlp):
+            # Whoever watches sees every call: FSDP's processes must all gather it.
+            return self.compute_position_bias(*windows)
         return self.keep(
             "position bias",
             windows,
@@ -266,7 +269,11 @@ def _is_batchable(module: PositionBias) -> bool:
     network = getattr(module, "cpb_mlp", None)
     return (
         module.training
-        and (is_plain(network, LogCPB) or is_plain(network, LinearCPB))
+        and _is_plain(network)
         and is_plain(network[0], nn.Linear)
         and is_plain(network[2], nn.Linear)
     )
+
+
+def _is_plain(network: nn.Module | None) -> bool:
+    return is_plain(network, LogCPB) or is_plain(network, LinearCPB)

@@ -14,6 +14,7 @@ from toy import in_processes, train_with_strategy
 
 from mmswinv2.apis import CONFIG_DIR
 from mmswinv2.cli import strategies
+from mmswinv2.engine import fsdp
 from mmswinv2.models import SwinTransformerV2
 
 FSDP = dict(type="mmswinv2.FSDPStrategy", with_cp=False)
@@ -54,11 +55,18 @@ def alone(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return train(tmp_path_factory.mktemp("alone"), None, processes=1, iters=6)
 
 
-@pytest.mark.parametrize("strategy", [RECOMPUTING, ZERO], ids=["fsdp", "zero1"])
+BOTH = pytest.mark.parametrize("strategy", [RECOMPUTING, ZERO], ids=["fsdp", "zero1"])
+
+
+@BOTH
 def test_two_processes_equal_one(alone: Path, tmp_path: Path, strategy: dict) -> None:
     """Losses and weights, clipping by the norm of all gradients included."""
     folder = train(tmp_path, strategy, iters=4)
     assert torch.allclose(losses(folder), losses(alone)[:4], rtol=1e-4)
+    norms = [torch.load(f, weights_only=False) for f in folder.glob("norms*.pt")]
+    (expected,) = (torch.load(f, weights_only=False) for f in alone.glob("norms*.pt"))
+    for norm in norms:
+        assert norm == pytest.approx(expected[:4], rel=1e-3)
     saved, expected = read(folder, 4), read(alone, 4)
     # AdamW's first steps have the size of the learning rate, 1e-3
     assert largest_difference(saved["state_dict"], expected["state_dict"]) < 2e-5
@@ -86,11 +94,14 @@ def test_two_processes_equal_one(alone: Path, tmp_path: Path, strategy: dict) ->
     assert largest_difference(backbone.state_dict(), weights) == 0
 
 
-def test_zero_resumes_what_was_trained_alone(alone: Path, tmp_path: Path) -> None:
-    """And one process goes on with what ZeRO-1 saved: the files are the same."""
+@BOTH
+def test_resumes_what_was_trained_alone(
+    alone: Path, tmp_path: Path, strategy: dict
+) -> None:
+    """And one process goes on with what two have saved: the files are the same."""
     (tmp_path / "iter_4.pth").write_bytes((alone / "iter_4.pth").read_bytes())
     (tmp_path / "last_checkpoint").write_text(str(tmp_path / "iter_4.pth"))
-    folder = train(tmp_path, ZERO, iters=5, resume=True)
+    folder = train(tmp_path, strategy, iters=5, resume=True)
     assert torch.allclose(losses(folder), losses(alone)[4:5], rtol=1e-4)
     folder = train(tmp_path, None, processes=1, iters=6, resume=True)
     assert torch.allclose(losses(folder), losses(alone)[5:], rtol=1e-4)
@@ -121,13 +132,6 @@ def test_fsdp_carries_weights_to_other_windows(alone: Path, tmp_path: Path) -> N
     assert records[0][0].tolist() == [[4, 4], [8, 8]]
 
 
-def test_fsdp_cannot_resume_what_others_saved(alone: Path, tmp_path: Path) -> None:
-    (tmp_path / "iter_4.pth").write_bytes((alone / "iter_4.pth").read_bytes())
-    (tmp_path / "last_checkpoint").write_text(str(tmp_path / "iter_4.pth"))
-    with pytest.raises(Exception, match="optimizer state is not of an FSDP run"):
-        train(tmp_path, FSDP, iters=5, resume=True)
-
-
 def test_fsdp_and_tables(tmp_path: Path) -> None:
     with pytest.raises(Exception, match="position_bias='table'; train it without"):
         train(tmp_path, FSDP, iters=1, position_bias="table")
@@ -145,6 +149,13 @@ def test_bad_options(tmp_path: Path, options: dict, message: str) -> None:
     cfg = dict(type="mmswinv2.FSDPStrategy", work_dir=str(tmp_path), **options)
     with pytest.raises(ValueError, match=message):
         STRATEGIES.build(cfg)
+
+
+def test_fsdp_says_which_torch_it_needs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fsdp, "fully_shard", None)
+    with pytest.raises(RuntimeError, match=r"needs torch 2\.6 or newer, this is"):
+        STRATEGIES.build(dict(FSDP))
+    assert not fsdp.is_sharded(torch.nn.Identity())
 
 
 # tools/train.py --strategy
@@ -170,13 +181,18 @@ def test_one_strategy_at_a_time(tool: Tool, tmp_path: Path) -> None:
     assert "optimizer.type=ZeroRedundancyOptimizer in the config and" in message
 
 
-def test_what_a_strategy_needs(tool: Tool) -> None:
+def test_what_a_strategy_needs(tool: Tool, tmp_path: Path) -> None:
     """Several processes; one precision; for DeepSpeed, its package."""
     message = tool.fails(TRAIN, DET, "--strategy", "fsdp")
     assert "one process per GPU with tools/dist_train.sh" in message
     spread = ["--launcher", "pytorch", "--strategy"]
     message = tool.fails(TRAIN, DET, *spread, "fsdp", "--amp")
     assert "two precisions for one backbone" in message
+    config = tmp_path / "config.py"
+    base = CONFIG_DIR / f"mini/{DET}.py"
+    config.write_text(f"_base_ = '{base}'\ncustom_hooks = [dict(type='EMAHook')]\n")
+    message = tool.fails(TRAIN, config, *spread, "fsdp")
+    assert "EMAHook copies a whole model" in message
     message = tool.fails(TRAIN, DET, *spread, "deepspeed")
     assert "pip install deepspeed==0.16.9" in message
 

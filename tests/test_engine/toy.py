@@ -5,7 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import torch
@@ -205,8 +205,13 @@ def train_rank(rank: int, world: int, port: int, work_dir: str) -> None:
     dist.destroy_process_group()
 
 
+def count_here(tensors: Iterable[torch.Tensor]) -> int:
+    """Numbers of tensors or of what this process has of them."""
+    return sum(getattr(t, "to_local", lambda t=t: t)().numel() for t in tensors)
+
+
 class Losses(Hook):
-    """Keeps what each process sees: losses, its shard, its optimizer state."""
+    """Keeps what each process sees: losses, norms, its shard and optimizer state."""
 
     def __init__(self) -> None:
         self.losses: list[torch.Tensor] = []
@@ -225,10 +230,12 @@ class Losses(Hook):
         torch.save(torch.stack(self.losses), folder / f"losses{rank}.pt")
         optimizer = runner.optim_wrapper.optimizer
         state = getattr(optimizer, "optim", optimizer).state  # of ZeRO: its own part
-        held = (t.numel() for s in state.values() for t in s.values() if t.dim())
-        torch.save(sum(held), folder / f"held{rank}.pt")
-        shard = sum(p.numel() for p in runner.model.parameters())
+        held = [t for s in state.values() for t in s.values() if t.dim()]
+        torch.save(count_here(held), folder / f"held{rank}.pt")
+        shard = count_here(runner.model.parameters())
         torch.save(shard, folder / f"shard{rank}.pt")
+        norm = runner.message_hub.get_scalar("train/grad_norm").data[0]
+        torch.save(norm, folder / f"norms{rank}.pt")
 
 
 def train_with_strategy(

@@ -38,6 +38,16 @@ def test_both_meta_networks_have_the_same_weights_and_another_bias(build):
     assert not torch.allclose(*biases, atol=0.1)
 
 
+def test_who_watches_a_meta_network_sees_every_call(build):
+    """Else processes that share it out, at maps of other sizes, wait forever."""
+    bias = build("log_cpb").eval()
+    calls = []
+    bias.cpb_mlp.register_forward_pre_hook(lambda *_: calls.append(1))
+    for _ in range(3):
+        bias.position_bias(*SQUARE)
+    assert len(calls) == 3
+
+
 @pytest.mark.parametrize("kind", ["log_cpb", "linear_cpb"])
 def test_a_larger_window_keeps_the_bias_of_known_offsets(kind, build):
     bias = build(kind)

@@ -1,5 +1,6 @@
-# Shards parameters, gradients and optimizer state over all GPUs, one unit per block of
-# the backbone; blocks are recomputed in the backward pass. For H and G.
+# Shards parameters, gradients and optimizer state over all GPUs (torch's fully_shard,
+# of torch 2.6 and newer), one unit per block of the backbone; blocks are recomputed in
+# the backward pass. For H and G.
 # tools/train.py --strategy fsdp, or a further base of a config.
 runner_type = "FlexibleRunner"
 strategy = dict(
