@@ -186,14 +186,21 @@ def read_pickle(stream: BinaryIO) -> tuple[object, dict[object, Storage]]:
 
     Raises:
         ContentError: If it names or does anything else than checkpoints do.
-        Exception: Of nearly any kind, if it is damaged.
     """
     start = stream.tell()
     _check_steps(stream)
     size = stream.tell() - start
     stream.seek(start)
     unpickler = _Unpickler(io.BytesIO(stream.read(size)), encoding="utf-8")
-    return unpickler.load(), unpickler.storages
+    try:
+        return unpickler.load(), unpickler.storages
+    except ContentError:
+        raise
+    except Exception as error:  # each step that is damaged has a kind of its own
+        raise ContentError(
+            "has a pickle that is damaged, or does what those of torch.save do not "
+            f"({error!r:.100})"
+        ) from error
 
 
 def _check_steps(stream: BinaryIO) -> None:

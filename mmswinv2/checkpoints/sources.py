@@ -254,4 +254,7 @@ def _as_mmengine(
 )
 def load_checkpoint_safely(filename: str, map_location: str | None = None) -> dict:
     """Read files, URLs and names for mmengine, which logs this function's name."""
-    return read_checkpoint(filename, map_location)
+    checkpoint = read_checkpoint(filename, map_location)
+    if "meta" in checkpoint:
+        checkpoint["meta"].pop("config", None)  # mmengine would run it as code
+    return checkpoint
