@@ -1,6 +1,6 @@
 """Whether a segmentation in a COCO annotation file is one.
 
-pycocotools does not look: coordinates of 1e9 or sizes of RLE kill the process, and counts
+pycocotools does not look: coordinates of 1e9 or sizes of RLE kill the process; counts
 that do not fill the picture make masks of what is in the memory, or an endless loop.
 """
 
