@@ -130,11 +130,12 @@ FIELDS: dict[str, Callable[[dict, Random], tuple]] = {
 }
 ABSENT = object()
 VALUES: dict[str, object] = {
-    **{repr(value): value for value in (1e9, -1e9, 1e300, 2**31, 2**63, 10**400)},
+    **{repr(value): value for value in (1e9, -1e9, 1e300, 2**31, 2**63)},
     **{repr(value): value for value in (0, -1, -7, 1.5, 1000, True, None)},
     **{repr(float(value)): float(value) for value in ("nan", "inf", "-inf")},
     **{repr(value): value for value in ("7", "x", "", "\0", "\udcff", "../1.png")},
     **{repr(value): value for value in ([], {}, [1], [[1]], {"a": 1}, [10**9] * 8)},
+    "10**400": 10**400,
     "absent": ABSENT,
 }
 # Values that a field may have; what they say is another thing than the truth.

@@ -113,7 +113,7 @@ def read(cfg: Config, case: Case) -> Samples:
         dataset, num_workers=1, collate_fn=_first, multiprocessing_context="fork"
     )
     metric = None
-    if case.kind == "coco":
+    if case.kind == "coco" and case.split == "val":
         metric = METRICS.build(cfg.val_evaluator)
         metric.dataset_meta = dict(classes=coco.CLASSES)
         check_truth(Evaluator([metric]))
