@@ -50,7 +50,7 @@ def _check_ids(content: dict, file: str, use: CocoUse) -> Iterator[Finding]:
     The evaluation puts the ids of annotations into an array of numbers.
     """
     keys = {
-        "images": ("id", "file_name"),
+        "images": ("id",),
         "annotations": ("id", "image_id", "category_id"),
         "categories": ("id", "name"),
     }
@@ -172,6 +172,8 @@ def _check_images(
             continue
         if not isinstance(record["file_name"], str):
             tally.add("text", f"id {record['id']}")
+            images[record["id"]] = UNSOUND
+            continue
         names[record["file_name"]] += 1
         if record["id"] in images:
             tally.add("twice", record["id"])
