@@ -81,7 +81,7 @@ def check_coco_files(annotations: str, images: str) -> Iterator[Finding]:
     sizes = {
         image["file_name"]: (image.get("width"), image.get("height"))
         for image in content["images"]
-        if isinstance(image, dict) and "file_name" in image
+        if isinstance(image, dict) and isinstance(image.get("file_name"), str)
     }
     yield from check_pictures(images, sizes, key="data_prefix.img")
 

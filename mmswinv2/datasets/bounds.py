@@ -9,7 +9,7 @@ from __future__ import annotations
 from mmengine.dataset import Compose
 from mmengine.evaluator import Evaluator
 
-from .coco_masks import MASK_FAULTS, fatal_fault, is_size
+from .coco_masks import MASK_FAULTS, OUTLINE, fatal_fault, is_size
 
 
 def check_instances(results: dict) -> dict:
@@ -19,9 +19,14 @@ def check_instances(results: dict) -> dict:
         results (dict): Of mmdet, with ``instances`` or without; returned as it is.
 
     Raises:
-        ValueError: With the number of the object and what is wrong with its mask.
+        ValueError: With the number of the object and what is wrong with it.
     """
     for number, instance in enumerate(results.get("instances") or ()):
+        box = instance.get("bbox", ())
+        if not all(abs(value) <= OUTLINE for value in box):  # NaN neither
+            raise ValueError(
+                f"object {number} has the corners {box}; write coordinates in px"
+            )
         if instance.get("mask"):
             size = results["height"], results["width"]
             _check(instance["mask"], *size, f"object {number}")

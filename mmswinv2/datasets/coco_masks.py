@@ -1,6 +1,6 @@
 """Whether a segmentation in a COCO annotation file is one.
 
-pycocotools does not look: coordinates of 1e9 or sizes of RLE kill the process, and counts
+pycocotools does not look: coordinates of 1e9 or sizes of RLE kill the process; counts
 that do not fill the picture make masks of what is in the memory, or an endless loop.
 """
 
@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 
 PixelBox = Sequence[float]  # x, y, width, height
-SIDE, PIXELS = 2**20, 2**30  # of the largest picture that OpenCV reads
+MAX_SIDE, MAX_PIXELS = 2**20, 2**30  # of the largest picture that OpenCV reads
 OUTLINE = 1e6  # px, of a mask: pycocotools takes 100 bytes for each
 
 # Kind of fault: what is wrong, what to do.
@@ -65,11 +65,9 @@ MILD_FAULTS = ("outside", "apart", "short")
 
 
 def mask_fault(
-    segmentation: object, box: PixelBox, height: int, width: int
+    segmentation: list | dict, box: PixelBox, height: int, width: int
 ) -> str | None:
-    """The kind of fault of a segmentation, a key of MASK_FAULTS, or None."""
-    if kind := fatal_fault(segmentation, height, width):
-        return kind
+    """The kind of fault of a segmentation that is not fatal, a key of MASK_FAULTS."""
     if isinstance(segmentation, dict):
         return None
     if any(len(part) < 6 or len(part) % 2 for part in segmentation):
@@ -131,8 +129,8 @@ def _rle_fault(rle: dict, height: int, width: int) -> str | None:
 def is_size(height: object, width: object) -> bool:
     """Whether these can be the sides of a picture, in px."""
     sides = (height, width)
-    whole = all(type(side) is int and 0 < side <= SIDE for side in sides)
-    return whole and height * width <= PIXELS
+    whole = all(type(side) is int and 0 < side <= MAX_SIDE for side in sides)
+    return whole and height * width <= MAX_PIXELS
 
 
 def _runs(counts: str) -> list[int]:

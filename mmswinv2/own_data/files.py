@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
+from unittest.mock import patch
 
 from PIL import Image, UnidentifiedImageError
 
@@ -30,8 +33,8 @@ def read_coco(path: str | Path, *, annotated: bool = True) -> dict:
     if not path.is_file():
         raise FileNotFoundError(f"{path} does not exist; expected COCO annotations")
     try:
-        content = json.loads(path.read_bytes())
-    except ValueError as error:  # bad JSON or bad UTF-8
+        content = json.loads(path.read_text("utf-8"))  # as pycocotools
+    except (ValueError, RecursionError) as error:  # bad JSON or bad UTF-8
         raise ValueError(f"{path} is no JSON file: {error}") from error
     given = content if isinstance(content, dict) else {}
     wanted = [key for key in LISTS if annotated or key != "annotations"]
@@ -60,6 +63,16 @@ def list_files(folder: str | Path) -> dict[str, int]:
     return dict(sorted(sizes.items()))
 
 
+@contextmanager
+def any_size() -> Iterator[None]:
+    """Within it, Pillow opens pictures that it takes for an attack by their size.
+
+    OpenCV, which pipelines read with, has a limit of its own.
+    """
+    with patch.object(Image, "MAX_IMAGE_PIXELS", None):
+        yield
+
+
 class Header(NamedTuple):
     """What the header of a picture says; width and height in px, as stored."""
 
@@ -82,7 +95,7 @@ def read_header(path: str | Path) -> Header:
         ValueError: It is no picture that Pillow knows.
     """
     try:
-        with Image.open(path) as image:
+        with any_size(), Image.open(path) as image:
             # Pillow would decode a PNG to look for EXIF data behind its pixels
             known = image.format != "PNG" or "exif" in image.info
             orientation = image.getexif().get(EXIF_ORIENTATION, 1) if known else 1

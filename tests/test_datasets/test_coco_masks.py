@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pycocotools import mask as coco_mask
 
-from mmswinv2.datasets.coco_masks import mask_fault
+from mmswinv2.datasets.coco_masks import fatal_fault
 
 
 @given(st.integers(0, 2**32 - 1), st.integers(1, 40), st.integers(1, 40))
@@ -15,7 +15,7 @@ def test_compressed_rle(seed: int, height: int, width: int) -> None:
     mask = random.random((height, width)) < random.random()
     code = coco_mask.encode(np.asfortranarray(mask, np.uint8))
     rle = dict(size=[height, width], counts=code["counts"].decode())
-    assert mask_fault(rle, (), height, width) is None
+    assert fatal_fault(rle, height, width) is None
     cut = int(random.integers(len(rle["counts"])))
     rle["counts"] = rle["counts"][:cut]
-    assert mask_fault(rle, (), height, width) == "rle-counts"
+    assert fatal_fault(rle, height, width) == "rle-counts"

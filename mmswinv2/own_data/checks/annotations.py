@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from mmswinv2.datasets.coco_masks import (
     MASK_FAULTS,
     MILD_FAULTS,
+    OUTLINE,
     fatal_fault,
     mask_fault,
 )
@@ -19,6 +20,7 @@ from .findings import Finding, Severity, Tally, first, watch
 MANY = 0.1  # share of records from which on a fault is no slip but a wrong format
 MISSING, UNSOUND = {}, {}  # in place of an image that is not there, or not sound
 MASK = "segmentation"
+LARGEST = 1e10  # px, the area of objects that COCO's evaluation counts
 NEEDED = ("id", "image_id", "category_id", "bbox", "area", "iscrowd")
 
 # Kind of fault: what is wrong, what to do.
@@ -47,6 +49,15 @@ FAULTS = {
     "numbers of bbox": (
         "annotations whose bbox or area is not made of finite numbers",
         "bbox is [x, y, width, height] in px, area is in px",
+    ),
+    "far box": (
+        "annotations whose bbox reaches a million px, or whose area is above 1e10 px, "
+        "which the evaluation leaves out",
+        "bbox is [x, y, width, height] in px, area is in px",
+    ),
+    "crowds": (
+        "annotations whose iscrowd is neither 0 nor 1",
+        "write 0 for a single object, 1 for a group",
     ),
     "empty": (
         "annotations of less than 1 px in width or height, or of no area, which mmdet "
@@ -134,12 +145,12 @@ def check_annotations(
         fault = _fault(annotation, image, all_ids, use.evaluated)
         if fault:
             tally.add(fault, f"id {number}")
-            if use.masks and image is not MISSING and (mask := annotation.get(MASK)):
-                # crowds, and what is not trained on, are evaluated
-                height, width = image["height"], image["width"]
-                if kind := fatal_fault(mask, height, width):
-                    tally.add(kind, f"id {number}")
-        if fault not in (None, "crowd") or annotation["category_id"] not in names:
+        if image is MISSING or annotation.get("category_id") not in names:
+            continue
+        # what is not trained on is evaluated
+        if fault == "crowd" or (fault and use.evaluated):
+            _look_at_mask(annotation, image, use, tally)
+        if fault not in (None, "crowd"):
             continue
         filled.add(annotation["image_id"])
         if fault is None and not annotation.get("ignore"):
@@ -178,10 +189,14 @@ def _fault(
     try:
         x, y, w, h = annotation["bbox"]
         finite = math.isfinite(x + y + w + h) and math.isfinite(annotation["area"])
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         finite = False
     if not finite:
         return "numbers of bbox"
+    if max(map(abs, annotation["bbox"])) > OUTLINE or annotation["area"] > LARGEST:
+        return "far box"
+    if annotation.get("iscrowd", 0) not in (0, 1):
+        return "crowds"
     if w < 1 or h < 1 or annotation["area"] <= 0:
         return "empty"
     if x >= image["width"] or y >= image["height"] or x + w <= 0 or y + h <= 0:
@@ -198,15 +213,25 @@ def _look_at_shapes(annotation: dict, image: dict, use: CocoUse, tally: Tally) -
         tally.add("leaves", who)
     if x < w <= width + 1 and y < h <= height + 1:
         tally.add("corners", who)
-    if not use.masks:
+    if not _look_at_mask(annotation, image, use, tally):
         return
-    segmentation = annotation.get(MASK)
-    if not segmentation:
-        tally.add("no mask", who)
-    elif fault := mask_fault(segmentation, box, height, width):
+    segmentation = annotation[MASK]
+    if fault := mask_fault(segmentation, box, height, width):
         tally.add(fault, who)
     elif isinstance(segmentation, dict) and not use.poly2mask:
         tally.add("rle only", who)
+
+
+def _look_at_mask(annotation: dict, image: dict, use: CocoUse, tally: Tally) -> bool:
+    """Whether there is a mask that can be read; counts what it is otherwise."""
+    if not use.masks:
+        return False
+    kind, mask = "no mask", annotation.get(MASK)
+    if mask:
+        kind = fatal_fault(mask, image["height"], image["width"])
+    if kind:
+        tally.add(kind, f"id {annotation['id']}")
+    return kind is None
 
 
 def _tell(
@@ -214,7 +239,7 @@ def _tell(
 ) -> Iterator[Finding]:
     counts = tally.counts
     for kind, (what, cure) in FAULTS.items():
-        if kind == "no mask" and counts.get(kind) == learned:
+        if kind == "no mask" and counts.get(kind, 0) >= learned > 0:
             what = "no annotation has a 'segmentation', but the pipeline loads masks"
             cure = (
                 "train boxes only: a config without mask head, with_mask=False in "

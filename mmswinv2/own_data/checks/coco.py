@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterator
 
-from mmswinv2.datasets.coco_masks import SIDE, is_size
+from mmswinv2.datasets.coco_masks import MAX_SIDE, is_size
 
 from .annotations import UNSOUND, CocoUse, check_annotations
 from .findings import Finding, Severity, Tally, first
@@ -28,6 +29,9 @@ def check_coco(content: dict, file: str, use: CocoUse) -> Iterator[Finding]:
         what = f"the lists {', '.join(faulty)} hold other things than objects {{...}}"
         yield Finding("error", file, what, "write the file again")
         return
+    if unfit := [*_check_ids(content, file, use)]:
+        yield from unfit
+        return
     names = _class_names(content, use)
     yield from _check_categories(content, file, use)
     images: dict[object, dict] = {}
@@ -38,6 +42,35 @@ def check_coco(content: dict, file: str, use: CocoUse) -> Iterator[Finding]:
         filled: set[object] = set()
         yield from check_annotations(content, file, use, images, names, filled)
         yield from _check_filter(images, filled, file, use)
+
+
+def _check_ids(content: dict, file: str, use: CocoUse) -> Iterator[Finding]:
+    """Findings about ids that are neither numbers nor texts.
+
+    The evaluation puts the ids of annotations into an array of numbers.
+    """
+    keys = {
+        "images": ("id",),
+        "annotations": ("id", "image_id", "category_id"),
+        "categories": ("id", "name"),
+    }
+    for name, asked in keys.items():
+        for key in asked:
+            values = [record[key] for record in content.get(name, ()) if key in record]
+            number = use.evaluated and (name, key) == ("annotations", "id")
+            bad = [v for v in values if not _is_id(v) or (number and type(v) is str)]
+            if bad:
+                what = f"{name} whose {key!r} is no number" + " and no text" * (
+                    not number
+                )
+                cure = f"write whole numbers as {key!r}"
+                yield Finding("error", file, what, cure, len(bad), first(bad))
+
+
+def _is_id(value: object) -> bool:
+    if isinstance(value, float):
+        return math.isfinite(value)
+    return isinstance(value, (int, str))
 
 
 def _class_names(content: dict, use: CocoUse) -> dict[object, str]:
@@ -139,6 +172,8 @@ def _check_images(
             continue
         if not isinstance(record["file_name"], str):
             tally.add("text", f"id {record['id']}")
+            images[record["id"]] = UNSOUND
+            continue
         names[record["file_name"]] += 1
         if record["id"] in images:
             tally.add("twice", record["id"])
@@ -155,7 +190,7 @@ def _check_images(
     yield from tally.finding("text", file, what, cure)
     what = "image ids that belong to another image already"
     yield from tally.finding("twice", file, what, "give each image an id of its own")
-    what = f"images whose width or height is no whole number from 1 to {SIDE}"
+    what = f"images whose width or height is no whole number from 1 to {MAX_SIDE}"
     yield from tally.finding("size", file, what, "write the picture's size in px")
     twice = [name for name, count in names.items() if count > 1]
     if twice:

@@ -139,7 +139,7 @@ class DatasetCheck:
         sizes = {
             image["file_name"]: (image.get("width"), image.get("height"))
             for image in self._chosen(content["images"])
-            if isinstance(image, dict) and "file_name" in image
+            if isinstance(image, dict) and isinstance(image.get("file_name"), str)
         }
         del content  # gigabytes, in a large set
         yield from self._check_pictures(built.data_prefix["img"], sizes, "img")

@@ -162,6 +162,7 @@ class FolderCheck:
                 "count classes from 0, and set model.head.num_classes to their number"
             )
             yield Finding("error", where, what, cure, len(beyond), first(beyond))
+        yield from _check_twice(data, where)
         data = sample(data, LISTED)
         names = [os.path.relpath(item["img_path"], self.folder) for item in data]
         paths = {name: os.path.join(self.folder, name) for name in names}
@@ -189,6 +190,20 @@ class FolderCheck:
                 os.path.join(self.folder, n): files[n] for n in names if n in files
             }
             self.pictures = {os.path.realpath(p): size for p, size in paths.items()}
+
+
+def _check_twice(data: Sequence[Mapping], where: str) -> Iterator[Finding]:
+    """Pictures that a list names with several labels."""
+    labels: dict[str, object] = {}
+    twice = {
+        item["img_path"]
+        for item in data
+        if labels.setdefault(item["img_path"], item.get("gt_label"))
+        != item.get("gt_label")
+    }
+    if twice:
+        what, cure = "pictures with several labels", "write one line for each"
+        yield Finding("warning", where, what, cure, len(twice), first(twice))
 
 
 def compare_folders(

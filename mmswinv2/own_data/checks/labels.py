@@ -10,7 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
-from mmswinv2.own_data.files import Header, list_files, read_header
+from mmswinv2.datasets.coco_masks import MAX_PIXELS, MAX_SIDE, is_size
+from mmswinv2.own_data.files import Header, any_size, list_files, read_header
 
 from .findings import SHOWN, Finding, Tally, first, watch
 from .pictures import HEADERS, loaded_size, missing_files, sample
@@ -90,6 +91,9 @@ def _check_header(
     except ValueError:
         tally.add("no picture", label)
         return None
+    if not is_size(header.height, header.width):
+        tally.add("vast", f"{label}: {header.width} x {header.height} px")
+        return None
     if header.format == "JPEG":
         tally.add("lossy", label)
         return None
@@ -111,6 +115,10 @@ def _check_header(
 def _tell_headers(tally: Tally, labels: str, use: LabelUse) -> Iterator[Finding]:
     what = "files that are no pictures, or cut within their header"
     yield from tally.finding("no picture", labels, what, "copy or convert them again")
+    what = f"label maps of more than {MAX_SIDE} px a side or {MAX_PIXELS} in all"
+    yield from tally.finding(
+        "vast", labels, what, "cut them and the pictures in pieces"
+    )
     what = (
         "label maps stored as JPEG, whose loss gives wrong values at every border of a "
         "class"
@@ -139,7 +147,7 @@ def _count_values(
     where: dict[int, list[str]] = defaultdict(list)
     for name, _ in watch(maps, f"reading {labels}"):
         try:
-            with Image.open(os.path.join(labels, name)) as image:
+            with any_size(), Image.open(os.path.join(labels, name)) as image:
                 array = np.asarray(image)
         except (OSError, SyntaxError, ValueError):
             tally.add("cut", name)

@@ -12,7 +12,8 @@ from typing import TypeVar
 import cv2
 from PIL import Image
 
-from mmswinv2.own_data.files import Header, list_files, read_header
+from mmswinv2.datasets.coco_masks import MAX_PIXELS, MAX_SIDE, is_size
+from mmswinv2.own_data.files import Header, any_size, list_files, read_header
 
 from .findings import Finding, Tally, first, watch
 
@@ -126,6 +127,9 @@ def _check_headers(
         except ValueError:
             tally.add("no picture", name)
             continue
+        if not is_size(header.height, header.width):
+            tally.add("vast", f"{name}: {header.width} x {header.height} px")
+            continue
         readable.append(name)
         loaded, stated = loaded_size(header, obey_exif=obey_exif), sizes[name]
         stored = header.width, header.height
@@ -141,6 +145,9 @@ def _check_headers(
             tally.add("mirrored", name)
     what = "files that are no pictures, or cut within their header"
     yield from tally.finding("no picture", folder, what, "copy or convert them again")
+    what = f"pictures of more than {MAX_SIDE} px a side or {MAX_PIXELS} in all"
+    cure = "cut them into pieces: OpenCV, and so the pipeline, reads no larger ones"
+    yield from tally.finding("vast", folder, what, cure)
     what = "pictures of another size than the annotations state"
     cure = "annotate these pictures, or write their width and height into the file"
     yield from tally.finding("size", folder, what, cure)
@@ -168,7 +175,7 @@ def _check_pixels(folder: str, names: Sequence[str], decoder: str) -> Iterator[F
     for name in sample(names, PIXELS):
         path = os.path.join(folder, name)
         try:
-            with Image.open(path) as image:
+            with any_size(), Image.open(path) as image:
                 image.load()
                 deep = image.mode.startswith("I")
         except (OSError, SyntaxError, ValueError):
