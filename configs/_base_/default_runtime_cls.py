@@ -13,6 +13,7 @@ default_hooks = dict(
         save_best="accuracy/top1",
     ),
     sampler_seed=dict(type="DistSamplerSeedHook"),
+    repeatable=dict(type="mmswinv2.RepeatableHook"),
     non_finite=dict(type="mmswinv2.NonFiniteLossHook"),
 )
 custom_hooks = [dict(type="mmswinv2.WindowResolutionTransferHook")]

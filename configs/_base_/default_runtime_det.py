@@ -14,6 +14,7 @@ default_hooks = dict(
         save_best="coco/bbox_mAP",
     ),
     sampler_seed=dict(type="DistSamplerSeedHook"),
+    repeatable=dict(type="mmswinv2.RepeatableHook"),
     non_finite=dict(type="mmswinv2.NonFiniteLossHook"),
     visualization=dict(type="DetVisualizationHook"),
 )

@@ -15,6 +15,7 @@ default_hooks = dict(
         save_best="mIoU",
     ),
     sampler_seed=dict(type="DistSamplerSeedHook"),
+    repeatable=dict(type="mmswinv2.RepeatableHook"),
     non_finite=dict(type="mmswinv2.NonFiniteLossHook"),
     visualization=dict(type="SegVisualizationHook"),
 )

@@ -7,19 +7,17 @@ import shlex
 import signal
 import sys
 import time
-from collections.abc import Iterator, Sequence
-from itertools import islice
+from collections.abc import Sequence
 from types import FrameType
 
 import torch
 from mmengine.dist import all_reduce
 from mmengine.hooks import Hook
-from mmengine.runner import EpochBasedTrainLoop, Runner
+from mmengine.runner import Runner
 
 from mmswinv2.engine.checkpoint_hook import CheckpointHook
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
-DONE = "batches_of_epoch"  # in the meta of a checkpoint from the middle of an epoch
 ECHO = 2.0  # seconds in which a parent, such as torchrun, repeats what all have got
 
 
@@ -31,14 +29,13 @@ class Interruption(Hook):
     at once, as one does before training. In a distributed run the processes agree on
     the step, whichever of them got the signal.
 
-    Epochs that were left in the middle go on with the batches that were not seen:
-    mmengine by itself would begin the epoch anew while its count of iterations goes on.
+    With ``RepeatableHook``, an epoch that was left in the middle goes on with the
+    batches that were not seen; mmengine by itself would begin it anew.
     """
 
     def __init__(self) -> None:
         self.number = 0  # of the signal
         self._training = self._in_step = False
-        self._batches = 0  # of this epoch
         self._since = 0.0
         self._process = os.getpid()
         self._previous: dict = {}
@@ -108,7 +105,7 @@ class Interruption(Hook):
         outputs: dict | None = None,
     ) -> None:
         """Save and leave where a signal has come."""
-        self._in_step, self._batches = False, batch_idx + 1
+        self._in_step = False
         number = self.number
         if runner.world_size > 1:
             signals = torch.tensor(number)
@@ -117,34 +114,23 @@ class Interruption(Hook):
         if number:
             self._leave(runner, number)
 
-    def after_train_epoch(self, runner: Runner) -> None:
-        """The next epoch begins with its first batch."""
-        self._batches = 0
-
     def _leave(self, runner: Runner, number: int) -> None:
-        by_epoch = isinstance(runner.train_loop, EpochBasedTrainLoop)
-        path = save(runner, {DONE: self._batches} if by_epoch else {})
+        path = save(runner)
         runner.logger.info(
             f"Interrupted after iteration {runner.iter + 1} of {runner.max_iters}, "
             f"saved {path}. To go on:\n{resume_command(sys.argv)}"
         )
         raise SystemExit(128 + number)
 
-    def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Go on in the middle of an epoch."""
-        done = checkpoint.get("meta", {}).get(DONE)
-        if done and runner._resume:
-            skip_batches(runner.train_loop, done, checkpoint["meta"].get("seed"))
 
-
-def save(runner: Runner, meta: dict) -> str:
+def save(runner: Runner) -> str:
     """Saves a checkpoint as ``CheckpointHook`` would, after an iteration; its path."""
     hook = next((x for x in runner.hooks if isinstance(x, CheckpointHook)), None)
     if hook is None:
         hook = CheckpointHook()
         hook.before_train(runner)
     name = f"iter_{runner.iter + 1}.pth"
-    meta = dict(epoch=runner.epoch, iter=runner.iter + 1, **meta)  # of an epoch so far
+    meta = dict(epoch=runner.epoch, iter=runner.iter + 1)  # the epoch is not over
     return hook.save(runner, name, meta, by_epoch=False)
 
 
@@ -165,48 +151,6 @@ def resume_command(argv: Sequence[str]) -> str:
     if _distributed():
         return f"{command}\nin each process, as it was started"
     return command
-
-
-def skip_batches(loop: EpochBasedTrainLoop, done: int, seed: int | None) -> None:
-    """Lets the next epoch of a loop begin after ``done`` batches, without loading them.
-
-    Args:
-        loop (EpochBasedTrainLoop): Before its first epoch.
-        done (int): Batches of this epoch that were trained.
-        seed (int, optional): Of the run that was interrupted: its sampler's.
-    """
-    loader = loop.dataloader
-    sampler = loader.batch_sampler.sampler
-    if seed is not None and hasattr(sampler, "seed"):
-        sampler.seed = seed  # the same order; mmengine sets only the run's
-    # torch refuses another batch sampler once a loader is made, but this one only skips
-    vars(loader)["batch_sampler"] = _SkipOnce(loader.batch_sampler, done)
-    run_iter = loop.run_iter
-
-    def run_rest(index: int, batch: object) -> None:
-        run_iter(index + done, batch)
-        if index + done + 1 >= len(loader):
-            loop.run_iter = run_iter
-
-    if done < len(loader):  # otherwise the epoch lacks nothing but its end
-        loop.run_iter = run_rest
-
-
-class _SkipOnce:
-    """A batch sampler that leaves out batches at its first use."""
-
-    def __init__(self, inner: object, count: int) -> None:
-        self.inner, self.count = inner, count
-
-    def __getattr__(self, name: str) -> object:
-        return getattr(self.__dict__["inner"], name)
-
-    def __len__(self) -> int:
-        return len(self.inner)
-
-    def __iter__(self) -> Iterator:
-        count, self.count = self.count, 0
-        return islice(iter(self.inner), count, None)
 
 
 def _distributed() -> bool:

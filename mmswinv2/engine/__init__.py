@@ -6,6 +6,7 @@ from .fsdp import FSDPStrategy
 from .layer_decay import LayerDecayOptimWrapperConstructor
 from .non_finite import NonFiniteLossHook
 from .picture_hook import PictureHook
+from .repeatable_hook import RepeatableHook
 from .window_transfer_hook import WindowResolutionTransferHook
 from .zero import ZeRO1Strategy
 
@@ -16,6 +17,7 @@ __all__ = [
     "LayerDecayOptimWrapperConstructor",
     "NonFiniteLossHook",
     "PictureHook",
+    "RepeatableHook",
     "WindowResolutionTransferHook",
     "ZeRO1Strategy",
 ]

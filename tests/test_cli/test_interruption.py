@@ -74,7 +74,7 @@ def train(
                 optimizer=dict(type="SGD", lr=0.01, momentum=0.9),
             ),
             param_scheduler=dict(type="LinearLR", by_epoch=False, end=12),
-            custom_hooks=[hook or SignalAt(stop)],
+            custom_hooks=[hook or SignalAt(stop), dict(type="mmswinv2.RepeatableHook")],
             resume=resume,
             # the order of a resumed run has to come from the checkpoint
             randomness=dict(seed=None if resume else 3),

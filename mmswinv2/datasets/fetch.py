@@ -1,0 +1,91 @@
+"""How a data loader gets its samples: under a seed of the batch, and errors by name."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch.utils.data import DataLoader, IterableDataset
+
+
+class Batch(list):
+    """Indices of a batch, and numbers that its random draws follow from.
+
+    Args:
+        indices (Sequence): As a batch sampler gives them.
+        position (Sequence[int]): The numbers, none of them negative.
+    """
+
+    def __init__(self, indices: Sequence = (), position: Sequence[int] = ()) -> None:
+        super().__init__(indices)
+        self.position = position
+
+
+class Fetch:
+    """What torch's data loaders call in place of a dataset's ``__getitem__``.
+
+    Args:
+        dataset (Dataset): With ``__getitem__`` or, for whole batches,
+            ``__getitems__``.
+    """
+
+    def __init__(self, dataset: object) -> None:
+        self.dataset = dataset
+        self.whole = getattr(dataset, "__getitems__", None)
+
+    def __call__(self, indices: Sequence) -> Sequence:
+        """Samples of a batch, the same wherever and whenever they are read.
+
+        Raises:
+            RuntimeError: If one cannot be read; it has the name of the file.
+        """
+        if isinstance(indices, Batch):
+            seed_everything(*indices.position)
+        if self.whole is not None:
+            return self.whole([*indices])
+        return [self._sample(index) for index in indices]
+
+    def _sample(self, index: int) -> object:
+        try:
+            return self.dataset[index]
+        except Exception as error:
+            raise RuntimeError(
+                f"sample {index}{self._file(index)} could not be read: "
+                f"{type(error).__name__}: {error}"
+            ) from error
+
+    def _file(self, index: int) -> str:
+        try:
+            info = self.dataset.get_data_info(index)
+            return f", {info['img_path']},"
+        except Exception:  # a dataset of another kind, or what failed is this
+            return ""
+
+
+def use_fetch(loader: DataLoader) -> None:
+    """Has a loader get its samples by :class:`Fetch`, in its workers too.
+
+    Args:
+        loader (DataLoader): Before its workers start. One of a stream stays as it is,
+            as does one of a plain list.
+    """
+    dataset = loader.dataset
+    if isinstance(dataset, IterableDataset) or not hasattr(dataset, "__dict__"):
+        return
+    if not isinstance(vars(dataset).get("__getitems__"), Fetch):
+        dataset.__getitems__ = Fetch(dataset)  # torch looks for it
+
+
+def seed_everything(*position: int) -> None:
+    """Has Python, numpy and torch, GPUs included, draw what follows from numbers.
+
+    Args:
+        *position (int): Not negative. Streams of different numbers have nothing in
+            common, even where they differ by one.
+    """
+    words = np.random.SeedSequence(position).generate_state(8)
+    random.seed(words[:4].tobytes())
+    np.random.seed(words[4:6])
+    torch.manual_seed(int(words[6]) << 32 | int(words[7]))
