@@ -165,6 +165,9 @@ def load_trained_weights(model: nn.Module, weights: str | Path) -> dict:
         first = "\n".join(lines[:4] + ["\t..."] * (len(lines) > 4))
         raise RuntimeError(f"{weights} does not fit this {name}: {first}") from error
     missing = [key for key in missing if not key.endswith("num_batches_tracked")]
+    for prefix, module in model.named_modules():  # pre-trained weights may lack these
+        report = getattr(module, "loaded", None)
+        missing += [f"{prefix}.{key}" for key in getattr(report, "absent", ())]
     if missing:
         raise RuntimeError(
             f"{weights} does not fit this {name}: {len(missing)} of its "

@@ -124,7 +124,7 @@ def adapt_state_dict(
     }
     found = source.tensors
     weights = {k: v for k, v in found.items() if k in own and v.shape == own[k].shape}
-    required = [k for k in own if k not in optional]
+    required = [k for k in own if k not in optional or _other_half(k) in found]
     _check_fit(source, own, required)
     report = LoadReport(
         layout=source.layout,
@@ -186,6 +186,12 @@ def forget_heads(unexpected: list[str], prefix: str) -> list[str]:
     taken = [name for name in unexpected if name.startswith(heads)]
     unexpected[:] = [name for name in unexpected if name not in taken]
     return [name.replace(classifier, "head.") for name in taken]
+
+
+def _other_half(name: str) -> str:
+    """The bias that goes with a weight, and the reverse."""
+    part, _, kind = name.rpartition(".")
+    return f"{part}.{'bias' if kind == 'weight' else 'weight'}"
 
 
 def _stage(name: str) -> int:

@@ -2,6 +2,7 @@
 
 from .locate import SwinWeights
 from .tensors import length
+from .windows import PATCH_SIZE
 
 Shape = tuple[int, ...]
 
@@ -24,9 +25,10 @@ def expected_shapes(weights: SwinWeights) -> dict[str, Shape]:
     hidden_cpb = _rows(weights, f"{first}.attn.cpb_mlp.0.weight")
     ratio = _rows(weights, f"{first}.mlp.fc1.weight") / max(arch.embed_dims, 1)
     stem = given.get("patch_embed.proj.weight")
+    channels = 3 if stem is None or stem.dim() < 2 else stem.shape[1]
     dims = arch.embed_dims
     shapes: dict[str, Shape] = {
-        "patch_embed.proj.weight": (dims, *(() if stem is None else stem.shape[1:])),
+        "patch_embed.proj.weight": (dims, channels, PATCH_SIZE, PATCH_SIZE),
         "patch_embed.proj.bias": (dims,),
     }
     if any(name.startswith("patch_embed.norm.") for name in given):
@@ -63,11 +65,21 @@ def expected_shapes(weights: SwinWeights) -> dict[str, Shape]:
 def check_complete(weights: SwinWeights) -> None:
     """Raise RuntimeError unless weights are a whole backbone and nothing unknown."""
     expected, given = expected_shapes(weights), weights.tensors
+    for stage in range(len(weights.architecture.depths)):
+        norm = _pair(f"norm{stage}", (weights.architecture.embed_dims * 2**stage,))
+        if norm.keys() & given.keys():  # of maps: some files have none
+            expected |= norm
     problems = [f"{name} is missing" for name in expected if name not in given]
     problems += [
         f"{name} is {tuple(given[name].shape)}, expected {shape}"
         for name, shape in expected.items()
         if name in given and given[name].shape != shape
+    ]
+    problems += [
+        f"{name} has numbers of {str(tensor.dtype).removeprefix('torch.')}, expected "
+        "floating point"
+        for name, tensor in given.items()
+        if not tensor.is_floating_point()
     ]
     problems += [
         f"{name} is not known"

@@ -58,9 +58,13 @@ def unify(weights: Weights) -> Weights:
         attention += "attn."
         if part == "query.weight":
             qkv = [f"{attention}{x}.weight" for x in ("query", "key", "value")]
-            shapes = {unified[x].shape if x in unified else None for x in qkv}
-            # what has another shape is refused later
-            if shapes == {tensor.shape} and tensor.dim() == 2:
+            alike = [
+                x in unified
+                and unified[x].shape == tensor.shape
+                and unified[x].dtype == tensor.dtype
+                for x in qkv
+            ]
+            if all(alike) and tensor.dim() == 2:  # others are refused later
                 unified[f"{attention}qkv.weight"] = torch.cat(
                     [unified.pop(x) for x in qkv]
                 )

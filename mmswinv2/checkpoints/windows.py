@@ -54,8 +54,10 @@ def windows_of_buffers(weights: dict[str, Tensor]) -> StageWindows | None:
     """
     if WINDOW_RECORD in weights:
         record = weights[WINDOW_RECORD]
-        whole = record.long()  # of a file whose numbers were all made half precision
-        return parse_stage_windows((whole if whole.equal(record) else record).tolist())
+        # Of a file whose numbers were all made half precision
+        if record.is_floating_point() and record.long().equal(record):
+            record = record.long()
+        return parse_stage_windows(record.tolist())
     windows = []
     while table := f"layers.{len(windows)}.blocks.0.attn.relative_coords_table":
         if table not in weights:
