@@ -11,8 +11,9 @@ import argparse
 import glob
 import os
 import sys
+import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # works uninstalled
@@ -23,8 +24,9 @@ from mmengine.structures import BaseDataElement
 
 from mmswinv2.apis import build_inferencer
 from mmswinv2.cli import console
+from mmswinv2.cli.launch import explain
 from mmswinv2.drawing import draw_sample, top_classes
-from mmswinv2.inferencers import IMAGE_SUFFIXES
+from mmswinv2.inferencers import IMAGE_SUFFIXES, read_picture
 
 SHOWN = 4  # classes named per image, the largest first
 
@@ -51,6 +53,8 @@ def parse_args() -> argparse.Namespace:
 def find_images(images: str) -> list[str]:
     """The files that a photo, folder or glob names, sorted.
 
+    What has the suffix of a picture is named even if it is none, such as a folder.
+
     Raises:
         FileNotFoundError: There is none.
     """
@@ -60,7 +64,11 @@ def find_images(images: str) -> list[str]:
     found = sorted(glob.glob(pattern if os.path.isdir(images) else images))
     if os.path.isdir(images):
         found = [path for path in found if Path(path).suffix.lower() in IMAGE_SUFFIXES]
-    found = [path for path in found if os.path.isfile(path)]
+    found = [
+        path
+        for path in found
+        if os.path.isfile(path) or Path(path).suffix.lower() in IMAGE_SUFFIXES
+    ]
     if not found:
         raise FileNotFoundError(
             f"no image at {images!r}: give a photo, a folder with photos "
@@ -80,13 +88,34 @@ def free_path(out_dir: Path, image: str) -> Path:
     return path
 
 
-def read_image(path: str) -> np.ndarray | None:
-    """Pixels (H, W, 3) in OpenCV's order BGR, or None where there are none."""
+def make_folder(out_dir: Path) -> None:
+    """Make a folder that files can be written to.
+
+    Raises:
+        ValueError: That is not possible there.
+    """
     try:
-        content = np.fromfile(path, np.uint8)
-        return cv2.imdecode(content, cv2.IMREAD_COLOR) if content.size else None
-    except (OSError, cv2.error):
-        return None
+        out_dir.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=out_dir):
+            pass
+    except OSError as error:
+        reason = error.strerror or error
+        raise ValueError(
+            f"--out-dir {out_dir} is no folder that can be written to ({reason}); name "
+            "another"
+        ) from error
+
+
+def encode(drawn: np.ndarray) -> bytes:
+    """A JPEG of a picture (H, W, 3) in RGB.
+
+    Raises:
+        ValueError: It is larger than these are.
+    """
+    height, width = drawn.shape[:2]
+    if max(height, width) >= 2**16:
+        raise ValueError(f"is {width} x {height} px when drawn, more than JPEG takes")
+    return cv2.imencode(".jpg", drawn[..., ::-1])[1].tobytes()
 
 
 def describe(prediction: BaseDataElement, classes: Sequence[str], score: float) -> str:
@@ -112,44 +141,61 @@ def describe(prediction: BaseDataElement, classes: Sequence[str], score: float) 
     return ", ".join(named + [f"{rest} other"] * bool(rest)) or "nothing"
 
 
+def predict(inferencer: Callable, pixels: np.ndarray) -> BaseDataElement:
+    """What is found in a picture (H, W, 3) in BGR."""
+    result = inferencer(pixels, return_datasamples=True)
+    # MMSegInferencer returns a single one bare, the others wrap theirs
+    return result["predictions"][0] if isinstance(result, dict) else result
+
+
 def main() -> int:
-    """Draws all images and returns the exit code: 1 if one could not be read."""
+    """Draws all images and returns the exit code: 1 if one could not be drawn."""
     args = parse_args()
+    shows_traceback = os.environ.get("MMSWINV2_TRACEBACK") == "1"
     console.hide_noise()
+    out_dir = Path(args.out_dir)
     try:
         images = find_images(args.images)
         with console.short_console():
             inferencer = build_inferencer(args.config, args.weights, args.device)
-        out_dir = Path(args.out_dir)
-        out_dir.mkdir(parents=True, exist_ok=True)
+        make_folder(out_dir)
     except Exception as error:
-        if os.environ.get("MMSWINV2_TRACEBACK") == "1":
+        if shows_traceback:
             raise
         print(f"error: {error}", file=sys.stderr)
         return 1
 
     meta = inferencer.visualizer.dataset_meta
-    unread = 0
+    options = dict(score_thr=args.score_thr, with_truth=False)
+    failed = 0
     for image in images:
         start = time.perf_counter()
-        pixels = read_image(image)
-        if pixels is None:
-            print(f"{image}: cannot be read as an image", file=sys.stderr)
-            unread += 1
-            continue
-        result = inferencer(pixels, return_datasamples=True)
-        # MMSegInferencer returns a single one bare, the others wrap theirs
-        prediction = result["predictions"][0] if isinstance(result, dict) else result
-        seconds = time.perf_counter() - start
         picture = free_path(out_dir, image)
-        pixels = np.ascontiguousarray(pixels[..., ::-1])
-        options = dict(score_thr=args.score_thr, with_truth=False)
-        drawn = draw_sample(pixels, prediction, meta, **options)
-        _, encoded = cv2.imencode(picture.suffix, drawn[..., ::-1])
-        encoded.tofile(picture)
-        found = describe(prediction, meta["classes"], args.score_thr)
+        try:
+            pixels = read_picture(image)
+            prediction = predict(inferencer, pixels)
+            seconds = time.perf_counter() - start
+            pixels = np.ascontiguousarray(pixels[..., ::-1])
+            drawn = draw_sample(pixels, prediction, meta, **options)
+            found = describe(prediction, meta["classes"], args.score_thr)
+            encoded = encode(drawn)
+        except Exception as error:  # one bad picture ends no job
+            if shows_traceback:
+                raise
+            print(f"{image}: {explain(error)}", file=sys.stderr)
+            failed += 1
+            continue
+        try:
+            picture.write_bytes(encoded)
+        except OSError as error:
+            picture.unlink(missing_ok=True)  # what there is of it
+            reason = error.strerror or error
+            print(f"error: {picture} cannot be written: {reason}", file=sys.stderr)
+            return 1
         print(f"{image}: {found} ({seconds:.1f} s) -> {picture}", flush=True)
-    return int(unread > 0)
+    if failed:
+        print(f"{failed} of {len(images)} pictures failed", file=sys.stderr)
+    return int(failed > 0)
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import difflib
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,6 +24,7 @@ from .config_bases import CONFIG_DIR
 from .config_types import name_types, read_config
 from .inferencers import AnyPictures
 from .mmpretrain_import import protect_hosts
+from .own_data.checks.heads import other_heads
 
 if TYPE_CHECKING:
     from mmdet.apis import DetInferencer
@@ -71,7 +73,8 @@ def build_inferencer(
     Raises:
         FileNotFoundError: The config or the checkpoint does not exist.
         ValueError: No such config name, no weights, an unreadable checkpoint, a model
-            that predicts nothing, or a device that is not there.
+            that predicts nothing, names of more or fewer classes than it has, or a
+            device that is not there.
         RuntimeError: The checkpoint belongs to another model.
 
     Examples:
@@ -122,6 +125,8 @@ def build_inferencer(
             numbers = range(inferencer.model.head.num_classes)
             meta["classes"] = [f"class {number}" for number in numbers]
         inferencer.classes = meta["classes"]
+    source = weights if saved_meta.get("classes") else "test_dataloader.dataset"
+    check_class_names(cfg.model, meta, str(source))
     inferencer.model.dataset_meta = inferencer.visualizer.dataset_meta = meta
     return inferencer
 
@@ -184,6 +189,32 @@ def load_trained_weights(model: nn.Module, weights: str | Path) -> dict:
         )
     dataset_meta = (dataset_meta or {}).items()
     return {key.lower(): value for key, value in dataset_meta if value is not None}
+
+
+def check_class_names(model: Mapping, meta: Mapping, source: str) -> None:
+    """Raises ValueError where names of classes do not fit a model's heads.
+
+    Args:
+        model (Mapping): The config's.
+        meta (Mapping): Of a data set: ``classes``, if they are known.
+        source (str): Who says so: a checkpoint or a key of the config.
+    """
+    names = meta.get("classes")
+    if names is None:
+        return
+    if not isinstance(names, (list, tuple)) or not all(
+        isinstance(name, str) for name in names
+    ):
+        raise ValueError(
+            f"{shown(source)} has a {type(names).__name__} as names of classes "
+            f"({str(names)[:40]}), expected a list of strings"
+        )
+    if wrong := other_heads(model, len(names)):
+        raise ValueError(
+            f"{shown(source)} has names of {len(names)} classes, but the model is made "
+            f"for another number (model.{', model.'.join(wrong[:3])}); give weights, "
+            "names and a model that belong together"
+        )
 
 
 def read_weights(model: nn.Module, weights: str | Path) -> tuple[dict, dict]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import cv2
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"}
 # The first transform of a pipeline, as the hosts' inferencers have it.
@@ -46,6 +47,11 @@ def as_host_picture(
             f"a picture is given as {type(picture).__name__}; expected a path or URL, "
             "an array, a picture of Pillow, or a list of these"
         )
+    if picture.dtype == np.float32 and not np.isfinite(picture).all():
+        raise ValueError(
+            "a picture has pixels that are NaN or infinite; expected numbers from 0 to "
+            "255"
+        )
     channels = picture.shape[2] if picture.ndim == 3 else 1
     if picture.ndim not in (2, 3) or channels not in (1, 3, 4) or not picture.size:
         raise ValueError(
@@ -69,10 +75,79 @@ def as_host_picture(
     return np.ascontiguousarray(picture)
 
 
+def read_picture(path: str | Path) -> np.ndarray:
+    """Pixels (H, W, 3) of a file in OpenCV's order BGR, of its first frame.
+
+    Raises:
+        ValueError: It cannot be read or is no picture, or not all of one. The message
+            begins with the reason, not with the path.
+    """
+    try:
+        content = np.fromfile(path, np.uint8)
+    except OSError as error:
+        raise ValueError(f"cannot be read: {error.strerror or error}") from error
+    if not content.size:
+        raise ValueError("is an empty file; copy it again")
+    try:
+        with Image.open(io.BytesIO(content)) as opened:
+            opened.load()  # some versions of OpenCV fill up what was cut off
+    except (UnidentifiedImageError, Image.DecompressionBombError):
+        pass  # OpenCV knows other formats and takes larger ones
+    except Exception as error:  # Pillow raises many kinds over damaged files
+        reason = f"is damaged or cut off: {error}; copy it again"
+        raise ValueError(reason) from error
+    try:
+        pixels = cv2.imdecode(content, cv2.IMREAD_COLOR)
+    except cv2.error:
+        pixels = None
+    if pixels is None:
+        raise ValueError("cannot be read as an image")
+    return pixels
+
+
 def _pixels(picture: Image.Image) -> np.ndarray:
     if picture.mode.startswith("I"):  # 16 bits; older versions of Pillow say 32
         return np.asarray(picture).clip(0, 2**16 - 1).astype(np.uint16)
     return np.asarray(picture.convert("RGB"))[..., ::-1]
+
+
+class NamingPipeline:
+    """A pipeline whose errors name the picture and its size.
+
+    Args:
+        pipeline (Callable): Takes a picture as :func:`as_host_picture` gives it.
+    """
+
+    def __init__(self, pipeline: Callable[[object], object]) -> None:
+        self.pipeline = pipeline
+
+    def __call__(self, picture: object) -> object:
+        """As the pipeline.
+
+        Raises:
+            ValueError: In place of any error of a transform.
+        """
+        try:
+            return self.pipeline(picture)
+        except Exception as error:  # of OpenCV, Pillow, the file system, ...
+            given = picture.get("img_path") if isinstance(picture, dict) else picture
+            name = str(given) if isinstance(given, (str, Path)) else "a picture"
+            if isinstance(given, np.ndarray):
+                name += f" of {given.shape[1]} x {given.shape[0]} px"
+            raise ValueError(
+                f"{name} cannot be prepared for the model: {_reason(error)}"
+            ) from error
+
+
+def _reason(error: Exception) -> str:
+    """In one line."""
+    if isinstance(error, cv2.error):
+        return (
+            f"OpenCV's {error.func} does not take it ({error.err}); it may be so thin "
+            "that a side becomes shorter than 1 px"
+        )
+    lines = str(error).strip().splitlines() or ["no reason given"]
+    return f"{type(error).__name__}: {lines[0]}"
 
 
 class AnyPictures:
@@ -102,6 +177,9 @@ class AnyPictures:
         loader = next(t for t in pipeline if str(t["type"]).endswith(LOADERS))
         color_type = loader.get("color_type", "color")
         return [as_host_picture(x, color_type=color_type) for x in inputs]
+
+    def _init_pipeline(self, cfg: object) -> NamingPipeline:
+        return NamingPipeline(super()._init_pipeline(cfg))
 
     def _get_chunk_data(self, inputs: Iterable, chunk_size: int) -> Iterator[list]:
         """Batches; but for MMDetection's, which it pads, they are of one size."""

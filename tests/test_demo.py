@@ -1,5 +1,7 @@
 """demo/image_demo.py draws photos, one line each."""
 
+import errno
+import re
 from pathlib import Path
 
 import cv2
@@ -7,9 +9,14 @@ import numpy as np
 import pytest
 import torch
 from mmdet.structures import DetDataSample
+from mmengine.config import Config
 from mmengine.structures import InstanceData
+from PIL import Image
 from tiny import DET, SEG, Tool, load_script, load_tiny, save_weights
 from tiny_classifier import write_classifier
+
+from mmswinv2.apis import build_inferencer
+from mmswinv2.cli import preflight
 
 DEMO = "demo/image_demo.py"
 
@@ -70,16 +77,111 @@ def test_earlier_pictures_stay(tool: Tool, photos: Path, model: list[str]) -> No
     assert Path("out/a.jpg").read_text() == "kept"
 
 
-def test_unreadable_photos(tool: Tool, photos: Path, model: list[str]) -> None:
-    """Each gets one line, the others are drawn, and the exit code is 1."""
-    (photos / "broken.jpg").write_text("no photo")
-    (photos / "empty.png").touch()
-    code, out, err = tool.run(DEMO, f"{photos}/*", *model)
-    assert code == 1
-    for name in ("broken.jpg", "empty.png", "notes.txt"):
-        assert f"{photos / name}: cannot be read as an image\n" in err
-    assert "Traceback" not in err
-    assert out.count("-> out/") == 2
+def png(height: int, width: int) -> bytes:
+    """A file of noise."""
+    noise = np.random.default_rng(0).integers(0, 255, (height, width, 3), np.uint8)
+    return cv2.imencode(".png", noise)[1].tobytes()
+
+
+BAD = {
+    "broken.jpg": (b"no photo", "cannot be read as an image"),
+    "cut.png": (png(40, 40)[:1000], "is damaged or cut off: .*; copy it again"),
+    "empty.png": (b"", "is an empty file; copy it again"),
+    "zeros.bmp": (bytes(100), "cannot be read as an image"),
+    "thin.png": (png(1, 3000), "a picture of 3000 x 1 px cannot be prepared .*resize"),
+}
+
+
+def test_bad_photos_are_named_and_the_others_drawn(
+    tool: Tool, photos: Path, model: list[str]
+) -> None:
+    """Each gets one line, they are counted, and the exit code is 1."""
+    for name, (content, _) in BAD.items():
+        (photos / name).write_bytes(content)
+    (photos / "folder.jpg").mkdir()
+    (photos / "link.jpg").symlink_to("nowhere")
+    expected = {name: reason for name, (_, reason) in BAD.items()}
+    expected["folder.jpg"] = "cannot be read: Is a directory"
+    expected["link.jpg"] = "cannot be read: No such file or directory"
+    for given, total in ((photos, 9), (f"{photos}/*", 10)):
+        code, out, err = tool.run(DEMO, given, *model)
+        assert code == 1 and "Traceback" not in err
+        for name, reason in expected.items():
+            assert re.search(f"^{photos / name}: {reason}.*$", err, re.MULTILINE)
+        assert out.count("-> out/") == 2
+        assert err.endswith(f"\n{total - 2} of {total} pictures failed\n")
+        expected["notes.txt"] = "cannot be read as an image"
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("cmyk.jpg", {}),
+        ("grey16.png", {}),
+        ("moving.png", {"save_all": True}),
+        ("pages.tif", {"save_all": True}),
+    ],
+)
+def test_unusual_photos_are_drawn(
+    tool: Tool, photos: Path, model: list[str], name: str, options: dict
+) -> None:
+    """Of several frames the first."""
+    picture = Image.open(photos / "a.jpg")
+    if name == "cmyk.jpg":
+        picture = picture.convert("CMYK")
+    if name == "grey16.png":
+        picture = Image.fromarray(np.array(picture)[..., 0].astype(np.uint16) << 8)
+    if options:
+        options = options | dict(append_images=[Image.new("RGB", picture.size)])
+    picture.save(photos / name, **options)
+    usual = tool(DEMO, photos / "a.jpg", *model).split(": ")[1].split(" (")[0]
+    found = tool(DEMO, photos / name, *model).split(": ")[1].split(" (")[0]
+    assert options == {} or found == usual
+    assert cv2.imread(f"out/{Path(name).stem}.jpg").shape[1] == 8 * 64
+
+
+def test_a_folder_that_cannot_be_written_to_is_named(
+    tool: Tool, photos: Path, model: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before the first picture, and when the disk is full."""
+    Path("out").write_text("a file")
+    message = tool.fails(DEMO, photos, *model)
+    assert message.startswith("--out-dir out is no folder that can be written to")
+
+    def full(path: Path, content: bytes) -> None:
+        path.touch()
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    message = tool.fails(DEMO, photos, *model, "--out-dir", "new")
+    assert message == "new/a.jpg cannot be written: No space left on device\n"
+    assert not [*Path("new").iterdir()]
+
+
+def test_names_that_do_not_fit_the_head_are_refused(
+    tool: Tool, photos: Path, model: list[str]
+) -> None:
+    """With both numbers, in the demo and in a test of the checkpoint."""
+    config, weights = model
+    checkpoint = torch.load(weights)
+    names = checkpoint["meta"]["dataset_meta"]["classes"]
+    expected = rf"names of 2 classes, but .*\(model\..*num_classes={len(names)}"
+    checkpoint["meta"]["dataset_meta"]["classes"] = names[:2]
+    torch.save(checkpoint, photos / "few.pth")
+    message = tool.fails(DEMO, photos, config, photos / "few.pth")
+    assert re.match(f"{photos / 'few.pth'} has {expected}", message)
+    cfg = Config.fromfile(config)
+    with pytest.raises(ValueError, match=expected):
+        preflight.check_model(cfg, trained=str(photos / "few.pth"))
+    del checkpoint["meta"]["dataset_meta"]
+    torch.save(checkpoint, photos / "none.pth")
+    cfg.test_dataloader.dataset.metainfo = dict(classes=names[:2])
+    with pytest.raises(ValueError, match=f"test_dataloader.dataset has {expected}"):
+        build_inferencer(cfg, photos / "none.pth", "cpu")
+    checkpoint["meta"]["dataset_meta"] = dict(classes=len(names))
+    torch.save(checkpoint, photos / "number.pth")
+    with pytest.raises(ValueError, match=r"has a int as names of classes .*a list"):
+        build_inferencer(cfg, photos / "number.pth", "cpu")
 
 
 def test_classifier(tool: Tool, photos: Path, class_folders: Path) -> None:

@@ -82,6 +82,7 @@ def test_pixels_are_those_that_a_file_gives(picture, tmp_path):
         (np.zeros((8, 8, 2), np.uint8), "1, 3"),
         (np.zeros((8, 8)), "float64.*expected uint8, uint16"),
         (torch.zeros(3, 8, 8), "given as Tensor; expected a path"),
+        (np.full((8, 8), np.nan, np.float32), "pixels that are NaN or infinite"),
     ],
 )
 def test_what_is_no_picture_is_refused(picture, expected):
@@ -113,6 +114,17 @@ def test_draws_and_saves(inferencer, tmp_path):
     assert np.array_equal(np.asarray(of_array), picture)
     with pytest.raises(FileNotFoundError, match="has no pictures"):
         inferencer(tmp_path / "vis" / "..", out_dir=str(tmp_path))
+
+
+def test_a_picture_that_cannot_be_prepared_is_named(inferencer, tmp_path):
+    """By its path or its size, whatever transform fails."""
+    file = tmp_path / "broken.jpg"
+    file.write_bytes(b"no picture")
+    with pytest.raises(ValueError, match=f"{file} cannot be prepared for the model"):
+        inferencer([RGB[..., ::-1], file])
+    if inferencer.scope != "mmpretrain":  # whose pictures are cropped to a square
+        with pytest.raises(ValueError, match="a picture of 3000 x 1 px cannot be"):
+            inferencer(np.zeros((1, 3000, 3), np.uint8))
 
 
 def test_several_threads(inferencer, tmp_path):

@@ -101,6 +101,7 @@ SETTINGS: dict[str, dict[str, str]] = {
     "setting: cache of a long name": {"MMSWINV2_HOME": "{folder}/" + "x" * 300},
 }
 
+SLOW = ("server: says nothing", "server: trickles")  # shorter time-outs for these
 OTHERS = (
     "disk: full",
     "cache: folder in its place",
@@ -133,8 +134,9 @@ def outcomes(count: int, seed: int, folder: Path) -> Iterator[Outcome]:
 def run(case: Case, folder: Path) -> Outcome:
     """The outcome of one case."""
     random = Random(case.seed)
-    connection.TIMEOUT, connection.WINDOW, transfer.ATTEMPTS = 0.5, 0.3, 3
-    transfer.CHUNK = 2**14
+    slow = case.fault in SLOW
+    connection.TIMEOUT, connection.WINDOW = (1, 0.5) if slow else (30, 60)
+    transfer.ATTEMPTS, transfer.CHUNK = 3, 2**14
     os.environ |= dict(no_proxy="", MMSWINV2_HOME=str(folder))
     said = io.StringIO()
     with serve() as server, contextlib.redirect_stderr(said):
@@ -142,6 +144,7 @@ def run(case: Case, folder: Path) -> Outcome:
         test = _Test(case, server, random)
         outcome = test.under_fault(folder)
         test.take_fault_away(folder)
+        connection.TIMEOUT, connection.WINDOW = 30, 60
         if outcome.kind in (Kind.UNTOLD, Kind.SILENT):  # kept, as nothing tells it
             return outcome
         assert test.loads(), f"{case}: no longer loads from a sound server"

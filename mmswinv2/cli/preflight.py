@@ -14,7 +14,7 @@ from mmengine.registry import MODELS, TRANSFORMS, init_default_scope
 from mmengine.runner import load_state_dict as load_matching
 from torch import nn
 
-from mmswinv2.apis import load_trained_weights, read_weights
+from mmswinv2.apis import check_class_names, load_trained_weights, read_weights
 from mmswinv2.own_data.checks.config import check_config, inner_datasets
 from mmswinv2.own_data.checks.findings import raise_errors
 
@@ -96,7 +96,8 @@ def check_model(cfg: Config, *, trained: str | None = None) -> None:
         # a copy: some of mmdet's models write into their configs
         model: nn.Module = MODELS.build(copy.deepcopy(cfg.model))
         if trained is not None:
-            load_trained_weights(model, trained)
+            meta = load_trained_weights(model, trained)
+            check_class_names(cfg.model, meta, trained)
             return
         model.init_weights()
         if cfg.get("load_from"):

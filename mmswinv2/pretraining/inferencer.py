@@ -86,11 +86,12 @@ class ClassifierInferencer(ImageClassificationInferencer):
         return self.postprocess(found, drawn, return_datasamples)
 
     def _init_pipeline(self, cfg: Config) -> Compose:
-        """All of the test pipeline but its loader."""
+        """The test pipeline, whose loader gets pictures of any kind."""
         steps = cfg.test_dataloader.dataset.pipeline
         (loader,) = [step for step in steps if step["type"].endswith(LOADERS)]
         self.loader = TRANSFORMS.build(loader)
-        return Compose([TRANSFORMS.build(step) for step in steps if step != loader])
+        rest = [TRANSFORMS.build(step) for step in steps if step != loader]
+        return Compose([self._load, *rest])
 
     def _load(self, picture: str | np.ndarray | dict) -> dict:
         if isinstance(picture, str) and _has_16_bits(picture):
@@ -106,7 +107,7 @@ class ClassifierInferencer(ImageClassificationInferencer):
 
     def preprocess(self, inputs: Sequence, batch_size: int = 1) -> Iterator[dict]:
         """Batches as the data loader of a test gives them."""
-        loaded = map(Compose([self._load, self.pipeline]), inputs)
+        loaded = map(self.pipeline, inputs)
         yield from map(default_collate, self._get_chunk_data(loaded, batch_size))
 
     def visualize(

@@ -115,31 +115,19 @@ def check_classes(model: Mapping, classes: int, source: str) -> Iterator[Finding
         classes (int): How many the data have.
         source (str): The config's key or file that says so.
     """
-    wrong, weights = [], []
-    for path, part in parts(model):
-        names = path.split(".")
-        if {*names} & {*OTHER_CLASSES}:
-            continue
-        if "num_things_classes" in part:
-            things = part["num_things_classes"], part.get("num_stuff_classes", 0)
-            if sum(things) != classes:
-                wrong.append(f"{path}.num_things_classes={things[0]}")
-        elif not part.get("class_agnostic") and (
-            "type" in part or path == "data_preprocessor"
-        ):
-            number = part.get("num_classes")
-            note = ""
-            if number is None and any(name.endswith("head") for name in names[-2:]):
-                number, note = _default_classes(part), " by default"
-            if number not in (None, classes):
-                wrong.append(f"{path}.num_classes={number}{note}")
+    weights = []
+    for path, part in _class_parts(model):
         weight = part.get("class_weight")
         if isinstance(weight, (list, tuple)):
             # softmax over objects has one more class, 'no object'
-            allowed = {classes} if "loss_decode" in names else {classes, classes + 1}
+            allowed = (
+                {classes}
+                if "loss_decode" in path.split(".")
+                else {classes, classes + 1}
+            )
             if len(weight) not in allowed:
                 weights.append(f"{path}.class_weight of {len(weight)}")
-    if wrong:
+    if wrong := other_heads(model, classes):
         what = f"heads are made for another number of classes than the data's {classes}"
         cure = f"write {classes} there, the number of classes of {source}"
         yield Finding("error", "model", what, cure, examples=tuple(wrong))
@@ -147,6 +135,32 @@ def check_classes(model: Mapping, classes: int, source: str) -> Iterator[Finding
         what = f"losses have weights of another number of classes than {classes}"
         cure = "one weight a class; with a softmax over objects one more, for none"
         yield Finding("error", "model", what, cure, examples=tuple(weights))
+
+
+def other_heads(model: Mapping, classes: int) -> list[str]:
+    """Heads that are made for another number of classes, as ``key=number``."""
+    wrong = []
+    for path, part in _class_parts(model):
+        if "num_things_classes" in part:
+            things = part["num_things_classes"], part.get("num_stuff_classes", 0)
+            if sum(things) != classes:
+                wrong.append(f"{path}.num_things_classes={things[0]}")
+        elif not part.get("class_agnostic") and (
+            "type" in part or path == "data_preprocessor"
+        ):
+            number, note = part.get("num_classes"), ""
+            names = path.split(".")
+            if number is None and any(name.endswith("head") for name in names[-2:]):
+                number, note = _default_classes(part), " by default"
+            if number not in (None, classes):
+                wrong.append(f"{path}.num_classes={number}{note}")
+    return wrong
+
+
+def _class_parts(model: Mapping) -> Iterator[tuple[str, Mapping]]:
+    for path, part in parts(model):
+        if not {*path.split(".")} & {*OTHER_CLASSES}:
+            yield path, part
 
 
 def _default_classes(part: Mapping) -> int | None:
