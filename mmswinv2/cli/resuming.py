@@ -46,12 +46,14 @@ def _check(path: str) -> None:
     try:
         read_checkpoint(path)
     except ValueError as error:
+        other = None
         with suppress(ValueError, FileNotFoundError):
-            if other := newest_checkpoint([os.path.dirname(path) or "."]):
-                raise ValueError(
-                    f"{error}. The newest whole one beside it: --resume {other}"
-                ) from error
-        raise
+            other = newest_checkpoint([os.path.dirname(path) or "."])
+        if other is None:
+            raise
+        raise ValueError(
+            f"{error}. The newest whole one beside it: --resume {other}"
+        ) from error
 
 
 def report(cfg: Config, runner: Runner) -> None:

@@ -95,12 +95,17 @@ def test_resume_at_a_first_start(tmp_path: Path) -> None:
     )
     train.apply_flags(cfg, args)
     assert (cfg.resume, cfg.load_from) == (False, "pretrained.pth")
-    (tmp_path / "last_checkpoint").write_text("iter_1.pth")
-    train.apply_flags(cfg, args)
-    assert (cfg.resume, cfg.load_from) == (True, "iter_1.pth")
-    args.resume = None  # the config says so instead
-    train.apply_flags(cfg, args)
-    assert (cfg.resume, cfg.load_from) == (True, "iter_1.pth")
+    path = tmp_path / "iter_1.pth"
+    torch.save(dict(state_dict={}, meta=dict(iter=1)), path)
+    for args.resume in ("auto", None):  # None: the config says so instead
+        train.apply_flags(cfg, args)
+        assert (cfg.resume, cfg.load_from) == (True, str(path))
+    damaged = tmp_path / "iter_2.pth"
+    damaged.write_bytes(path.read_bytes()[:300])
+    args.resume = str(damaged)
+    with pytest.raises(ValueError, match="newest whole one beside it: --resume") as e:
+        train.apply_flags(cfg, args)
+    assert str(e.value).endswith(str(path))
 
 
 def test_options_and_auto_scale_lr_take_effect(tool: Tool, data: Path) -> None:
