@@ -11,6 +11,7 @@ from mmengine.runner import Runner
 from mmswinv2.checkpoints import read_checkpoint
 from mmswinv2.checkpoints.newest import checkpoint_places, newest_checkpoint
 from mmswinv2.checkpoints.saved_config import read_saved_config
+from mmswinv2.checkpoints.urls import shown
 
 from . import strategies
 
@@ -60,19 +61,19 @@ def report(cfg: Config, runner: Runner) -> None:
     """Logs where a run that goes on will not follow its config, or is at its end."""
     if not cfg.get("resume") or strategies.is_deepspeed(cfg):
         return
-    checkpoint = read_checkpoint(cfg.load_from)
+    checkpoint, file = read_checkpoint(cfg.load_from), shown(cfg.load_from)
     for end, unit in (("max_epochs", "epoch"), ("max_iters", "iter")):
         last, reached = cfg.train_cfg.get(end), checkpoint["meta"].get(unit, 0)
         if last is not None and reached >= last:
             runner.logger.warning(
-                f"{cfg.load_from} is of {unit} {reached}, and training ends at "
+                f"{file} is of {unit} {reached}, and training ends at "
                 f"train_cfg.{end}={last}: nothing is left to do"
             )
     if found := differences(cfg, checkpoint):
         runner.logger.warning(
-            f"--resume goes on with {cfg.load_from}: {'; '.join(found)}. For the "
+            f"--resume goes on with {file}: {'; '.join(found)}. For the "
             "config's schedule, start from the weights: --cfg-options "
-            f"load_from={cfg.load_from}, without --resume"
+            f"load_from={file}, without --resume"
         )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from mmswinv2.checkpoints import read_checkpoint
+from mmswinv2.checkpoints.urls import shown
 
 _CURE = "start from its weights with --cfg-options load_from=FILE"
 _KINDS = {
@@ -23,6 +24,7 @@ def check_training_state(path: str) -> None:
         path (str): Of the checkpoint, whose tensors are checked by reading it.
     """
     checkpoint = read_checkpoint(path)
+    path = shown(path)
     if not {"optimizer", "message_hub", "meta"} <= checkpoint.keys():
         raise ValueError(
             f"{path} holds weights but no state of a training run, so --resume cannot "
