@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from mmengine.fileio import LocalBackend, get_file_backend, register_backend
+from mmengine.fileio import LocalBackend, register_backend
 
 UNFINISHED = ".unfinished"  # suffix of a file that is being written
 
@@ -49,31 +49,32 @@ def whole_file(path: str | Path) -> Iterator[Path]:
 
 
 class WholeFiles(LocalBackend):
-    """mmengine's files on disks, written by :func:`whole_file`."""
+    """mmengine's files on disks, written by :func:`whole_file` while that is wished."""
+
+    wished = False
 
     def put(self, obj: bytes, filepath: str | Path) -> None:
         """Writes bytes."""
+        if not WholeFiles.wished:
+            super().put(obj, filepath)
+            return
         with whole_file(filepath) as unfinished:
             unfinished.write_bytes(obj)
-
-    def put_text(self, obj: str, filepath: str | Path, encoding: str = "utf-8") -> None:
-        """Writes text."""
-        self.put(obj.encode(encoding), filepath)
 
 
 @contextmanager
 def writes_whole_files() -> Iterator[None]:
-    """Within it, mmengine writes files on disks by :class:`WholeFiles`.
+    """Within it, mmengine writes what it saves on disks by :func:`whole_file`.
 
-    mmengine's strategies choose the backend by themselves, so it is the default one
-    that is another for the time of it.
+    mmengine's strategies choose the backend by themselves, so it has to be the default
+    one; and mmengine keeps backends, so it stays that, as one that does nothing else.
     """
-    before = type(get_file_backend("."))
     register_backend("local", WholeFiles, force=True, prefixes="")
+    before, WholeFiles.wished = WholeFiles.wished, True
     try:
         yield
     finally:
-        register_backend("local", before, force=True, prefixes="")
+        WholeFiles.wished = before
 
 
 def remove_unfinished(folder: str | Path) -> None:

@@ -1,0 +1,41 @@
+"""The checkpoint that a run goes on from, where no run can be made of it here."""
+
+import torch
+
+from mmswinv2.checkpoints.newest import newest_checkpoint
+
+
+def save(path, **meta):
+    torch.save(dict(state_dict={}, meta=meta), path)
+    return str(path)
+
+
+def test_times_of_mmengine_count_where_there_is_no_other(tmp_path):
+    save(tmp_path / "iter_1.pth", time="20250102_030406", iter=1)
+    newest = save(tmp_path / "iter_2.pth", time="20250102_030406", iter=2)
+    save(tmp_path / "epoch_9.pth", time="20250102_030405", iter=9)
+    assert newest_checkpoint([tmp_path]) == newest
+    newest = save(tmp_path / "iter_3.pth")  # nothing but the file's own time
+    assert newest_checkpoint([tmp_path]) == newest
+
+
+def test_a_file_that_is_no_checkpoint_of_a_run_is_passed_over(tmp_path):
+    save(tmp_path / "iter_1.pth", saved=1.0)
+    torch.save(dict(state_dict={}), tmp_path / "iter_2.pth")
+    assert newest_checkpoint([tmp_path]) == str(tmp_path / "iter_1.pth")
+
+
+def test_folders_of_deepspeed_are_whole_when_it_says_so(tmp_path):
+    """It writes ``latest`` last, and mmengine ``last_checkpoint`` after that."""
+    for name in ("epoch_1.pth", "epoch_2.pth", "epoch_3.pth"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "latest").write_text("epoch_2.pth")
+    (tmp_path / "last_checkpoint").write_text(str(tmp_path / "epoch_1.pth"))
+    assert newest_checkpoint([tmp_path]) == str(tmp_path / "epoch_2.pth")
+    (tmp_path / "latest").unlink()
+    assert newest_checkpoint([tmp_path]) == str(tmp_path / "epoch_1.pth")
+
+
+def test_a_store_is_believed(tmp_path):
+    (tmp_path / "last_checkpoint").write_text("s3://bucket/run/epoch_1.pth")
+    assert newest_checkpoint([tmp_path]) == "s3://bucket/run/epoch_1.pth"
