@@ -16,6 +16,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # works uninstalle
 from mmengine.config import Config
 from mmengine.dist import master_only
 
+from mmswinv2.checkpoints.whole_files import writes_whole_files
 from mmswinv2.cli import launch, preflight, strategies
 from mmswinv2.cli.tta import use_tta
 from mmswinv2.evaluation import unlabelled
@@ -123,7 +124,9 @@ def main() -> None:
         runner = launch.build_runner(cfg, preparation)
         # Hooks ask for runner.iter, which would load the training data
         runner._train_loop = None
-        print_metrics(runner.test())
+        with writes_whole_files():
+            metrics = runner.test()
+        print_metrics(metrics)
 
 
 if __name__ == "__main__":

@@ -21,11 +21,11 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # works uninstalled
 
-import torch
 from mmengine.logging import MMLogger
 
 from mmswinv2.checkpoints import SwinWeights, read_checkpoint, read_swin_weights
 from mmswinv2.checkpoints.position_biases import position_bias_of
+from mmswinv2.checkpoints.whole_files import save_whole
 from mmswinv2.checkpoints.windows import WINDOW_RECORD, Window, record_of
 from mmswinv2.cli import launch
 from mmswinv2.models import SwinTransformerV2
@@ -130,8 +130,7 @@ def save(
     state = {f"backbone.{k}": v for k, v in {**own, **extra}.items()}
     others = checkpoint["state_dict"].items()
     state |= {k: v for k, v in others if not k.startswith("backbone.")}
-    args.out.parent.mkdir(parents=True, exist_ok=True)
-    torch.save({"state_dict": state, "meta": checkpoint.get("meta", {})}, args.out)
+    save_whole({"state_dict": state, "meta": checkpoint.get("meta", {})}, args.out)
 
 
 def short(window: Window) -> str:

@@ -130,11 +130,11 @@ FAULTS: dict[str, Callable[[Path, Random], None]] = {
 }
 
 
-def _values(change: Callable[[np.ndarray], np.ndarray]) -> Callable:
+def _values(change: Callable[[np.ndarray], np.ndarray], kind: str = "PNG") -> Callable:
     def write(path: Path, random: Random) -> None:
         with Image.open(path) as image:
             array = np.asarray(image)
-        Image.fromarray(change(array)).save(path)
+        Image.fromarray(change(array)).save(path, format=kind)
 
     return write
 
@@ -147,5 +147,5 @@ LABEL_FAULTS: dict[str, Callable[[Path, Random], None]] = {
     "all ignored": _values(lambda a: np.full_like(a, 255)),
     "values of 0 and 255": _values(lambda a: np.where(a == 1, 255, 0).astype(np.uint8)),
     "values over 255": _values(lambda a: a.astype(np.uint16) + 256),
-    "values of 32 bits": _values(lambda a: a.astype(np.int32) + 65536),
+    "values over 65,535": _values(lambda a: a.astype(np.int32) + 65_536, "TIFF"),
 }

@@ -2,6 +2,7 @@
 
 import json
 import math
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +19,7 @@ from .position_biases import position_bias_of
 from .shapes import check_complete
 from .sources import WINDOWS_KEY
 from .tensors import Weights, last_stage
+from .whole_files import save_whole, whole_file
 from .windows import (
     PATCH_SIZE,
     WINDOW_RECORD,
@@ -100,21 +102,27 @@ class Converted:
         elif path.suffix in (".pth", ".pt", ".bin") and config is None:
             wrapper = _WRAPPERS.get(self.layout)
             content = {wrapper: self.tensors} if wrapper else self.tensors
-            torch.save(
-                content | ({"meta": {}} if wrapper == "state_dict" else {}), path
-            )
+            meta = {"meta": {}} if wrapper == "state_dict" else {}
+            save_whole(content | meta, path)
         elif not path.suffix and config is not None:
             text = json.dumps(config(self), indent=2)
             path.mkdir()
-            (path / "config.json").write_text(text + "\n")
-            self._save_tensors(path / "model.safetensors")
+            try:
+                self._save_tensors(path / "model.safetensors")
+                with whole_file(path / "config.json") as unfinished:
+                    unfinished.write_text(text + "\n")
+            except BaseException:
+                shutil.rmtree(path)
+                raise
         else:
             kinds = ".safetensors or a folder" if config else ".pth or .safetensors"
             raise ValueError(f"{path}: '{self.layout}' weights are kept in {kinds}")
 
     def _save_tensors(self, path: Path) -> None:
         record = {"format": "pt", WINDOWS_KEY: json.dumps(self.windows)}
-        save_file(self.tensors, path, metadata=sealed(self.tensors, record))
+        record = sealed(self.tensors, record)
+        with whole_file(path) as unfinished:
+            save_file(self.tensors, unfinished, metadata=record)
 
 
 def convert(

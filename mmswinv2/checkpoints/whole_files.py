@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import io
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+import torch
 from mmengine.fileio import LocalBackend, register_backend
+from safetensors import SafetensorError
 
 UNFINISHED = ".unfinished"  # suffix of a file that is being written
 
@@ -17,7 +20,7 @@ class UnsavedError(RuntimeError):
 
 
 @contextmanager
-def whole_file(path: str | Path) -> Iterator[Path]:
+def whole_file(path: str | Path, *, flush: bool = True) -> Iterator[Path]:
     """Gives a name to write a file under, which then takes its place.
 
     The file is on the disk before it gets its name, so a kill or a loss of power leaves
@@ -25,6 +28,9 @@ def whole_file(path: str | Path) -> Iterator[Path]:
 
     Args:
         path (str | Path): Of the file.
+        flush (bool): Whether to wait for the disk, which takes longer than to write a
+            small file; without, it may be empty after a loss of power. Defaults to
+            True.
 
     Yields:
         Path: Of a file in the same folder.
@@ -37,15 +43,31 @@ def whole_file(path: str | Path) -> Iterator[Path]:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield unfinished
-        _flush(unfinished)
+        if flush:
+            _flush(unfinished)
         os.replace(unfinished, path)
-        with suppress(OSError):  # not every file system can
-            _flush(path.parent)
-    except OSError as error:
-        why = error.strerror or str(error)
+        if flush:
+            with suppress(OSError):  # not every file system can
+                _flush(path.parent)
+    except (OSError, SafetensorError) as error:
+        why = getattr(error, "strerror", None) or str(error)
         raise UnsavedError(f"{path} could not be saved: {why}") from error
     finally:
         unfinished.unlink(missing_ok=True)
+
+
+def save_whole(content: object, path: str | Path) -> None:
+    """As ``torch.save``, which writes in place and says nothing of a full disk."""
+    buffer = io.BytesIO()
+    torch.save(content, buffer)
+    with whole_file(path) as unfinished:
+        unfinished.write_bytes(buffer.getbuffer())
+
+
+def write_whole(path: str | Path, text: str) -> None:
+    """As ``Path.write_text``."""
+    with whole_file(path) as unfinished:
+        unfinished.write_text(text)
 
 
 class WholeFiles(LocalBackend):

@@ -78,6 +78,11 @@ def _is_for_console(record: logging.LogRecord) -> bool:
     return not re.match("|".join(ONLY_IN_FILE), record.getMessage())
 
 
+def _end_with_the_disk(record: logging.LogRecord) -> None:
+    """Raises what a log file met; logging prints a traceback for every line of it."""
+    raise  # what is being handled where this is called
+
+
 @contextlib.contextmanager
 def short_console() -> Iterator[None]:
     """While it lasts, loggers that are made keep ``ONLY_IN_FILE`` from the console.
@@ -92,6 +97,8 @@ def short_console() -> Iterator[None]:
         for handler in logger.handlers:
             if getattr(handler, "stream", None) in (sys.stdout, sys.stderr):
                 handler.addFilter(_is_for_console)
+            elif isinstance(handler, logging.FileHandler):
+                handler.handleError = _end_with_the_disk
 
     MMLogger.__init__ = init
     try:

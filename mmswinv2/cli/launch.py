@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import difflib
+import errno
 import inspect
 import os
 import re
@@ -24,12 +25,18 @@ from mmengine.runner import Runner
 from mmswinv2.apis import find_config
 from mmswinv2.checkpoints.whole_files import UnsavedError
 from mmswinv2.config_types import read_config
+from mmswinv2.engine.non_finite import NonFiniteLossError
 
 from . import console, devices, own_hooks
 
 # Keys that mmengine takes from a config beside the Runner's own arguments.
 OTHER_KEYS = {"runner_type", "strategy", "compile", "activation_checkpointing"}
 OUR_KEYS = {"data_root", "tta_model", "tta_pipeline"}  # that our commands read
+
+
+OURS = (UnsavedError, NonFiniteLossError)  # told in one message at any time
+# Errors of the system that are nobody's mistake in a program.
+SYSTEM = ("ENOSPC", "EDQUOT", "EFBIG", "EROFS", "EACCES", "EPERM", "EIO", "ESTALE")
 
 
 class Preparation(Hook):
@@ -65,7 +72,8 @@ class Preparation(Hook):
         if isinstance(error, KeyboardInterrupt):
             print("interrupted", file=sys.stderr)
             raise SystemExit(128 + signal.SIGINT)
-        told = isinstance(error, Exception if not self.over else UnsavedError)
+        told = _is_of_the_system(error) or isinstance(error, OURS)
+        told = told or (isinstance(error, Exception) and not self.over)
         if told and not self.traced:
             print(f"error: {explain(error)}", file=sys.stderr)
             raise SystemExit(1)
@@ -83,13 +91,19 @@ class PlainGroups(Hook):
         optimizer.param_groups[:] = map(dict, optimizer.param_groups)
 
 
+def _is_of_the_system(error: BaseException | None) -> bool:
+    return isinstance(error, OSError) and errno.errorcode.get(error.errno) in SYSTEM
+
+
 def explain(error: Exception) -> str:
     """The message of an error, without the trail of registries it came through."""
     message = str(error.args[0]) if isinstance(error, KeyError) else str(error)
     message = re.sub(r"(class|function) `\w+` in \S+: ", "", message)
-    told = (ValueError, RuntimeError, FileNotFoundError, UnsavedError)
-    if type(error) in told and message:
+    if type(error) in (ValueError, RuntimeError, FileNotFoundError, *OURS) and message:
         return message
+    if _is_of_the_system(error):
+        place = error.filename or "a file of this run"
+        return f"{place} could not be written or read: {error.strerror}"
     return f"{type(error).__name__}: {message} (MMSWINV2_TRACEBACK=1 shows where)"
 
 

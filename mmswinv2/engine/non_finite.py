@@ -21,6 +21,10 @@ NAMED = 8  # pictures of a batch that a message names
 Batch = dict | list | tuple | None
 
 
+class NonFiniteLossError(RuntimeError):
+    """A run has no finite loss any more, or weights that are not finite."""
+
+
 @HOOKS.register_module()
 class NonFiniteLossHook(Hook):
     """Keeps weights from a loss of NaN or Inf, and stops a run that has no other.
@@ -43,7 +47,7 @@ class NonFiniteLossHook(Hook):
 
     Raises:
         ValueError: If ``stop_after`` is no number above 0.
-        RuntimeError: While training, with the iteration, the losses that were not
+        NonFiniteLossError: While training, with the iteration, the losses that were not
             finite and the pictures of their batches.
 
     Examples:
@@ -159,7 +163,7 @@ class NonFiniteLossHook(Hook):
         found = found or [gradients for _, gradients in reports]
         what = f"iteration {runner.iter + 1}: not finite were {'; '.join(found)}"
         if stop:
-            raise RuntimeError(
+            raise NonFiniteLossError(
                 f"{what}. {self.in_a_row} steps in a row were left out, and weights "
                 "are those of before. Look at these pictures and their annotations, or "
                 "lower the learning rate. NonFiniteLossHook(stop_after=None) goes on"
@@ -171,12 +175,12 @@ class NonFiniteLossHook(Hook):
         """No checkpoint that nobody could load takes the place of a good one.
 
         Raises:
-            RuntimeError: A weight or a state of the optimizer is not finite.
+            NonFiniteLossError: A weight or a state of the optimizer is not finite.
         """
         for part in ("state_dict", "optimizer"):
             for name, tensor in _tensors(checkpoint.get(part)):
                 if tensor.is_floating_point() and not tensor.isfinite().all():
-                    raise RuntimeError(
+                    raise NonFiniteLossError(
                         f"iteration {runner.iter}: {part} {name} is not finite, so no "
                         "checkpoint was written and the one before is kept; go on from "
                         "it with --resume, at a lower learning rate"

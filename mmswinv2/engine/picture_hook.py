@@ -12,6 +12,7 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from mmengine.structures import BaseDataElement
 
+from mmswinv2.checkpoints.whole_files import whole_file
 from mmswinv2.drawing import draw_sample
 from mmswinv2.registry import HOOKS
 
@@ -50,9 +51,9 @@ class PictureHook(Hook):
             meta = runner.visualizer.dataset_meta
             drawn = draw_sample(pixels, sample, meta, score_thr=self.score_thr)
             path = self._name(Path(sample.img_path))
-            path.parent.mkdir(parents=True, exist_ok=True)
             _, encoded = cv2.imencode(path.suffix, drawn[..., ::-1])
-            encoded.tofile(path)
+            with whole_file(path, flush=False) as unfinished:
+                unfinished.write_bytes(encoded)
 
     def _name(self, image: Path) -> Path:
         suffix = ".jpg" if image.suffix.lower() in (".jpg", ".jpeg") else ".png"

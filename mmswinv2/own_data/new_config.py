@@ -11,6 +11,7 @@ from pathlib import Path
 import torch
 from rich.console import Console
 
+from mmswinv2.checkpoints.whole_files import UnsavedError, write_whole
 from mmswinv2.checkpoints.zoo import find_entry
 from mmswinv2.checkpoints.zoo_entries import SCHEME
 
@@ -78,7 +79,7 @@ def new_coco(args: argparse.Namespace) -> None:
     _write(args, draft)
     if not args.val:
         for file, part in zip(files, (train, val)):
-            file.write_text(json.dumps(part))
+            write_whole(file, json.dumps(part))
     console = Console(highlight=False)
     coco_page(console, surveys, chosen)
     unused = [name for name in surveys["train"].classes if name not in draft.classes]
@@ -144,7 +145,7 @@ def new_labels(args: argparse.Namespace) -> None:
     _write(args, draft)
     if listed:
         for file, part in zip(lists, names):
-            file.write_text("\n".join(part) + "\n")
+            write_whole(file, "\n".join(part) + "\n")
     console = Console(highlight=False)
     numbered = dict(enumerate(classes.names, classes.first))
     labels_page(console, surveys, numbered, {"classes": _count(classes)} | chosen)
@@ -244,10 +245,10 @@ def _write(args: argparse.Namespace, draft: Draft) -> None:
     try:
         for folder in (args.out.parent, args.split_dir or args.out.parent):
             folder.mkdir(parents=True, exist_ok=True)
-        args.out.write_text(text)
+        write_whole(args.out, text)
         if names := class_file(draft, args.out):
-            names[0].write_text(names[1])
-    except OSError as error:
+            write_whole(*names)
+    except (OSError, UnsavedError) as error:
         raise ValueError(f"--out {args.out} cannot be written: {error}") from error
 
 

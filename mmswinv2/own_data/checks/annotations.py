@@ -188,7 +188,8 @@ def _fault(
         return "category"
     try:
         x, y, w, h = annotation["bbox"]
-        finite = math.isfinite(x + y + w + h) and math.isfinite(annotation["area"])
+        numbers = (x, y, w, h, annotation["area"])
+        finite = all(math.isfinite(n) and type(n) is not bool for n in numbers)
     except (TypeError, ValueError, OverflowError):
         finite = False
     if not finite:
