@@ -288,13 +288,13 @@ def tensors(rng: Random, canary: str) -> object:
 def bombs(rng: Random, canary: str) -> object:
     """Few bytes that ask for much time or memory."""
     depth = rng.choice([200, 5000, 100_000])
-    doubled = b"](h\x01h\x01eq\x01" * 60
+    doubled = b"h\x01h\x01\x86q\x01" * 60
     return rng.choice(
         [
             Raw(b"](" * depth + b"e" * depth),
             Raw(b"(" * depth + b"t" * depth),
             Raw(b"}(K\x01" * depth + b"N" + b"u" * depth),
-            Raw(b"]q\x01" + doubled),
+            Raw(b"](]q\x01" + doubled + b"e"),
             Raw(b"]q\x01(h\x01e"),
             Raw(b"}q\x01(X\x01\x00\x00\x00ah\x01u"),
             Raw(b"]q\x01(h\x01h\x01h\x01e"),

@@ -90,11 +90,15 @@ def write_zip(path: Path, content: bytes, data: dict[str, int]) -> None:
 
 
 def write_legacy(path: Path, content: bytes, data: dict[str, int], width: int) -> None:
-    """A file of before torch 1.6 around a pickle, with items of ``width`` bytes."""
+    """A file of before torch 1.6 around a pickle, with items of ``width`` bytes.
+
+    It has the data that the pickle names.
+    """
     machine = dict(protocol_version=1001, little_endian=True, type_sizes={})
     parts = [pickle.dumps(x, 2) for x in (MAGIC, 1001, machine)]
-    parts += [content, pickle.dumps([*data], 2)]
-    for size in data.values():
+    named = {key: size for key, size in data.items() if encode(key) in content}
+    parts += [content, pickle.dumps([*named], 2)]
+    for size in named.values():
         parts.append(struct.pack("<q", size // width) + BYTE * size)
     path.write_bytes(b"".join(parts))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from typing import cast
 
 import numpy as np
@@ -118,11 +118,11 @@ class Builder:
         if isinstance(value, HistorySpec):
             return self._history(value, name, depth)
         if isinstance(value, dict):
+            if isinstance(value, (OrderedDict, Counter)) and vars(value):
+                self._check_attributes(vars(value), name, depth)
             for key, entry in value.items():
                 _check_key(key, name)
                 value[key] = self.build(entry, f"{name}.{key}".lstrip("."), depth)
-            if isinstance(value, OrderedDict) and vars(value):
-                self._check_attributes(vars(value), name, depth)
             return value
         if isinstance(value, list):
             value[:] = [

@@ -84,7 +84,7 @@ def check_complete(weights: SwinWeights) -> None:
     problems += [
         f"{name} is not known"
         for name in given
-        if name not in expected and not name.startswith(("norm", "head.", "mask_token"))
+        if name not in expected and not name.startswith(("head.", "mask_token"))
     ]
     if problems:
         raise RuntimeError(

@@ -147,7 +147,7 @@ def _shards(index: Path) -> dict[str, str]:
             "weight_map of files by tensor"
         )
     for shard in shards.values():
-        if not isinstance(shard, str) or Path(shard).name != shard:
+        if not isinstance(shard, str) or Path(shard).name != shard or not shard:
             raise ValueError(f"{index} names {shard!r}: expected a file beside it")
     return shards
 

@@ -83,7 +83,8 @@ def check_windows(windows: Sequence, stages: int | None = None) -> None:
         windows (Sequence): ((h, w), (h, w)) of every stage, window and normaliser.
         stages (int, optional): How many stages there are. Defaults to any number.
     """
-    sound = isinstance(windows, (list, tuple)) and all(
+    sound = isinstance(windows, (list, tuple)) and len(windows) > 0
+    sound = sound and all(
         isinstance(stage, tuple)
         and [len(pair) if isinstance(pair, tuple) else 0 for pair in stage] == [2, 2]
         and all(type(n) is int and 1 <= n <= MAX_WINDOW for pair in stage for n in pair)
