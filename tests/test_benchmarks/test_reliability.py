@@ -15,12 +15,8 @@ sys.path.insert(0, str(FOLDER))
 from isolation import Isolation  # noqa: E402
 from outcomes import Kind, Outcome, refusal  # noqa: E402
 
-<<<<<<< HEAD
-SMALL = {"network": 49, "kills": 2}  # part: number of cases that a test can afford
-=======
 # Cases of every part that a test can afford
-SMALL = {"network": 49, "pickles": 120, "mutations": 100}
->>>>>>> F
+SMALL = {"network": 49, "pickles": 120, "mutations": 100, "kills": 2}
 
 
 @pytest.fixture
