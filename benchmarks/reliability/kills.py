@@ -102,7 +102,8 @@ class Runs:
         given = VARIANTS[number % len(VARIANTS)]
         task = given["task"]
         settings = dict(sampler="DefaultSampler", hooks="", accumulates=1) | given
-        settings.update(seed=number, persistent=number % 4 == 1, root=ROOT)
+        persistent = given["workers"] > 0 and number % 4 == 1
+        settings.update(seed=number, persistent=persistent, root=ROOT)
         self.server = server
         self.folder = folder / str(number)
         self.data = folder / "mini" / DATA[task]

@@ -56,12 +56,13 @@ class RepeatableHook(Hook):
         if not runner._resume:
             return
         meta = checkpoint.get("meta", {})
-        self._batches = meta.get(DONE, 0)
+        done = meta.get(DONE)
+        self._batches = done if isinstance(done, int) and done > 0 else 0
         self._gradients = (
             checkpoint.pop(GRADIENTS, {}) if runner.world_size == 1 else {}
         )
         before, now = meta.get(MADE_BY), _made_by(runner)
-        if before is not None and before != now:
+        if isinstance(before, dict) and before != now:
             runner.logger.warning(
                 f"The checkpoint is of a run with {_words(before)}, and this one has "
                 f"{_words(now)}: it goes on from there, but is not what the run would "
@@ -79,7 +80,13 @@ class RepeatableHook(Hook):
             runner.optim_wrapper._inner_count = runner.iter  # FlexibleRunner leaves 0
         parameters = dict(_bare(runner.model).named_parameters())
         for name, gradient in self._gradients.items():
-            parameters[name].grad = gradient.to(parameters[name].device)
+            parameter = parameters.get(name)
+            if parameter is None or parameter.shape != gradient.shape:
+                raise ValueError(
+                    f"the checkpoint has a gradient of {name!r}, {[*gradient.shape]}, "
+                    "which fits no parameter; resume from another one"
+                )
+            parameter.grad = gradient.to(parameter.device)
         self._gradients = {}
 
     def before_val(self, runner: Runner) -> None:
