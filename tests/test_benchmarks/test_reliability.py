@@ -15,7 +15,7 @@ sys.path.insert(0, str(FOLDER))
 from isolation import Isolation  # noqa: E402
 from outcomes import Kind, Outcome, refusal  # noqa: E402
 
-SMALL = {"network": 49}  # part: number of cases that a test can afford
+SMALL = {"data_sets": 16, "network": 49}  # part: number of cases that a test can afford
 
 
 @pytest.fixture
