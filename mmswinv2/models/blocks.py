@@ -6,6 +6,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from mmswinv2.ops.layer_norm import LayerNorm
 from mmswinv2.ops.linear import Linear, is_recorded
 
 from .attention import WindowAttention
@@ -24,7 +25,7 @@ class PatchEmbed(nn.Module):
     def __init__(self, in_channels: int, embed_dims: int, *, norm: bool = True) -> None:
         super().__init__()
         self.proj = nn.Conv2d(in_channels, embed_dims, PATCH_SIZE, PATCH_SIZE)
-        self.norm = nn.LayerNorm(embed_dims) if norm else nn.Identity()
+        self.norm = LayerNorm(embed_dims) if norm else nn.Identity()
 
     def forward(self, image: Tensor) -> Tensor:
         """``(B, 3, height, width)`` in px -> ``(B, H, W, C)``."""
@@ -43,7 +44,7 @@ class PatchMerging(nn.Module):
     def __init__(self, embed_dims: int) -> None:
         super().__init__()
         self.reduction = Linear(4 * embed_dims, 2 * embed_dims, bias=False)
-        self.norm = nn.LayerNorm(2 * embed_dims)
+        self.norm = LayerNorm(2 * embed_dims)
 
     def forward(self, x: Tensor) -> Tensor:
         """See the class."""
@@ -127,11 +128,11 @@ class SwinBlock(nn.Module):
         self.attn = WindowAttention(
             embed_dims, num_heads=num_heads, proj_drop_rate=drop_rate, **attention
         )
-        self.norm1 = nn.LayerNorm(embed_dims)
+        self.norm1 = LayerNorm(embed_dims)
         self.mlp = Mlp(embed_dims, int(embed_dims * mlp_ratio), drop_rate)
-        self.norm2 = nn.LayerNorm(embed_dims)
+        self.norm2 = LayerNorm(embed_dims)
         self.drop_path = DropPath(drop_path_rate)
-        self.norm3 = nn.LayerNorm(embed_dims) if extra_norm else nn.Identity()
+        self.norm3 = LayerNorm(embed_dims) if extra_norm else nn.Identity()
 
     def forward(
         self,

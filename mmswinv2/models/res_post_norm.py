@@ -4,6 +4,7 @@
 import torch
 from torch import Tensor, nn
 
+from mmswinv2.ops.layer_norm import LayerNorm
 from mmswinv2.ops.linear import is_recorded
 from mmswinv2.ops.residual_norm import is_fused, residual_norm
 
@@ -73,7 +74,7 @@ def add_branch(
 def _is_fused(x: Tensor, branch: Tensor, norm: nn.Module, drop_path: nn.Module) -> bool:
     if is_recorded():  # the compiler fuses plain modules, too
         return False
-    if not (is_plain(norm, nn.LayerNorm) and is_plain(drop_path, DropPath)):
+    if not (is_plain(norm, LayerNorm) and is_plain(drop_path, DropPath)):
         return False
     # Autocast's norms give fp32, and sums have the wider dtype; the kernel's x's.
     is_autocast = torch.is_autocast_enabled(x.device.type)

@@ -14,6 +14,7 @@ from mmswinv2.architectures import check_stages, resolve_architecture
 from mmswinv2.checkpoints import LoadReport, adapt_state_dict, forget_heads
 from mmswinv2.checkpoints.position_biases import LINEAR_CPB, TABLE
 from mmswinv2.checkpoints.windows import WINDOW_RECORD, per_stage
+from mmswinv2.ops.layer_norm import LayerNorm
 from mmswinv2.registry import MODELS
 
 from .blocks import PatchEmbed, SwinBlock, SwinStage
@@ -189,7 +190,7 @@ class SwinTransformerV2(BaseModule):
             for i in range(num_stages)
         )
         for i in self.out_indices:
-            self.add_module(f"norm{i}", nn.LayerNorm(self.embed_dims * 2**i))
+            self.add_module(f"norm{i}", LayerNorm(self.embed_dims * 2**i))
         # What a later run needs to know of this one, kept in checkpoints.
         self.register_buffer(WINDOW_RECORD, self._window_record())
         if position_bias == "linear_cpb":

@@ -61,7 +61,7 @@ def _forward(
     if implementation == "triton":
         return triton_forward(qkv, prepare(table, scale), window, shift)
     if implementation == "sdpa":
-        out = sdpa_window_attention(qkv, table, scale, window, shift, 0.0).contiguous()
+        out = sdpa_window_attention(qkv, table, scale, window, shift, 0.0)
     else:
         out = chunked_forward(qkv, table, scale, window, shift)
     return out, scale.new_empty(0)

@@ -54,7 +54,7 @@ def reference_window_attention(
     attention = F.dropout(logits.softmax(-1), dropout)
     out = (attention @ v).transpose(-3, -2).flatten(-2)  # (B, Y, X, N, C)
     out = unshift_and_crop(reverse(out, window), (H, W), shift)
-    return out.to(qkv.dtype)
+    return out.to(qkv.dtype).contiguous()
 
 
 def _all_masks(

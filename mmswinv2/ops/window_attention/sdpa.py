@@ -71,7 +71,8 @@ def sdpa_window_attention(
             groups.append(_attend(x[:, :, rows, columns], group_bias, dropout))
         bands.append(groups[0] if len(groups) == 1 else torch.cat(groups, dim=2))
     out = bands[0] if len(bands) == 1 else torch.cat(bands, dim=1)  # (B, Y, X, N, C)
-    return unshift_and_crop(reverse(out, window), (H, W), shift)
+    # as a linear layer would make it, whose bias it fuses if it need not
+    return unshift_and_crop(reverse(out, window), (H, W), shift).contiguous()
 
 
 def _groups(
