@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter, OrderedDict
+from collections.abc import Collection
 from typing import cast
 
 import numpy as np
@@ -22,6 +23,7 @@ from .pickles import (
     TensorSpec,
 )
 
+MAX_TENSORS = 50_000  # of a model; a detector of size G has 2,000
 MAX_DEPTH = 100  # of containers in containers; an optimizer has 5
 _DTYPES = (
     *(torch.float32, torch.float64, torch.float16, torch.bfloat16, torch.bool),
@@ -37,6 +39,15 @@ _ARRAY_DTYPES = (
 _KEYS = (str, int, float, bool, type(None))
 _MASK = "attn_mask"  # a buffer of other code, never loaded, which may hold -inf
 _LOG = "message_hub"  # where NaN and Inf are what a run has seen
+
+
+def check_count(names: Collection) -> None:
+    """Raise ContentError for more tensors than any model has."""
+    if len(names) > MAX_TENSORS:
+        raise ContentError(
+            f"has {len(names):,} tensors, expected at most {MAX_TENSORS:,} for one "
+            "model; save the wanted weights alone"
+        )
 
 
 def check_tensor(name: str, tensor: Tensor) -> None:

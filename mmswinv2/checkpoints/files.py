@@ -10,7 +10,7 @@ from torch import Tensor
 
 from .checksums import SHA256_KEY, digest
 from .containers import LEGACY, ZIP, protection_of_zip, read_legacy, read_zip
-from .contents import Builder, check_tensor
+from .contents import Builder, check_count, check_tensor
 from .pickles import ContentError
 
 _PARTS = ("state_dict", "meta")  # which whatever reads checkpoints takes for dicts
@@ -141,6 +141,7 @@ def _read_safetensors(file: Path) -> dict[str, Tensor]:
     with safe_open(file, "pt") as opened:
         metadata = opened.metadata() or {}
         names = opened.keys()
+        check_count(names)
         tensors = {name: opened.get_tensor(name) for name in names}
     expected = metadata.get(SHA256_KEY)
     if expected is not None and digest(tensors, metadata) != expected:

@@ -8,14 +8,15 @@ from torch import Tensor
 
 from mmswinv2.architectures import Architecture
 
+from .contents import check_count
 from .layouts import LAYOUTS, MMSWINV2, OFFICIAL, TIMM, Layout
+from .pickles import ContentError
 from .tensors import Weights, last_stage, length
 from .windows import WINDOW_RECORD, StageWindows, check_windows, windows_of_buffers
 
 # Rebuilt for the window in use, never loaded.
 _BUFFERS = re.compile(r"(relative_coords_table|relative_position_index|attn_mask)$")
 _BLOCK_NAME = re.compile(r"layers\.([0-7])\.blocks\.([0-9]{1,3})\.(.+)")
-MAX_TENSORS = 50_000  # a detector of size G has 2,000
 # Where training code keeps weights; the first that holds Swin V2 is taken.
 _WRAPPERS = ("state_dict", "model", "module", "state_dict_ema", "model_ema", "ema")
 # The classifier in models of mmpretrain, and in whatever read_checkpoint gives.
@@ -159,11 +160,10 @@ def locate(checkpoint: Mapping) -> Location | None:
             for name, tensor in entry.items()
             if isinstance(tensor, Tensor)
         }
-        if len(weights) > MAX_TENSORS:
-            raise ValueError(
-                f"the checkpoint has {len(weights):,} tensors, expected at most "
-                f"{MAX_TENSORS:,} for one model; save the wanted weights alone"
-            )
+        try:
+            check_count(weights)
+        except ContentError as error:
+            raise ValueError(f"the checkpoint {error}") from error
         if found := _find_layout(weights):
             return Location(*found, weights, wrapper)
     return None

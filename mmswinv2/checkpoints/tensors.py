@@ -75,7 +75,7 @@ def unify(weights: Weights) -> Weights:
             unified[f"{attention}v_bias"] = v.clone()
         elif part == "k_bias":
             _check_no_bias(unified.pop(name), name)
-        elif part == "logit_scale":
+        elif part == "logit_scale" and tensor.dim():
             unified[name] = tensor.reshape(-1, 1, 1)
     return unified
 
