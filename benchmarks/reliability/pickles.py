@@ -90,8 +90,8 @@ def harm(content: object) -> str:
         elif isinstance(value, (list, tuple, set)):
             waiting += value
         elif isinstance(value, torch.Tensor):
-            data = value.detach().contiguous().reshape(-1).view(torch.uint8)
-            if value.numel() and not bool((data == BYTE[0]).all()):
+            data = value.detach().contiguous().as_strided((value.numel(),), (1,))
+            if not bool((data.view(torch.uint8) == BYTE[0]).all()):
                 return "a tensor has bytes that its file has not"
         elif isinstance(value, HistoryBuffer):
             waiting += value.data

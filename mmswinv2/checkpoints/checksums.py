@@ -27,7 +27,9 @@ def digest(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> str:
     for name in sorted(tensors):
         tensor = tensors[name]
         sha.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
-        values = tensor.detach().cpu().contiguous().reshape(-1)
+        values = tensor.detach().cpu().contiguous()
+        # Steps along axes of length 1 can be any; bytes are those of steps of 1
+        values = values.as_strided((values.numel(),), (1,))
         sha.update(values.view(torch.uint8).numpy())
     return sha.hexdigest()
 

@@ -9,6 +9,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from mmswinv2.checkpoints import read_checkpoint, read_swin_weights
+from mmswinv2.checkpoints.checksums import digest
 from mmswinv2.checkpoints.convert import convert
 from mmswinv2.checkpoints.locate import SwinWeights
 from mmswinv2.models import SwinTransformerV2
@@ -82,3 +83,11 @@ def test_an_archive_that_was_compressed_is_named(tmp_path):
             packed.writestr(name, stored.read(name))
     with pytest.raises(ValueError, match="has compressed entries"):
         read_checkpoint(tmp_path / "z.pth")
+
+
+def test_strides_are_not_part_of_the_content():
+    plain, strided = torch.ones(1, 2), torch.ones(8).as_strided((1, 2), (7, 1))
+    odd = torch.ones(8).as_strided((1,), (8,))
+    assert digest({"w": plain}, {}) == digest({"w": strided}, {})
+    assert digest({"w": odd}, {}) == digest({"w": torch.ones(1)}, {})
+    assert digest({"w": odd}, {}) != digest({"w": odd.int()}, {})
