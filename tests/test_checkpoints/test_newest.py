@@ -1,5 +1,7 @@
 """The checkpoint that a run goes on from, where no run can be made of it here."""
 
+import os
+
 import torch
 
 from mmswinv2.checkpoints.newest import newest_checkpoint
@@ -27,8 +29,9 @@ def test_a_file_that_is_no_checkpoint_of_a_run_is_passed_over(tmp_path):
 
 def test_folders_of_deepspeed_are_whole_when_it_says_so(tmp_path):
     """It writes ``latest`` last, and mmengine ``last_checkpoint`` after that."""
-    for name in ("epoch_1.pth", "epoch_2.pth", "epoch_3.pth"):
-        (tmp_path / name).mkdir()
+    for epoch in (1, 2, 3):
+        (tmp_path / f"epoch_{epoch}.pth").mkdir()
+        os.utime(tmp_path / f"epoch_{epoch}.pth", (epoch, epoch))
     (tmp_path / "latest").write_text("epoch_2.pth")
     (tmp_path / "last_checkpoint").write_text(str(tmp_path / "epoch_1.pth"))
     assert newest_checkpoint([tmp_path]) == str(tmp_path / "epoch_2.pth")

@@ -121,7 +121,8 @@ def test_options_and_auto_scale_lr_take_effect(tool: Tool, data: Path) -> None:
 def test_errors_after_the_start_keep_their_traceback(tool: Tool, data: Path) -> None:
     """What goes wrong inside the training loop is no bad input."""
     broken = "train_dataloader.dataset.pipeline.0.imdecode_backend=none"
-    with pytest.raises(ValueError, match="backend: none is not supported"):
+    named = r"sample \d, .*\.jpg, could not be read: .*backend: none is not supported"
+    with pytest.raises(RuntimeError, match=named):
         tool("tools/train.py", DET, *options(data, DET, broken))
 
 
