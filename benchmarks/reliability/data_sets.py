@@ -37,7 +37,8 @@ from set_writers import (
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from mmswinv2.datasets.bounds import bound_dataset, check_truth
+from mmswinv2.datasets.bounds import check_truth
+from mmswinv2.datasets.fetch import use_fetch
 from mmswinv2.own_data.checks.config import check_config
 from mmswinv2.own_data.checks.findings import raise_errors
 
@@ -62,6 +63,9 @@ def _all_faults() -> Iterator[tuple[str, str, str]]:
         yield "classes", "folder", fault
     for fault in LIST_FAULTS:
         yield "classes", "list", fault
+
+
+COUNT = len([*_all_faults()])
 
 
 def outcomes(count: int, seed: int, folder: Path) -> Iterator[Outcome]:
@@ -108,10 +112,10 @@ def run(case: Case, folder: Path) -> Outcome:
 def read(cfg: Config, case: Case) -> Samples:
     """What a worker of a loader reads, and scores of perfect predictions."""
     dataset = DATASETS.build(cfg[f"{case.split}_dataloader"].dataset)
-    bound_dataset(dataset)
     loader = DataLoader(
         dataset, num_workers=1, collate_fn=_first, multiprocessing_context="fork"
     )
+    use_fetch(loader)
     metric = None
     if case.kind == "coco" and case.split == "val":
         metric = METRICS.build(cfg.val_evaluator)

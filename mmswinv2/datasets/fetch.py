@@ -9,6 +9,8 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, IterableDataset
 
+from .bounds import bound_dataset
+
 
 class Batch(list):
     """Indices of a batch, and numbers that its random draws follow from.
@@ -67,6 +69,8 @@ class Fetch:
 def use_fetch(loader: DataLoader) -> None:
     """Has a loader get its samples by :class:`Fetch`, in its workers too.
 
+    Annotations that would kill a worker are refused there.
+
     Args:
         loader (DataLoader): Before its workers start. One of a stream stays as it is,
             as does one of a plain list.
@@ -74,6 +78,7 @@ def use_fetch(loader: DataLoader) -> None:
     dataset = loader.dataset
     if isinstance(dataset, IterableDataset) or not hasattr(dataset, "__dict__"):
         return
+    bound_dataset(dataset)
     if not isinstance(vars(dataset).get("__getitems__"), Fetch):
         dataset.__getitems__ = Fetch(dataset)  # torch looks for it
 

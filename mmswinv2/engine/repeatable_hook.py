@@ -5,9 +5,10 @@ from __future__ import annotations
 from mmengine.dist import broadcast
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
-from mmengine.runner import Runner
+from mmengine.runner import BaseLoop, Runner
 from torch import Tensor, nn, tensor
 
+from mmswinv2.datasets.bounds import check_truth
 from mmswinv2.datasets.fetch import seed_everything, use_fetch
 from mmswinv2.registry import HOOKS
 
@@ -69,6 +70,12 @@ class RepeatableHook(Hook):
                 "have become"
             )
             self._batches = 0
+
+    def before_run(self, runner: Runner) -> None:
+        """Look at what evaluations compare with, before hours of training."""
+        for loop in (runner._val_loop, runner._test_loop):
+            if isinstance(loop, BaseLoop) and hasattr(loop, "evaluator"):
+                check_truth(loop.evaluator)
 
     def before_train(self, runner: Runner) -> None:
         """Weights and iteration are there."""

@@ -56,9 +56,11 @@ def list_files(folder: str | Path) -> dict[str, int]:
         with os.scandir(os.path.join(folder, inside)) as entries:
             for entry in entries:
                 name = os.path.join(inside, entry.name)
+                if not os.path.exists(entry):  # a link to nowhere, or to itself
+                    continue
                 if entry.is_dir():
                     pending.append(name)
-                elif os.path.exists(entry):  # no link to nowhere
+                else:
                     sizes[name] = entry.stat().st_size
     return dict(sorted(sizes.items()))
 

@@ -16,7 +16,7 @@ from isolation import Isolation  # noqa: E402
 from outcomes import Kind, Outcome, refusal  # noqa: E402
 
 # Cases of every part that a test can afford
-SMALL = {"network": 49, "pickles": 120, "mutations": 100, "kills": 2}
+SMALL = {"network": 49, "pickles": 120, "mutations": 100, "kills": 2, "data_sets": 16}
 
 
 @pytest.fixture

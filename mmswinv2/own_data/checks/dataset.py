@@ -15,7 +15,7 @@ from mmswinv2.own_data.files import list_files, read_coco
 
 from .annotations import CocoUse
 from .coco import check_coco
-from .findings import Finding
+from .findings import Finding, first
 from .folders import FolderCheck, try_pipeline
 from .heads import kind_of, parts, predicts_masks
 from .labels import LabelUse, check_labels
@@ -209,6 +209,14 @@ class DatasetCheck:
         ending = len(built.img_suffix)
         pairs = {name: name[:-ending] + built.seg_map_suffix for name in names}
         yield from check_labels(images, labels, pairs, use)
+        whole = not built.ann_file and self.dataset.get("indices") is None
+        if whole and not os.path.samefile(images, labels):
+            maps = [n for n in list_files(labels) if n.endswith(built.seg_map_suffix)]
+            alone = {*maps} - {*pairs.values()}
+            what = "label maps without a picture of their name, which are not used"
+            cure = f"copy the pictures to {images}, or take the label maps away"
+            if alone:
+                yield Finding("warning", labels, what, cure, len(alone), first(alone))
 
     def _names(self, built: BaseDataset, images: str) -> list[str]:
         """Names of pictures, relative to their folder, as BaseSegDataset finds them."""

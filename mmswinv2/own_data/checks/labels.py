@@ -14,7 +14,7 @@ from mmswinv2.datasets.coco_masks import MAX_PIXELS, MAX_SIDE, is_size
 from mmswinv2.own_data.files import Header, any_size, list_files, read_header
 
 from .findings import SHOWN, Finding, Tally, first, watch
-from .pictures import HEADERS, loaded_size, missing_files, sample
+from .pictures import HEADERS, MIRRORED, OBEYED, loaded_size, missing_files, sample
 
 MAPS = 200  # label maps of a set that are decoded
 GREY = ("1", "L", "I", "I;16", "I;16B", "I;16L", "I;16N", "F")  # one channel
@@ -106,6 +106,8 @@ def _check_header(
     except ValueError:  # told by the check of pictures
         return header
     width, height = loaded_size(picture, obey_exif=use.obey_exif)
+    if use.obey_exif and picture.orientation in MIRRORED and picture.format in OBEYED:
+        tally.add("mirrored", image)
     if (width, height) != (header.width, header.height):
         example = f"{label}: {header.width} x {header.height} px, not "
         tally.add("size", f"{example}{width} x {height}")
@@ -137,6 +139,12 @@ def _tell_headers(tally: Tally, labels: str, use: LabelUse) -> Iterator[Finding]
         "turn the picture, store it upright"
     )
     yield from tally.finding("size", labels, what, cure)
+    what = (
+        "pictures that EXIF data turn upside down or mirror when they are loaded, and "
+        "their label maps not"
+    )
+    cure = "see that label maps were drawn on them as they look then"
+    yield from tally.finding("mirrored", labels, what, cure, "warning")
 
 
 def _count_values(

@@ -21,6 +21,7 @@ HEADERS = 2000  # pictures of a set whose headers are read
 PIXELS = 64  # pictures of a set that are decoded
 COMPARED = 2000  # validation pictures that are looked for among those of training
 OBEYED = ("JPEG", "MPO", "PNG")  # formats whose EXIF orientation OpenCV obeys
+MIRRORED = (2, 3, 4)  # orientations that keep width and height
 
 Item = TypeVar("Item")
 
@@ -141,7 +142,7 @@ def _check_headers(
             w, h = loaded
             example = f"{name}: {w} x {h} px, not {stated[0]} x {stated[1]}"
             tally.add(kind, example)
-        elif header.orientation in (2, 3, 4) and obey_exif:
+        elif header.orientation in MIRRORED and obey_exif:
             tally.add("mirrored", name)
     what = "files that are no pictures, or cut within their header"
     yield from tally.finding("no picture", folder, what, "copy or convert them again")

@@ -36,6 +36,11 @@ def annotation(**changes: object) -> Spoil:
     return change
 
 
+def crowd(**changes: object) -> Spoil:
+    """Changes the second annotation, as a crowd."""
+    return annotation(iscrowd=1, **changes)
+
+
 def every(key: str, value: object) -> Spoil:
     """Changes all annotations; None removes the key."""
 
@@ -101,6 +106,21 @@ ERRORS = {
     "does not fill the picture": annotation(
         segmentation=dict(size=[HEIGHT, WIDTH], counts=[5, 5])
     ),
+    "reaches a million px": annotation(segmentation=[[0, 0, 1e9, 0, 9, 9]]),
+    "a polygon that reaches": crowd(segmentation=[[0, 0, 1e9, 0, 9, 9]]),
+    "counts are broken or cut": crowd(
+        segmentation=dict(size=[HEIGHT, WIDTH], counts=[WIDTH * HEIGHT - 0.5, 0.5])
+    ),
+    "whose bbox reaches": annotation(bbox=[1, 2, 3, 1e9]),
+    "area is above 1e10": annotation(area=1e11),
+    "numbers (id 2); bbox": annotation(bbox=[1, 2, 3, 10**400]),
+    "numbers (id 2)": annotation(bbox=[1, 2, 3, True]),
+    "neither 0 nor 1": annotation(iscrowd="no"),
+    "annotations whose 'id' is no number (x)": annotation(id="x"),
+    "images whose 'id' is no number and no text": lambda c: c["images"][1].update(
+        id=[1]
+    ),
+    "from 1 to 1048576": lambda c: c["images"][1].update(width=10**9),
     "counts are broken": annotation(
         segmentation=dict(size=[HEIGHT, WIDTH], counts="@@")
     ),
