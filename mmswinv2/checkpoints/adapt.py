@@ -124,7 +124,8 @@ def adapt_state_dict(
     }
     found = source.tensors
     weights = {k: v for k, v in found.items() if k in own and v.shape == own[k].shape}
-    required = [k for k in own if k not in optional or _other_half(k) in found]
+    halves = {k for k in optional if k not in found and _other_half(k) in found}
+    required = [k for k in own if k not in optional or k in halves]
     _check_fit(source, own, required)
     report = LoadReport(
         layout=source.layout,

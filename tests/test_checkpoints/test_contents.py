@@ -197,3 +197,18 @@ def test_no_index_of_an_absurd_window_is_written(weights, tmp_path):
     with pytest.raises(ValueError, match="choose timm, hf or mmswinv2"):
         convert(read, "official")
     convert(read, "timm")
+
+
+def test_no_half_of_a_norm_and_no_norm_of_a_trained_model_may_be_absent(tmp_path):
+    """Pre-trained weights may lack norms of maps; those of a detector may not."""
+    state = Detector().state_dict()
+    torch.save({"state_dict": dict(state)}, whole := tmp_path / "whole.pth")
+    load_trained_weights(Detector(), whole)
+    del state["backbone.norm2.weight"]
+    with pytest.raises(RuntimeError, match=r"1 are missing.*norm2\.weight"):
+        Detector().load_state_dict(state)
+    del state["backbone.norm2.bias"]
+    Detector().load_state_dict(state)
+    torch.save({"state_dict": state}, path := tmp_path / "w.pth")
+    with pytest.raises(RuntimeError, match=r"2 of its .*backbone\.norm2\.weight"):
+        load_trained_weights(Detector(), path)
