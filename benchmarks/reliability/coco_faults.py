@@ -143,6 +143,8 @@ SOUND = {
     *(("polygon number", value) for value in ("0", "-1", "1.5")),
     *((f"bbox {i}", value) for i in (0, 1) for value in ("0", "-1", "1.5")),
     *((f"bbox {i}", "1.5") for i in (2, 3)),
+    ("annotation iscrowd", "True"),
+    ("polygon", "absent"),
     ("category name", "'7'"),
     ("category name", "'x'"),
 }

@@ -98,7 +98,9 @@ def fatal_fault(segmentation: object, height: int, width: int) -> str | None:
     for part in segmentation:
         try:
             values = np.array(part[: len(part) // 2 * 2])
-            if values.dtype.kind not in "iuf" and values.size:
+            if bool in map(type, part) or (
+                values.size and values.dtype.kind not in "iuf"
+            ):
                 return "numbers"  # strings, None, lists, or whole numbers over 64 bits
             points = values.astype(float).reshape(-1, 2)
         except ValueError:  # lists of several lengths
