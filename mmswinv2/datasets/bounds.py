@@ -6,10 +6,12 @@ for runs that leave that out, and for whatever reads a data set in another way.
 
 from __future__ import annotations
 
+from typing import NoReturn
+
 from mmengine.dataset import Compose
 from mmengine.evaluator import Evaluator
 
-from .coco_masks import MASK_FAULTS, OUTLINE, fatal_fault, is_size
+from .coco_masks import MASK_FAULTS, OUTLINE, fatal_fault, is_short, is_size
 
 
 def check_instances(results: dict) -> dict:
@@ -63,11 +65,18 @@ def check_truth(evaluator: Evaluator) -> None:
         truth = getattr(metric, "_coco_api", None)
         if truth is None or "segm" not in getattr(metric, "metrics", ()):
             continue
+        classes = (metric.dataset_meta or {}).get("classes")
         for number, annotation in truth.anns.items():
             image = truth.imgs.get(annotation["image_id"])
-            if image and "segmentation" in annotation:
-                size = image["height"], image["width"]
-                _check(annotation["segmentation"], *size, f"annotation {number}")
+            category = truth.cats.get(annotation["category_id"])
+            if not (image and category) or (
+                classes is not None and category["name"] not in classes
+            ):
+                continue
+            mask, who = annotation.get("segmentation"), f"annotation {number}"
+            _check(mask, image["height"], image["width"], who)
+            if is_short(mask):
+                _refuse(who, "short")
 
 
 def _check(mask: object, height: int, width: int, who: str) -> None:
@@ -76,5 +85,9 @@ def _check(mask: object, height: int, width: int, who: str) -> None:
             f"{who} is in an image of {width} x {height} px; write its size in px"
         )
     if kind := fatal_fault(mask, height, width):
-        what, cure = MASK_FAULTS[kind]
-        raise ValueError(f"{who} is one of the {what}; {cure}")
+        _refuse(who, kind)
+
+
+def _refuse(who: str, kind: str) -> NoReturn:
+    what, cure = MASK_FAULTS[kind]
+    raise ValueError(f"{who} is one of the {what}; {cure}")

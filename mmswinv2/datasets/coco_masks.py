@@ -70,7 +70,7 @@ def mask_fault(
     """The kind of fault of a segmentation that is not fatal, a key of MASK_FAULTS."""
     if isinstance(segmentation, dict):
         return None
-    if any(len(part) < 6 or len(part) % 2 for part in segmentation):
+    if is_short(segmentation):
         return "short"
     points = np.concatenate([np.asarray(part, float) for part in segmentation])
     points = points.reshape(-1, 2)
@@ -82,6 +82,12 @@ def mask_fault(
     # one px more each way, so that the areas of thin objects can be compared
     area, box_area = (right - left + 1) * (bottom - top + 1), (w + 1) * (h + 1)
     return "apart" if apart or not 0.1 < area / box_area < 10 else None
+
+
+def is_short(segmentation: list | dict) -> bool:
+    """Whether it has a polygon of no area, at which COCO's evaluation stops."""
+    polygons = segmentation if isinstance(segmentation, list) else ()
+    return any(len(part) < 6 or len(part) % 2 for part in polygons)
 
 
 def fatal_fault(segmentation: object, height: int, width: int) -> str | None:

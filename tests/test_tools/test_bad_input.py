@@ -226,6 +226,11 @@ def test_first_process(monkeypatch: pytest.MonkeyPatch) -> None:
         for rank in (3, 0):
             monkeypatch.setenv(name, str(rank))
             assert launch.is_first_process() == (rank == 0)
+    for name in ("SLURM_PROCID", "OMPI_COMM_WORLD_RANK", "RANK"):
+        for rank in (3, 0):
+            monkeypatch.setenv(name, str(rank))
+            assert launch.is_first_process(of_all=True) == (rank == 0)
+            assert launch.is_first_process()
 
 
 def test_loading_needs_all_weights(tmp_path: Path) -> None:

@@ -126,6 +126,18 @@ def test_errors_after_the_start_keep_their_traceback(tool: Tool, data: Path) -> 
         tool("tools/train.py", DET, *options(data, DET, broken))
 
 
+def test_a_run_without_finite_losses_stops(tool: Tool, data: Path) -> None:
+    """One message names losses and pictures; the weights are the last good ones."""
+    more = options(data, DET, "optim_wrapper.optimizer.lr=1e30", "param_scheduler=[]")
+    more += ["train_cfg.max_iters=30", "optim_wrapper.clip_grad=None"]
+    message = tool.fails("tools/train.py", DET, "--work-dir", "run", *more)
+    assert message.startswith("iteration 11: not finite were ")
+    assert "loss_rpn_cls" in message and "train2017/" in message
+    assert "10 steps in a row were left out" in message
+    weights = saved("run/iter_10.pth")["state_dict"].values()
+    assert all(tensor.isfinite().all() for tensor in weights)
+
+
 def test_data_root_of_a_config_that_has_none(tool: Tool, tmp_path: Path) -> None:
     """Where each split has its own, each has to be given."""
     (tmp_path / "own.py").write_text("default_scope = 'mmdet'")

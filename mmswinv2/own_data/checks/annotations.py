@@ -12,6 +12,7 @@ from mmswinv2.datasets.coco_masks import (
     MILD_FAULTS,
     OUTLINE,
     fatal_fault,
+    is_short,
     mask_fault,
 )
 
@@ -147,15 +148,13 @@ def check_annotations(
             tally.add(fault, f"id {number}")
         if image is MISSING or annotation.get("category_id") not in names:
             continue
-        # what is not trained on is evaluated
-        if fault == "crowd" or (fault and use.evaluated):
-            _look_at_mask(annotation, image, use, tally)
-        if fault not in (None, "crowd"):
-            continue
-        filled.add(annotation["image_id"])
+        if fault in (None, "crowd"):
+            filled.add(annotation["image_id"])
         if fault is None and not annotation.get("ignore"):
             learned[names[annotation["category_id"]]] += 1
             _look_at_shapes(annotation, image, use, tally)
+        elif fault == "crowd" or use.evaluated:
+            _look_at_mask(annotation, image, use, tally)
     yield from _tell(tally, file, use, len(annotations), learned.total())
     if 0 in seen and use.evaluated:
         what = (
@@ -230,8 +229,9 @@ def _look_at_mask(annotation: dict, image: dict, use: CocoUse, tally: Tally) -> 
     kind, mask = "no mask", annotation.get(MASK)
     if mask:
         kind = fatal_fault(mask, image["height"], image["width"])
+        kind = kind or ("short" if use.evaluated and is_short(mask) else None)
     if kind:
-        tally.add(kind, f"id {annotation['id']}")
+        tally.add(kind, f"id {annotation.get('id')}")
     return kind is None
 
 
