@@ -18,7 +18,7 @@ from outcomes import Kind, Outcome, refusal  # noqa: E402
 # Cases of every part that a test can afford
 SMALL = {
     "pickles": 120,
-    "mutations": 100,
+    "mutations": 60,
     "network": 49,
     "data_sets": 16,
     "precision": 30,
