@@ -25,6 +25,7 @@ CONFIGS = {
     "labels": "swinv2-nano-p4-w8_upernet_mini-128px",
     "classes": "swinv2-t-p4-w8_16xb64-300e_in1k-256px",
 }
+SOUND = "nothing"  # the part of a case without a fault
 CLASSES = ("floor", "grass", "sky")  # of label maps and folders
 
 
@@ -77,7 +78,7 @@ def _set_up(kind: str, split: str, dataset: dict, pipeline: list[dict]) -> Confi
     init_default_scope(cfg.default_scope)
     loader = cfg[f"{split}_dataloader"]
     loader.dataset = dict(dataset, pipeline=pipeline)
-    loader.batch_size = 1
+    loader.batch_size = 2
     cfg.model.backbone.init_cfg = None
     return cfg
 
@@ -88,7 +89,7 @@ def write_coco(case: Case, folder: Path) -> Config:
     content: dict | str | bytes = coco.content()
     if case.part == "file":
         content = coco.TEXTS[case.fault](json.dumps(content), random)
-    elif case.part != "picture":
+    elif case.part not in ("picture", SOUND):
         coco.spoil_field(content, case.part, case.fault, random)
     (folder / "images").mkdir(parents=True)
     for i in range(1, coco.PICTURES + 1):
@@ -129,8 +130,9 @@ def write_labels(case: Case, folder: Path) -> Config:
     for i in range(1, coco.PICTURES + 1):
         picture(i).save(places["picture"] / f"{i}.png")
         Image.fromarray(label_map()).save(places["label map"] / f"{i}.png")
-    fault = {**pictures.FAULTS, **pictures.LABEL_FAULTS}[case.fault]
-    fault(places[case.part] / f"{random.randint(2, coco.PICTURES)}.png", random)
+    if case.part != SOUND:
+        fault = {**pictures.FAULTS, **pictures.LABEL_FAULTS}[case.fault]
+        fault(places[case.part] / f"{random.randint(2, coco.PICTURES)}.png", random)
     dataset = dict(
         type="BaseSegDataset",
         data_prefix=dict(
@@ -165,7 +167,7 @@ def write_classes(case: Case, folder: Path) -> Config:
         pictures.FAULTS[case.fault](folder / random.choice(CLASSES) / name, random)
     elif case.part == "folder":
         FOLDER_FAULTS[case.fault](folder)
-    else:
+    elif case.part == "list":
         names = [f"{name}/{i}.png" for name in CLASSES for i in (1, 2, 3)]
         lines = [f"{name} {CLASSES.index(name.split('/')[0])}" for name in names]
         text = LIST_FAULTS[case.fault]("\n".join(lines))
@@ -178,6 +180,7 @@ def write_classes(case: Case, folder: Path) -> Config:
     ]
     cfg = _set_up("classes", case.split, dataset, pipeline)
     cfg.model.head.num_classes = len(CLASSES)
+    cfg.model.data_preprocessor.num_classes = len(CLASSES)
     cfg.model.train_cfg = None
     cfg.val_evaluator = dict(type="Accuracy", topk=(1,))
     return cfg

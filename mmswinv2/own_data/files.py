@@ -48,7 +48,10 @@ def read_coco(path: str | Path, *, annotated: bool = True) -> dict:
 
 
 def list_files(folder: str | Path) -> dict[str, int]:
-    """Bytes of all files under a folder, by their sorted paths relative to it."""
+    """Bytes of all files under a folder, by their sorted paths relative to it.
+
+    A link to itself is a file of 0 bytes.
+    """
     sizes: dict[str, int] = {}
     pending = [""]
     while pending:
@@ -56,12 +59,13 @@ def list_files(folder: str | Path) -> dict[str, int]:
         with os.scandir(os.path.join(folder, inside)) as entries:
             for entry in entries:
                 name = os.path.join(inside, entry.name)
-                if not os.path.exists(entry):  # a link to nowhere, or to itself
-                    continue
-                if entry.is_dir():
-                    pending.append(name)
-                else:
-                    sizes[name] = entry.stat().st_size
+                try:
+                    if entry.is_dir():
+                        pending.append(name)
+                    elif os.path.exists(entry):  # no link to nowhere
+                        sizes[name] = entry.stat().st_size
+                except OSError:  # a link to itself, at which the hosts stop
+                    sizes[name] = 0
     return dict(sorted(sizes.items()))
 
 

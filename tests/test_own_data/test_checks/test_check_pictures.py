@@ -63,7 +63,7 @@ def test_broken(folder: Path) -> None:
     (folder / "b.jpg").write_bytes(content[: len(content) // 2])
     (folder / "c.jpg").write_text("<html>404</html>")
     messages = [message for severity, message in found(folder) if severity == "error"]
-    assert "1 empty files (0 bytes) (a.png)" in messages[0]
+    assert "1 empty files (0 bytes), or links to themselves (a.png)" in messages[0]
     assert "1 files that are no pictures" in messages[1] and "c.jpg" in messages[1]
     assert "1 pictures that are cut" in messages[2] and "b.jpg" in messages[2]
 
