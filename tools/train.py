@@ -79,7 +79,9 @@ def main() -> None:
         if launch.is_first_process():
             preflight.check_data(cfg, "train", "val")
             preflight.check_model(cfg)
-        lock = WorkDirLock(cfg.work_dir, active=launch.is_first_process(of_all=True))
+        # Processes of srun without --launcher are runs of their own
+        locks = cfg.launcher == "none" or launch.is_first_process(of_all=True)
+        lock = WorkDirLock(cfg.work_dir, active=locks)
         with lock, Interruption() as interruption:
             runner = launch.build_runner(cfg, preparation)
             resuming.report(cfg, runner)

@@ -81,28 +81,31 @@ def read_legacy(file: Path) -> tuple[object, Loader]:
 
     Nothing in such a file tells that its numbers are as they were written.
     """
-    stream = io.BytesIO(file.read_bytes())
-    heads = [read_pickle(stream)[0] for _ in range(3)]  # magic, version, machine
-    if heads[1] != 1001 or not heads[2]["little_endian"]:
-        raise ContentError("is of a version or machine that is not supported")
-    content, storages = read_pickle(stream)
-    keys, _ = read_pickle(stream)
     starts: dict[str, int] = {}
-    for key in keys:
-        (count,) = struct.unpack("<q", stream.read(8))
-        storage = storages[key]
-        if count != storage.total:
-            raise ContentError("is damaged: its data have another size than it says")
-        starts[key] = stream.tell()
-        stream.seek(count * storage.dtype.itemsize, io.SEEK_CUR)
+    with file.open("rb") as stream:
+        heads = [read_pickle(stream)[0] for _ in range(3)]  # magic, version, machine
+        if heads[1] != 1001 or not heads[2]["little_endian"]:
+            raise ContentError("is of a version or machine that is not supported")
+        content, storages = read_pickle(stream)
+        keys, _ = read_pickle(stream)
+        for key in keys:
+            (count,) = struct.unpack("<q", stream.read(8))
+            storage = storages[key]
+            if count != storage.total:
+                raise ContentError(
+                    "is damaged: its data have another size than it says"
+                )
+            starts[key] = stream.tell()
+            stream.seek(count * storage.dtype.itemsize, io.SEEK_CUR)
 
     def load(storage: Storage) -> Tensor:
-        stream.seek(starts[storage.key])
         data = torch.empty(
             min(storage.total * storage.dtype.itemsize, file.stat().st_size),
             dtype=torch.uint8,
         )
-        _fill(data, stream)
+        with file.open("rb") as stream:
+            stream.seek(starts[storage.key])
+            _fill(data, stream)
         return data
 
     return content, load

@@ -96,7 +96,7 @@ class Builder:
         self._budget = 8 * size + 2**26
         self._device = device
         self._data: dict[object, Tensor] = {}
-        self._built: dict[int, object] = {}
+        self._built: dict[tuple[int, bool], object] = {}
 
     def build(self, value: object, name: str = "", depth: int = 0) -> object:
         """A value of the content, and all within it.
@@ -115,9 +115,11 @@ class Builder:
             return value
         if depth > MAX_DEPTH:
             raise ContentError(f"has more than {MAX_DEPTH} containers in each other")
-        if id(value) not in self._built:
-            self._built[id(value)] = self._build(value, name, depth + 1)
-        return self._built[id(value)]
+        # A tensor can be in places where it may hold infinity, and in others
+        place = id(value), isinstance(value, TensorSpec) and _may_be_infinite(name)
+        if place not in self._built:
+            self._built[place] = self._build(value, name, depth + 1)
+        return self._built[place]
 
     def _build(self, value: object, name: str, depth: int) -> object:
         if isinstance(value, TensorSpec):
@@ -178,7 +180,7 @@ class Builder:
                 f"of shape {size}); clone() them and save again"
             )
         tensor = data.as_strided(size, stride, offset)
-        if not name.startswith(_LOG):
+        if not _may_be_infinite(name):
             check_tensor(name, tensor)
         return tensor
 
@@ -226,6 +228,10 @@ class Builder:
         if not all(isinstance(version, dict) for version in versions.values()):
             raise ContentError(f"has no versions of modules beside {name!r}")
         self.build(versions, f"{name}._metadata", depth)
+
+
+def _may_be_infinite(name: str) -> bool:
+    return name.startswith(_LOG) or name.endswith(_MASK)
 
 
 def _is_state(name: str) -> bool:

@@ -19,7 +19,7 @@ from .position_biases import position_bias_of
 from .shapes import check_complete
 from .sources import WINDOWS_KEY
 from .tensors import Weights, last_stage
-from .whole_files import save_whole, whole_file
+from .whole_files import save_whole, whole_file, write_whole
 from .windows import (
     PATCH_SIZE,
     WINDOW_RECORD,
@@ -109,8 +109,7 @@ class Converted:
             path.mkdir()
             try:
                 self._save_tensors(path / "model.safetensors")
-                with whole_file(path / "config.json") as unfinished:
-                    unfinished.write_text(text + "\n")
+                write_whole(path / "config.json", text + "\n")
             except BaseException:
                 shutil.rmtree(path)
                 raise

@@ -118,8 +118,16 @@ class _Function:
 
 
 def _tensor(
-    storage: object, offset: object, size: object, stride: object, *_: object
+    storage: object,
+    offset: object,
+    size: object,
+    stride: object,
+    _gradient: object = None,
+    _hooks: object = None,
+    changed: object = None,
 ) -> TensorSpec:
+    if changed:
+        raise ContentError("has a tensor whose numbers are negated; clone() it")
     return TensorSpec(storage, offset, size, stride)
 
 
@@ -214,8 +222,9 @@ def _check_steps(stream: BinaryIO) -> None:
             )
         if step.name not in allowed:
             raise ContentError(
-                f"has a pickle with the step {step.name}, which torch.save does not "
-                "write: it is damaged, or no checkpoint of torch"
+                f"has a pickle with the step {step.name}, expected those of protocol "
+                "2: save it by torch.save without pickle_protocol, or copy it again if "
+                "it is damaged"
             )
         # The memory that Python makes grows with this number
         if step.name == "LONG_BINPUT" and argument > number:

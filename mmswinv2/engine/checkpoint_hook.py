@@ -22,7 +22,7 @@ from mmswinv2.checkpoints.newest import (
 from mmswinv2.checkpoints.whole_files import (
     UnsavedError,
     remove_unfinished,
-    whole_file,
+    write_whole,
     writes_whole_files,
 )
 from mmswinv2.registry import HOOKS
@@ -115,8 +115,7 @@ class CheckpointHook(MMEngineCheckpointHook):
                 **kwargs,
             )
             if is_main_process():
-                with whole_file(Path(runner.work_dir, LAST)) as unfinished:
-                    unfinished.write_text(path)
+                write_whole(Path(runner.work_dir, LAST), path)
         self._meta = {}
         self._whole = path
         return path

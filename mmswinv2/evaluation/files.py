@@ -1,37 +1,15 @@
-"""Files that are there whole or not at all."""
+"""Archives, and checksums of files."""
 
 import hashlib
-import os
-import tempfile
 import zipfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 
-
-@contextmanager
-def whole_file(path: Path) -> Iterator[Path]:
-    """Gives a temporary file beside ``path``, which takes its name on success.
-
-    Args:
-        path (Path): Where the file is to be; its folder is made.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    os.close(handle)
-    part = Path(name)
-    try:
-        yield part
-        umask = os.umask(0)
-        os.umask(umask)
-        part.chmod(0o666 & ~umask)  # mkstemp's are for the owner alone
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
+from mmswinv2.checkpoints.whole_files import whole_file
 
 
 def write_zip(path: Path, members: Mapping[str, Path | str]) -> None:
-    """Writes an archive.
+    """Writes an archive, whole or not at all.
 
     Args:
         path (Path): Where it is to be.

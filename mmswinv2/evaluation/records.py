@@ -16,10 +16,11 @@ import torch
 from mmengine.config import Config
 
 import mmswinv2
+from mmswinv2.checkpoints.whole_files import write_whole
 from mmswinv2.config_types import HOSTS
 
 from .benchmarks import IMAGENET_V2, IMAGENET_V2_IMAGES
-from .files import sha256, whole_file
+from .files import sha256
 from .paper import PAPER, Reported
 
 # Folder of configs: images of the validation set that its table is about.
@@ -180,8 +181,7 @@ def read_records(folder: Path) -> list[dict]:
 
 def write_record(record: dict, path: Path) -> None:
     """Writes a record, whole or not at all."""
-    with whole_file(path) as part:
-        part.write_text(json.dumps(record, indent=2) + "\n")
+    write_whole(path, json.dumps(record, indent=2) + "\n")
 
 
 def write_results(configs: Iterable[Path], folder: Path, page: Path) -> None:
@@ -208,8 +208,7 @@ def write_results(configs: Iterable[Path], folder: Path, page: Path) -> None:
             rows.append(
                 f"| {link} | {protocol} | {metric} | {_paper(reported)} | {ours} |"
             )
-    with whole_file(page) as part:
-        part.write_text(PAGE.format(rows="\n".join(rows)))
+    write_whole(page, PAGE.format(rows="\n".join(rows)))
 
 
 def _paper(reported: Reported | None) -> str:

@@ -71,6 +71,10 @@ def test_what_a_run_has_seen_may_be_infinite(tmp_path):
     content = {"state_dict": {"layers.0.attn_mask": mask}, "message_hub": {"x": mask}}
     torch.save(content, tmp_path / "w.pth")
     assert read_checkpoint(tmp_path / "w.pth")["message_hub"]["x"][1] == -torch.inf
+    content["state_dict"]["head.weight"] = mask  # the same tensor
+    torch.save(content, tmp_path / "w.pth")
+    with pytest.raises(ValueError, match=r"NaN or Inf in 'state_dict\.head\.weight'"):
+        read_checkpoint(tmp_path / "w.pth")
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")

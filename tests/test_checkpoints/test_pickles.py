@@ -194,6 +194,20 @@ def test_a_parameter_with_attributes_is_read_as_its_tensor(tmp_path):
     assert found["a"].tolist() == found["b"].tolist() == [1, 1]
 
 
+@pytest.mark.parametrize(
+    ("content", "options", "message"),
+    [
+        (torch._neg_view(torch.ones(2)), {}, "numbers are negated"),
+        (torch.ones(2), {"pickle_protocol": 4}, "without pickle_protocol"),
+    ],
+    ids=["negated", "protocol 4"],
+)
+def test_what_torch_saves_by_other_ways_is_refused(content, options, message, tmp_path):
+    torch.save({"w": content}, tmp_path / "w.pth", **options)
+    with pytest.raises(ValueError, match=message):
+        read_checkpoint(tmp_path / "w.pth")
+
+
 def test_a_log_brings_no_methods(tmp_path):
     """Mmengine would take over statistics from the pickle, for all of its logs."""
     log = {"statistics_methods": {"max": 1}, "max_length": 9}

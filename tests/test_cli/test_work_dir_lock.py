@@ -57,9 +57,14 @@ def test_a_second_run_is_refused_until_the_first_is_dead(
 
 
 def test_training_refuses_and_testing_does_not_ask(
-    other: tuple[subprocess.Popen, int], tool: Tool, data: Path, tmp_path: Path
+    other: tuple[subprocess.Popen, int],
+    tool: Tool,
+    data: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Nothing is written into the folder of another run."""
+    """Nothing is written into the folder of another run, by srun alone neither."""
+    monkeypatch.setenv("SLURM_PROCID", "1")
     before = {*tmp_path.iterdir()}
     options = ("--cfg-options", f"data_root={data / 'coco'}")
     message = tool.fails("tools/train.py", DET, "--work-dir", tmp_path, *options)

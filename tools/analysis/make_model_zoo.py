@@ -22,8 +22,8 @@ from mmengine.logging import MMLogger
 
 from mmswinv2.apis import CONFIG_DIR
 from mmswinv2.architectures import ARCHITECTURES
+from mmswinv2.checkpoints.whole_files import write_whole
 from mmswinv2.checkpoints.zoo import ENTRIES, SCHEME, Entry, find_entry
-from mmswinv2.evaluation.files import whole_file
 from mmswinv2.evaluation.paper import HUB, PAPER
 from mmswinv2.evaluation.records import percent, read_records, write_results
 from mmswinv2.planning import training_batch
@@ -231,8 +231,7 @@ def write_yaml(path: Path, content: dict) -> None:
     """Writes a YAML file, whole or not at all."""
     text = "# Written by tools/analysis/make_model_zoo.py\n"
     text += yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=100)
-    with whole_file(path) as part:
-        part.write_text(text)
+    write_whole(path, text)
 
 
 def row(entry: dict) -> str:
@@ -274,8 +273,7 @@ def write_page(entries: list[dict]) -> None:
         rows = [e for e in entries if Path(e["Config"]).parent.name == name]
         title = "SimMIM" if name == "simmim" else DATASETS[name]
         parts += [f"\n## {title}\n", HEAD, *map(row, rows)]
-    with whole_file(ROOT / "docs" / "model_zoo.md") as part:
-        part.write_text("\n".join(parts) + "\n")
+    write_whole(ROOT / "docs" / "model_zoo.md", "\n".join(parts) + "\n")
 
 
 PAGE = """# Model zoo
