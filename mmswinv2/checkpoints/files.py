@@ -40,9 +40,7 @@ def read_file(file: Path, name: str, map_location: object = "cpu") -> dict:
     try:
         head = _head(file)
     except OSError as error:
-        reason = error.strerror or str(error)
-        if isinstance(error, (FileNotFoundError, IsADirectoryError)):
-            reason = "no such file"
+        reason = error.strerror or "no such file"
         raise FileNotFoundError(
             f"checkpoint {_short(name)} does not exist or is no file ({reason})"
         ) from error
@@ -112,6 +110,8 @@ def _short(name: str) -> str:
 
 
 def _head(file: Path) -> bytes:
+    if not file.is_file():  # a pipe without a writer would be waited for
+        raise FileNotFoundError
     with file.open("rb") as stream:
         return stream.read(512)
 

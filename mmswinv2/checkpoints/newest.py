@@ -59,23 +59,29 @@ def find_checkpoints(
         for path in folder.glob(pattern)
     }
     named = _named(Path(folders[0]))
-    if named and os.path.exists(named):
+    # a copy of a folder still names the file of the original, which may have gone on
+    copied = os.path.basename(named) in {path.name for path in found}
+    if named and os.path.exists(named) and not copied:
         found.add(Path(named).absolute())
     return sorted(found, key=_age, reverse=True)
 
 
 def newest_checkpoint(
-    folders: Sequence[str | Path], patterns: Sequence[str] = PATTERNS
+    folders: Sequence[str | Path],
+    patterns: Sequence[str] = PATTERNS,
+    *,
+    warn: bool = True,
 ) -> str | None:
     """The newest whole checkpoint of a run.
 
     Args:
         folders (Sequence[str | Path]): The work dir, then others that the run saves in.
         patterns (Sequence[str]): Of their names. Defaults to mmengine's.
+        warn (bool): Whether to tell of newer ones that are damaged and passed over.
+            Defaults to True.
 
     Returns:
-        str | None: None where the run has saved nothing yet. Newer ones that are
-        damaged are passed over with a warning.
+        str | None: None where the run has saved nothing yet.
 
     Raises:
         ValueError: If there are checkpoints, but none is whole.
@@ -90,7 +96,7 @@ def newest_checkpoint(
         if error := _fault(path, named):
             damaged.append(error)
             continue
-        if damaged:
+        if damaged and warn:
             print_log(
                 f"{'; '.join(damaged)}. Goes on with {path}, which was saved before",
                 "current",
@@ -129,14 +135,15 @@ def _saved(path: Path, meta: dict) -> float:
     try:
         return time.mktime(time.strptime(meta["time"], "%Y%m%d_%H%M%S"))  # mmengine's
     except (KeyError, TypeError, ValueError, OverflowError):
-        return path.stat().st_mtime
+        return path.lstat().st_mtime  # of a link that leads nowhere too
 
 
 def _fault(path: Path, named: str) -> str:
     """What makes a checkpoint useless, as a phrase; '' where it is whole."""
     if path.is_dir():
         finished = {Path(name).name for name in (named, *_latest(path.parent))}
-        return "" if path.name in finished else f"checkpoint {path} is unfinished"
+        whole = path.name in finished and any(path.glob("*mp_rank_*"))
+        return "" if whole else f"checkpoint {path} is a folder that is unfinished"
     try:
         checkpoint = read_file(path, str(path))
     except (ValueError, FileNotFoundError) as error:

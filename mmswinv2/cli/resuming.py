@@ -49,7 +49,7 @@ def _check(path: str) -> None:
     except ValueError as error:
         other = None
         with suppress(ValueError, FileNotFoundError):
-            other = newest_checkpoint([os.path.dirname(path) or "."])
+            other = newest_checkpoint([os.path.dirname(path) or "."], warn=False)
         if other is None:
             raise
         raise ValueError(

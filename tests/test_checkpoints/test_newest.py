@@ -1,7 +1,9 @@
 """The checkpoint that a run goes on from, where no run can be made of it here."""
 
 import os
+from pathlib import Path
 
+import pytest
 import torch
 
 from mmswinv2.checkpoints.newest import newest_checkpoint
@@ -31,12 +33,40 @@ def test_folders_of_deepspeed_are_whole_when_it_says_so(tmp_path):
     """It writes ``latest`` last, and mmengine ``last_checkpoint`` after that."""
     for epoch in (1, 2, 3):
         (tmp_path / f"epoch_{epoch}.pth").mkdir()
+        (tmp_path / f"epoch_{epoch}.pth" / "mp_rank_00_model_states.pt").touch()
         os.utime(tmp_path / f"epoch_{epoch}.pth", (epoch, epoch))
     (tmp_path / "latest").write_text("epoch_2.pth")
     (tmp_path / "last_checkpoint").write_text(str(tmp_path / "epoch_1.pth"))
     assert newest_checkpoint([tmp_path]) == str(tmp_path / "epoch_2.pth")
     (tmp_path / "latest").unlink()
     assert newest_checkpoint([tmp_path]) == str(tmp_path / "epoch_1.pth")
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        Path.mkdir,
+        os.mkfifo,
+        lambda path: path.symlink_to(path),
+        lambda path: path.symlink_to("gone.pth"),
+    ],
+    ids=["folder", "pipe", "loop", "dangling link"],
+)
+def test_what_is_no_file_is_passed_over(tmp_path, make):
+    whole = save(tmp_path / "iter_1.pth", saved=1.0)
+    make(tmp_path / "iter_2.pth")
+    (tmp_path / "last_checkpoint").write_text(str(tmp_path / "iter_2.pth"))
+    assert newest_checkpoint([tmp_path]) == whole
+
+
+def test_a_copied_folder_goes_on_from_its_own_files(tmp_path):
+    """Its ``last_checkpoint`` names those of the original, which went on."""
+    for name, saved in (("original", 2.0), ("copy", 1.0)):
+        (tmp_path / name).mkdir()
+        file = save(tmp_path / name / "iter_1.pth", saved=saved)
+        named = tmp_path / "original/iter_1.pth"
+        (tmp_path / name / "last_checkpoint").write_text(str(named))
+    assert newest_checkpoint([tmp_path / "copy"]) == file
 
 
 def test_a_store_is_believed(tmp_path):
