@@ -154,9 +154,21 @@ class FSDPStrategy(DDPStrategy):
                 stage.pretrained_window = other.pretrained_window
 
     def load_optim_state_dict(self, state_dict: dict) -> None:
-        """Loads what a run with or without the strategy has saved."""
+        """Loads what a run with or without the strategy has saved.
+
+        Raises:
+            ValueError: If it is of parameters that are not there.
+        """
         groups = self.optim_wrapper.optimizer.param_groups
         parameters = [p for group in groups for p in group["params"]]
+        strange = [n for n in state_dict["state"] if n not in range(len(parameters))]
+        if strange:
+            raise ValueError(
+                f"the checkpoint has an optimizer state of {strange[0]!r}, but this "
+                f"run's parameters are 0 to {len(parameters) - 1}: it is of another "
+                "model, or of the first FSDP, which saved by names. Start from its "
+                "weights with load_from"
+            )
         state = {
             number: {
                 name: _like(x, parameters[number]) if x.dim() else x

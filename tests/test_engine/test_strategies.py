@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 from mmengine.config import Config
+from mmengine.optim import OptimWrapper
 from mmengine.registry import STRATEGIES
 from tiny import DET, Tool
 from toy import in_processes, train_with_strategy
@@ -149,6 +150,17 @@ def test_bad_options(tmp_path: Path, options: dict, message: str) -> None:
     cfg = dict(type="mmswinv2.FSDPStrategy", work_dir=str(tmp_path), **options)
     with pytest.raises(ValueError, match=message):
         STRATEGIES.build(cfg)
+
+
+def test_fsdp_refuses_states_of_other_parameters(tmp_path: Path) -> None:
+    """As of the first FSDP, which saved by names."""
+    strategy = STRATEGIES.build(dict(FSDP, work_dir=str(tmp_path)))
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.ones(2))])
+    strategy.optim_wrapper = OptimWrapper(optimizer)
+    for name in ("backbone.norm0.weight", 1):
+        state = dict(state={name: {}}, param_groups=[])
+        with pytest.raises(ValueError, match=f"state of {name!r}, but .* are 0 to 0"):
+            strategy.load_optim_state_dict(state)
 
 
 def test_fsdp_says_which_torch_it_needs(monkeypatch: pytest.MonkeyPatch) -> None:

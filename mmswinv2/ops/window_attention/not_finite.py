@@ -28,10 +28,10 @@ def attend_apart(
 ) -> Tensor:
     """``attend`` with what is not finite kept in its region.
 
-    It looks for that on CPUs alone, in a sum of the output (0.3 % of the time of
-    attention): on GPUs that would make the host wait, and elsewhere, as in compiled
-    graphs, no value may be looked at. There NaN may reach all tokens of its windows; it
-    never leaves these.
+    It looks for that on CPUs alone, in a sum of the output (about 1 % of a backbone's
+    time): on GPUs that would make the host wait, and elsewhere, as in compiled graphs,
+    no value may be looked at. There NaN may reach all tokens of its windows; it never
+    leaves these.
 
     Arguments behind the implementation are those of :func:`window_attention`.
     """
