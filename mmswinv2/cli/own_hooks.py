@@ -22,7 +22,8 @@ def add(cfg: Config) -> None:
     checkpoint = hooks.get("checkpoint", dict(type="CheckpointHook", interval=1))
     if isinstance(checkpoint, dict) and checkpoint.get("type") in PLAIN:
         hooks["checkpoint"] = dict(checkpoint, type="mmswinv2.CheckpointHook")
-    custom = [hook.get("type") for hook in cfg.get("custom_hooks") or ()]
+    given = cfg.get("custom_hooks") or ()
+    custom = [hook.get("type") for hook in given if isinstance(hook, dict)]
     for name, kind in OTHERS.items():
         if kind not in custom:
             hooks.setdefault(name, dict(type=kind))
