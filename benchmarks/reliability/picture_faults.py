@@ -132,6 +132,13 @@ FAULTS: dict[str, Callable[[Path, Random], None]] = {
 }
 
 
+# Where nothing says which files there are, and of what size.
+NO_FAULT_OF_CLASSES = (
+    *("missing", "a folder", "1 x 1 px", "half the size", "sides swapped"),
+    *("turned by EXIF, PNG", "upside down by EXIF, PNG"),
+)
+
+
 def _values(change: Callable[[np.ndarray], np.ndarray], kind: str = "PNG") -> Callable:
     def write(path: Path, random: Random) -> None:
         with Image.open(path) as image:

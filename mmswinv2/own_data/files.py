@@ -50,7 +50,7 @@ def read_coco(path: str | Path, *, annotated: bool = True) -> dict:
 def list_files(folder: str | Path) -> dict[str, int]:
     """Bytes of all files under a folder, by their sorted paths relative to it.
 
-    A link to itself is a file of 0 bytes.
+    A link to nowhere or to itself is a file of 0 bytes.
     """
     sizes: dict[str, int] = {}
     pending = [""]
@@ -62,9 +62,9 @@ def list_files(folder: str | Path) -> dict[str, int]:
                 try:
                     if entry.is_dir():
                         pending.append(name)
-                    elif os.path.exists(entry):  # no link to nowhere
+                    else:
                         sizes[name] = entry.stat().st_size
-                except OSError:  # a link to itself, at which the hosts stop
+                except OSError:
                     sizes[name] = 0
     return dict(sorted(sizes.items()))
 

@@ -82,14 +82,23 @@ class FolderCheck:
             names = [name for name in names if os.path.dirname(name)]
         if not names:
             inside = " in folders of classes" if self.built.with_label else ""
-            what = (
-                f"has no pictures{inside} ({' '.join(sorted(self.built.extensions))})"
-            )
+            what = f"has no pictures{inside} ({self._suffixes()})"
             yield Finding("error", self.folder, what, cure)
             return
+        others = {name for name in files if not self.built.is_valid_file(name)}
+        others = {n for n in others if not os.path.basename(n).startswith(".")}
+        if others:
+            what = f"files that are not read, as none of {self._suffixes()}"
+            cure = f"convert them, or set {self.key}.extensions"
+            yield Finding(
+                "warning", self.folder, what, cure, len(others), first(others)
+            )
         if self.built.with_label:
             yield from self._check_classes({n.partition(os.sep)[0] for n in names})
         yield from self._check_pictures(names, files)
+
+    def _suffixes(self) -> str:
+        return " ".join(sorted(self.built.extensions))
 
     @property
     def _is_plain(self) -> bool:

@@ -71,7 +71,7 @@ def check_pictures(
     yield from missing_files(missing, files, folder, key)
     if empty:
         cure = "copy them again; the copy broke off"
-        what = "empty files (0 bytes), or links to themselves"
+        what = "empty files (0 bytes), or links to nowhere"
         yield Finding("error", folder, what, cure, len(empty), first(empty))
     there = sorted(sizes.keys() - {*missing, *empty})
     readable: list[str] = []
