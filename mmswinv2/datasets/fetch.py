@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import ctypes
 import random
+import signal
+import sys
 from collections.abc import Sequence
+from functools import cache
 
 import numpy as np
 import torch
-from torch.utils.data import DataLoader, IterableDataset
+from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
 from .bounds import bound_dataset
 
@@ -43,6 +47,8 @@ class Fetch:
         Raises:
             RuntimeError: If one cannot be read; it has the name of the file.
         """
+        if get_worker_info() is not None:
+            _die_with_parent()
         if isinstance(indices, Batch):
             seed_everything(*indices.position)
         if self.whole is not None:
@@ -94,3 +100,15 @@ def seed_everything(*position: int) -> None:
     random.seed(words[:4].tobytes())
     np.random.seed(words[4:6])
     torch.manual_seed(int(words[6]) << 32 | int(words[7]))
+
+
+@cache
+def _die_with_parent() -> None:
+    """Has Linux end this worker when its run is killed.
+
+    torch's workers notice that, and then wait for somebody to take what they have read:
+    their memory would be gone until somebody ends them by hand.
+    """
+    if sys.platform == "linux":
+        pr_set_pdeathsig = 1  # of <sys/prctl.h>
+        ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGKILL)
