@@ -20,7 +20,7 @@ SMALL = {
     "pickles": 120,
     "mutations": 60,
     "network": 49,
-    "data_sets": 16,
+    "data_sets": 8,
     "precision": 30,
     "kills": 2,
 }
