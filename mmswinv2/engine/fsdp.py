@@ -154,15 +154,20 @@ class FSDPStrategy(DDPStrategy):
                 stage.pretrained_window = other.pretrained_window
 
     def load_optim_state_dict(self, state_dict: dict) -> None:
-        """Loads what a run with or without the strategy has saved."""
+        """Loads what a run with or without the strategy has saved.
+
+        Parameters go by numbers, or by names in files of torch's first FSDP; in both
+        their order is that of the groups.
+        """
         groups = self.optim_wrapper.optimizer.param_groups
-        parameters = [p for group in groups for p in group["params"]]
+        saved = [key for group in state_dict["param_groups"] for key in group["params"]]
+        parameters = dict(zip(saved, (p for group in groups for p in group["params"])))
         state = {
-            number: {
-                name: _like(x, parameters[number]) if x.dim() else x
+            key: {
+                name: _like(x, parameters[key]) if x.dim() else x
                 for name, x in of_one.items()
             }
-            for number, of_one in state_dict["state"].items()
+            for key, of_one in state_dict["state"].items()
         }
         self.optim_wrapper.load_state_dict({**state_dict, "state": state})
 
