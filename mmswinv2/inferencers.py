@@ -82,6 +82,8 @@ def read_picture(path: str | Path) -> np.ndarray:
         ValueError: It cannot be read or is no picture, or not all of one. The message
             begins with the reason, not with the path.
     """
+    if Path(path).is_fifo():  # it may never have a writer
+        raise ValueError("is a pipe, no file")
     try:
         content = np.fromfile(path, np.uint8)
     except OSError as error:

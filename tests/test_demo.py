@@ -1,6 +1,7 @@
 """demo/image_demo.py draws photos, one line each."""
 
 import errno
+import os
 import re
 from pathlib import Path
 
@@ -100,10 +101,12 @@ def test_bad_photos_are_named_and_the_others_drawn(
         (photos / name).write_bytes(content)
     (photos / "folder.jpg").mkdir()
     (photos / "link.jpg").symlink_to("nowhere")
+    os.mkfifo(photos / "pipe.jpg")
     expected = {name: reason for name, (_, reason) in BAD.items()}
     expected["folder.jpg"] = "cannot be read: Is a directory"
     expected["link.jpg"] = "cannot be read: No such file or directory"
-    for given, total in ((photos, 9), (f"{photos}/*", 10)):
+    expected["pipe.jpg"] = "is a pipe, no file"
+    for given, total in ((photos, 10), (f"{photos}/*", 11)):
         code, out, err = tool.run(DEMO, given, *model)
         assert code == 1 and "Traceback" not in err
         for name, reason in expected.items():

@@ -105,7 +105,7 @@ def newest_checkpoint(
         return str(path)
     cure = "copy a whole one there, or take another work dir to start anew"
     if damaged:
-        raise ValueError(f"no checkpoint is whole: {'; '.join(damaged)}. {cure}")
+        raise ValueError(f"no checkpoint is whole: {'; '.join(damaged)}; {cure}")
     if named:
         raise FileNotFoundError(
             f"{Path(folders[0]) / LAST} names {named}, which does not exist, and there "

@@ -27,6 +27,8 @@ from mmswinv2.checkpoints.whole_files import (
 )
 from mmswinv2.registry import HOOKS
 
+from .non_finite import NonFiniteLossHook
+
 
 @HOOKS.register_module()
 class CheckpointHook(MMEngineCheckpointHook):
@@ -35,7 +37,8 @@ class CheckpointHook(MMEngineCheckpointHook):
     A file is written under another name, flushed to the disk and renamed, and only then
     is the one before it deleted, so that there is a whole one at any time. mmengine
     deletes first and writes in place: with ``max_keep_ckpts=1``, a kill while saving
-    leaves nothing.
+    leaves nothing. While ``NonFiniteLossHook`` leaves out steps, the one from before
+    the first of them stays.
 
     A run that resumes, without a file to resume from, takes the newest whole checkpoint
     of its work dir, whether ``last_checkpoint`` is there, empty or out of date.
@@ -58,6 +61,7 @@ class CheckpointHook(MMEngineCheckpointHook):
         super().__init__(**kwargs)
         self._meta: dict = {}  # of what is being saved
         self._whole = ""  # path of the last one that is
+        self._spared: list[int] = []  # too old, but of sound weights
 
     def before_run(self, runner: Runner) -> None:
         """Choose what to resume from; mmengine loads it after this."""
@@ -154,7 +158,12 @@ class CheckpointHook(MMEngineCheckpointHook):
         )
         if limited:
             runner.message_hub.update_info("keep_ckpt_ids", [*self.keep_ckpt_ids])
-            names = map(self.filename_tmpl.format, steps[: -self.max_keep_ckpts])
+            old = steps[: -self.max_keep_ckpts]
+            if not _leaves_out_steps(runner):
+                old, self._spared = [*self._spared, *old], []
+            elif not self._spared:
+                old, self._spared = [], old
+            names = map(self.filename_tmpl.format, old)
             self._remove(self.file_backend.join_path(self.out_dir, x) for x in names)
 
     def _save_best_checkpoint(self, runner: Runner, metrics: dict) -> None:
@@ -181,6 +190,15 @@ class CheckpointHook(MMEngineCheckpointHook):
                     self.file_backend.remove(path)
                 elif self.file_backend.isdir(path):  # of DeepSpeed
                     self.file_backend.rmtree(path)
+
+
+def _leaves_out_steps(runner: Runner) -> bool:
+    """Whether its weights may be those from which no loss is finite any more."""
+    return any(
+        hook.in_a_row > 0
+        for hook in runner.hooks
+        if isinstance(hook, NonFiniteLossHook)
+    )
 
 
 class _RemovesLater:

@@ -104,6 +104,7 @@ def train(
 ) -> tuple[NonFiniteLossHook, list[dict], list[str]]:
     """The hook, states behind each iteration, and warnings."""
     stop_after = options.pop("stop_after", 3)
+    checkpoint = options.pop("checkpoint", None)
     hook, keep = NonFiniteLossHook(stop_after), Keep()
     loader = dict(
         dataset=Batches(spoilt, length, batch),
@@ -130,7 +131,7 @@ def train(
                 optimizer=dict(type="AdamW", lr=0.1, weight_decay=0.1), **options
             ),
             custom_hooks=[hook, keep],
-            default_hooks=dict(checkpoint=None),
+            default_hooks=dict(checkpoint=checkpoint),
             default_scope="mmengine",
             launcher="pytorch" if dist.is_initialized() else "none",
             experiment_name=f"{folder.name}{len(keep.states)}",
@@ -203,6 +204,21 @@ def test_many_in_a_row_stop_the_run(tmp_path: Path) -> None:
         "stopped: iteration 6: not finite were loss_cls, loss_root of"
     )
     assert "10.jpg, 11.jpg. 3 steps in a row were left out" in stop
+
+
+@pytest.mark.parametrize(
+    ("spoilt", "kept"), [((2, 3, 4), {2, 4}), ((2, 3), {6}), ((2, 4, 5), {4, 6})]
+)
+def test_checkpoints_from_before_stay_until_a_loss_is_finite(
+    spoilt: tuple[int, ...], kept: set[int], tmp_path: Path
+) -> None:
+    """With one kept: weights that a step has ruined are as finite as others."""
+    checkpoint = dict(type="mmswinv2.CheckpointHook", by_epoch=False)
+    checkpoint.update(interval=1, max_keep_ckpts=1)
+    train(tmp_path, dict.fromkeys(spoilt, NAN), checkpoint=checkpoint)
+    assert {path.name for path in tmp_path.glob("*.pth")} == {
+        f"iter_{number}.pth" for number in kept
+    }
 
 
 def test_a_run_may_go_on_without_end(tmp_path: Path) -> None:
