@@ -65,7 +65,8 @@ def _check_optimizer(optimizer: object, place: str, path: str) -> None:
         params = group.get("params")
         _check(params, list, f"{place}.param_groups.{index}.params", path)
         for number in params:
-            _check(number, int, f"{place}.param_groups.{index}.params", path)
+            kind = str if isinstance(number, str) else int  # names are of FSDP
+            _check(number, kind, f"{place}.param_groups.{index}.params", path)
         numbers += params
     if len(numbers) != len({*numbers}) or not states.keys() <= {*numbers}:
         raise ValueError(

@@ -156,25 +156,27 @@ class FSDPStrategy(DDPStrategy):
     def load_optim_state_dict(self, state_dict: dict) -> None:
         """Loads what a run with or without the strategy has saved.
 
+        Parameters go by numbers, or by names in files of torch's first FSDP; in both
+        their order is that of the groups.
+
         Raises:
             ValueError: If it is of parameters that are not there.
         """
         groups = self.optim_wrapper.optimizer.param_groups
-        parameters = [p for group in groups for p in group["params"]]
-        strange = [n for n in state_dict["state"] if n not in range(len(parameters))]
-        if strange:
+        saved = [key for group in state_dict["param_groups"] for key in group["params"]]
+        parameters = dict(zip(saved, (p for group in groups for p in group["params"])))
+        if strange := [*state_dict["state"].keys() - parameters.keys()]:
             raise ValueError(
-                f"the checkpoint has an optimizer state of {strange[0]!r}, but this "
-                f"run's parameters are 0 to {len(parameters) - 1}: it is of another "
-                "model, or of the first FSDP, which saved by names. Start from its "
-                "weights with load_from"
+                f"the checkpoint has an optimizer state of {strange[0]!r}, which is "
+                f"none of this run's {len(parameters)} parameters: it is of another "
+                "model. Start from its weights with load_from"
             )
         state = {
-            number: {
-                name: _like(x, parameters[number]) if x.dim() else x
+            key: {
+                name: _like(x, parameters[key]) if x.dim() else x
                 for name, x in of_one.items()
             }
-            for number, of_one in state_dict["state"].items()
+            for key, of_one in state_dict["state"].items()
         }
         self.optim_wrapper.load_state_dict({**state_dict, "state": state})
 
