@@ -165,12 +165,11 @@ class FSDPStrategy(DDPStrategy):
         groups = self.optim_wrapper.optimizer.param_groups
         saved = [key for group in state_dict["param_groups"] for key in group["params"]]
         parameters = dict(zip(saved, (p for group in groups for p in group["params"])))
-        strange = [key for key in state_dict["state"] if key not in parameters]
-        if strange:
+        if strange := [*state_dict["state"].keys() - parameters.keys()]:
             raise ValueError(
-                f"the checkpoint has an optimizer state of {strange[0]!r}, which is no "
-                "parameter of this run: it is of another model. Start from its weights "
-                "with load_from"
+                f"the checkpoint has an optimizer state of {strange[0]!r}, which is "
+                f"none of this run's {len(parameters)} parameters: it is of another "
+                "model. Start from its weights with load_from"
             )
         state = {
             key: {

@@ -162,9 +162,11 @@ def test_fsdp_refuses_states_of_other_parameters(tmp_path: Path) -> None:
     strategy = STRATEGIES.build(dict(FSDP, work_dir=str(tmp_path)))
     optimizer = torch.optim.SGD([torch.nn.Parameter(torch.ones(2))])
     strategy.optim_wrapper = OptimWrapper(optimizer)
-    state = dict(state={1: {}}, param_groups=[dict(params=[0, 1])])
-    with pytest.raises(ValueError, match="state of 1, which is no parameter"):
-        strategy.load_optim_state_dict(state)
+    for name in ("backbone.norm0.weight", 1):
+        groups = [dict(params=["backbone.norm1.weight", name])]
+        state = dict(state={name: {}}, param_groups=groups)
+        with pytest.raises(ValueError, match=f"state of {name!r}, which is none of"):
+            strategy.load_optim_state_dict(state)
 
 
 def test_fsdp_says_which_torch_it_needs(monkeypatch: pytest.MonkeyPatch) -> None:
