@@ -30,7 +30,7 @@ from rich.table import Table  # noqa: E402
 
 # Modules beside this file. Each has COUNT, how many cases it has in full, and
 # outcomes(count, seed, folder), which yields an Outcome for each of count cases.
-PARTS = ("pickles", "mutations", "network", "data_sets", "precision", "kills")
+PARTS = ("pickles", "mutations", "downloads", "data_sets", "precision", "kills")
 
 
 def run_part(name: str, scale: float, seed: int, console: Console) -> list[Outcome]:

@@ -12,10 +12,12 @@ import torch
 from mmengine.fileio import LocalBackend, register_backend
 from safetensors import SafetensorError
 
+from mmswinv2.errors import RunError
+
 UNFINISHED = ".unfinished"  # suffix of a file that is being written
 
 
-class UnsavedError(RuntimeError):
+class UnsavedError(RunError):
     """A file could not be written: a full disk, a quota, no permission."""
 
 

@@ -23,9 +23,8 @@ from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
 from mmswinv2.apis import find_config
-from mmswinv2.checkpoints.whole_files import UnsavedError
 from mmswinv2.config_types import read_config
-from mmswinv2.engine.non_finite import NonFiniteLossError
+from mmswinv2.errors import RunError
 
 from . import console, devices, own_hooks
 
@@ -34,7 +33,6 @@ OTHER_KEYS = {"runner_type", "strategy", "compile", "activation_checkpointing"}
 OUR_KEYS = {"data_root", "tta_model", "tta_pipeline"}  # that our commands read
 
 
-OURS = (UnsavedError, NonFiniteLossError)  # told in one message at any time
 # Errors of the system that are nobody's mistake in a program.
 SYSTEM = ("ENOSPC", "EDQUOT", "EFBIG", "EROFS", "EACCES", "EPERM", "EIO", "ESTALE")
 
@@ -72,7 +70,7 @@ class Preparation(Hook):
         if isinstance(error, KeyboardInterrupt):
             print("interrupted", file=sys.stderr)
             raise SystemExit(128 + signal.SIGINT)
-        told = _is_of_the_system(error) or isinstance(error, OURS)
+        told = _is_of_the_system(error) or isinstance(error, RunError)
         told = told or (isinstance(error, Exception) and not self.over)
         if told and not self.traced:
             print(f"error: {explain(error)}", file=sys.stderr)
@@ -99,7 +97,8 @@ def explain(error: Exception) -> str:
     """The message of an error, without the trail of registries it came through."""
     message = str(error.args[0]) if isinstance(error, KeyError) else str(error)
     message = re.sub(r"(class|function) `\w+` in \S+: ", "", message)
-    if type(error) in (ValueError, RuntimeError, FileNotFoundError, *OURS) and message:
+    told = (ValueError, RuntimeError, FileNotFoundError)
+    if message and (type(error) in told or isinstance(error, RunError)):
         return message
     if _is_of_the_system(error):
         place = error.filename or "a file of this run"

@@ -15,13 +15,14 @@ from mmengine.structures import BaseDataElement
 from torch import Tensor
 from torch.nn.modules.batchnorm import _NormBase as BatchNorm
 
+from mmswinv2.errors import RunError
 from mmswinv2.registry import HOOKS
 
 NAMED = 8  # pictures of a batch that a message names
 Batch = dict | list | tuple | None
 
 
-class NonFiniteLossError(RuntimeError):
+class NonFiniteLossError(RunError):
     """A run has no finite loss any more, or weights that are not finite."""
 
 

@@ -19,7 +19,7 @@ from outcomes import Kind, Outcome, refusal  # noqa: E402
 SMALL = {
     "pickles": 120,
     "mutations": 60,
-    "network": 49,
+    "downloads": 49,
     "data_sets": 8,
     "precision": 30,
     "kills": 2,
