@@ -73,8 +73,14 @@ def main() -> None:
         import mmswinv2.pretraining  # noqa: F401  mmpretrain, so that it works
     from mmswinv2.checkpoints.files import read_file
 
-    def load(file: str | Path, map_location: object = "cpu", **_: object) -> dict:
-        return read_file(Path(file), str(file), map_location)
+    load_stream = torch.load
+
+    def load(
+        file: object, map_location: object = "cpu", *rest: object, **kwargs: object
+    ) -> object:
+        if isinstance(file, (str, Path)):
+            return read_file(Path(file), str(file), map_location)
+        return load_stream(file, map_location, *rest, **kwargs)  # of a pickle
 
     sys.argv = [str(script), *sys.argv[3:]]
     sys.path.insert(0, str(script.parent))  # as if it had been started by itself
