@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 from collections.abc import Callable
 from multiprocessing.connection import Connection
 from types import TracebackType
@@ -74,6 +75,9 @@ class Isolation:
 
 
 def _serve(connection: Connection) -> None:
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for stream in (1, 2):  # what libraries say of thousands of faults
+        os.dup2(nowhere, stream)
     while True:
         try:
             function, arguments, case = connection.recv()

@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import importlib
 import json
+import logging
 import sys
 import tempfile
 import time
@@ -72,6 +73,7 @@ def main() -> int:
     """Run the parts; return the exit code."""
     args = parse_args()
     console = Console(highlight=False)
+    logging.disable(logging.WARNING)  # of thousands of faults
     counts: dict[str, Counter] = {}
     report: dict[str, dict] = {}
     bad: list[Outcome] = []
