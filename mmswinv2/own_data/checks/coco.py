@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Iterator
 
@@ -68,9 +67,9 @@ def _check_ids(content: dict, file: str, use: CocoUse) -> Iterator[Finding]:
 
 
 def _is_id(value: object) -> bool:
-    if isinstance(value, float):
-        return math.isfinite(value)
-    return isinstance(value, (int, str))
+    if isinstance(value, (int, float)):
+        return abs(value) < 2**63  # infinite and NaN neither
+    return isinstance(value, str)
 
 
 def _class_names(content: dict, use: CocoUse) -> dict[object, str]:

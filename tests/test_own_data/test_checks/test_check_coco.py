@@ -116,6 +116,7 @@ ERRORS = {
     "numbers (id 2); bbox": annotation(bbox=[1, 2, 3, 10**400]),
     "numbers (id 2)": annotation(bbox=[1, 2, 3, True]),
     "neither 0 nor 1": annotation(iscrowd="no"),
+    "annotations whose 'id' is no number (1000": annotation(id=10**400),
     "annotations whose 'id' is no number (x)": annotation(id="x"),
     "images whose 'id' is no number and no text": lambda c: c["images"][1].update(
         id=[1]
