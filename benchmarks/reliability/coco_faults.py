@@ -145,6 +145,7 @@ SOUND = {
     *((f"bbox {i}", "1.5") for i in (2, 3)),
     ("annotation iscrowd", "True"),
     ("polygon", "absent"),
+    ("one annotation", "absent"),
     ("category name", "'7'"),
     ("category name", "'x'"),
 }
