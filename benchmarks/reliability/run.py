@@ -74,6 +74,8 @@ def main() -> int:
     args = parse_args()
     console = Console(highlight=False)
     logging.disable(logging.WARNING)  # of thousands of faults
+    args.out.mkdir(parents=True, exist_ok=True)
+    file = args.out / "report.json"
     counts: dict[str, Counter] = {}
     report: dict[str, dict] = {}
     bad: list[Outcome] = []
@@ -87,13 +89,12 @@ def main() -> int:
             "counts": {kind.value: n for kind, n in counts[name].items()},
             "to_mend": [[o.kind.value, o.case, o.detail] for o in wrong],
         }
+        content = json.dumps(dict(seed=args.seed, parts=report), indent=1)
+        file.write_text(content + "\n")  # after each part, as all take long
     show(counts, console)
     for outcome in bad:
         text = f"{outcome.kind.value}: {outcome.case}: {outcome.detail}"
         console.print(text, markup=False)
-    args.out.mkdir(parents=True, exist_ok=True)
-    file = args.out / "report.json"
-    file.write_text(json.dumps(dict(seed=args.seed, parts=report), indent=1) + "\n")
     console.print(f"wrote {file}")
     return 1 if bad else 0
 
