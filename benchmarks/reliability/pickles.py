@@ -32,9 +32,10 @@ def outcomes(count: int, seed: int, folder: Path) -> Iterator[Outcome]:
     """Outcomes of ``count`` files; the seed makes them."""
     canary, path = folder / "canary", folder / "hostile.pth"
     write_zip(path, program(sound(None)), DATA)
-    if read(path, canary, "").kind is not Kind.RIGHT:
-        raise RuntimeError("the checkpoint that is made hostile does not load itself")
     with Isolation(seconds=60) as isolated:
+        found = isolated(read, path, canary, "sound", case="sound")
+        if found.kind is not Kind.RIGHT:
+            raise RuntimeError(f"what is made hostile does not load itself: {found}")
         for number in range(count):
             family = FAMILIES[number % len(FAMILIES)]
             rng = Random(f"{seed} {number}")

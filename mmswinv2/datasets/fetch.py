@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ctypes
+import multiprocessing
+import os
 import random
 import signal
 import sys
@@ -112,3 +114,5 @@ def _die_with_parent() -> None:
     if sys.platform == "linux":
         pr_set_pdeathsig = 1  # of <sys/prctl.h>
         ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGKILL)
+        if os.getppid() == 1 != multiprocessing.parent_process().pid:
+            os.kill(os.getpid(), signal.SIGKILL)  # it was killed before
