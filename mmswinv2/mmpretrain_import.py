@@ -29,8 +29,8 @@ def import_mmpretrain() -> None:
     except ModuleNotFoundError as error:
         if error.name and error.name.partition(".")[0] == "mmpretrain":
             raise RuntimeError(
-                "classification and SimMIM need mmpretrain, which is not installed: "
-                f"run pip install '{REQUIREMENT}'"
+                "classification, SimMIM and video need mmpretrain, which is not "
+                f"installed: run pip install '{REQUIREMENT}'"
             ) from error
         raise _failure(error) from error
     except Exception as error:  # asserts its versions, and registers what it can
@@ -46,8 +46,9 @@ def protect_hosts() -> None:
 def _failure(error: Exception) -> RuntimeError:
     reason = f"{type(error).__name__}: {error}".strip().splitlines()[0].rstrip(".")
     return RuntimeError(
-        f"classification and SimMIM need mmpretrain, whose import fails ({reason}): "
-        f"run pip install --upgrade '{REQUIREMENT}', or install what it names"
+        "classification, SimMIM and video need mmpretrain, whose import fails "
+        f"({reason}): run pip install --upgrade '{REQUIREMENT}', or install what it "
+        "names"
     )
 
 
