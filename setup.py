@@ -35,7 +35,10 @@ setup(
     # Neither stack is a hard requirement: they share their import names, and
     # installing one over the other would overwrite its files.
     extras_require={
-        name: read_requirements(name)
-        for name in ("onedl", "openmmlab", "pretrain", "tests")
+        "video": [*read_requirements("pretrain"), *read_requirements("video")],
+        **{
+            name: read_requirements(name)
+            for name in ("onedl", "openmmlab", "pretrain", "tests")
+        },
     },
 )

@@ -74,7 +74,7 @@ def mmcv_pin(stack: str) -> str:
 
 def fingerprint(stack: str) -> str:
     """Return a hash of all that decides what an installation holds."""
-    names = ("runtime", stack, "pretrain", "tests", "transformers")
+    names = ("runtime", stack, "pretrain", "video", "tests", "transformers")
     files = [ROOT / f"requirements/{name}.txt" for name in names]
     files += [ROOT / "setup.py", ROOT / "pyproject.toml", ROOT / "tools/install.py"]
     files += sorted((ROOT / "tools/installation").glob("*.py"))
@@ -134,14 +134,14 @@ def install(venv: Venv, stack: str, torch: str) -> None:
     lines = [f"torch=={probed.version}", BUILD_TOOLS[0], *pins]
     constraints.write_text("\n".join(lines))
     options = ["install", "--no-build-isolation", "--constraint", str(constraints)]
-    venv.pip(*options, "--editable", f"{ROOT}[{stack},pretrain,tests]")
+    venv.pip(*options, "--editable", f"{ROOT}[{stack},video,tests]")
     # Apart from the rest: see benchmarks/backbone/isolated.py.
     options = ["--no-deps", "--upgrade", "--target", f"{venv.path}/peers/transformers"]
     venv.pip("install", *options, "-r", f"{ROOT}/requirements/transformers.txt")
     use_headless_opencv(venv)
     mend_torchvision(venv)
 
-    say("[6/6] Checking mmcv's operators, mmdet, mmseg, mmpretrain and mmswinv2")
+    say("[6/6] Checking mmcv's operators, mmdet, mmseg, mmpretrain, PyAV and mmswinv2")
     try:
         venv.run(str(ROOT / "tools/installation/verify.py"))
     except InstallError as error:

@@ -98,6 +98,7 @@ def test_torch_replaced_by_hand_is_not_fresh(venv: StandInVenv) -> None:
     [
         "requirements/onedl.txt",
         "requirements/pretrain.txt",
+        "requirements/video.txt",
         "requirements/transformers.txt",
         "setup.py",
         "tools/installation/repairs.py",

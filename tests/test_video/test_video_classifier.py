@@ -127,7 +127,7 @@ def test_dropout_is_of_training_alone() -> None:
     model = build()
     inputs = clips(2, 3, 4, 8, 8).float()
     model.train()
-    losses = {float(model.loss(inputs, samples(0, 1))["loss"]) for _ in range(3)}
+    losses = {model.loss(inputs, samples(0, 1))["loss"].item() for _ in range(3)}
     assert len(losses) == 3
     model.eval()
     assert torch.equal(*(model(inputs) for _ in range(2)))

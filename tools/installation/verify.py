@@ -2,6 +2,7 @@
 # ruff: noqa: F401, I001  (pretraining first: it protects the hosts from transformers 5)
 
 import mmswinv2.pretraining
+import av
 import mmdet.apis
 import mmseg.apis
 import torch
