@@ -1,0 +1,6 @@
+# Runtime of classifiers of videos. The first import says so where mmpretrain is missing.
+_base_ = "./default_runtime_cls.py"
+
+custom_imports = dict(
+    imports=["mmswinv2.pretraining", "mmswinv2.video"], allow_failed_imports=False
+)
