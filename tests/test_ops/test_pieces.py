@@ -17,6 +17,9 @@ CASES = [
     ((3, 3), (8, 8), (4, 4)),
     ((1, 6), (1, 4), (0, 2)),
     ((1, 1), (1, 1), (0, 0)),
+    ((4, 4, 6), (2, 4, 3), (0, 0, 0)),
+    ((6, 9, 7), (2, 4, 3), (1, 2, 1)),
+    ((3, 9, 4), (2, 4, 4), (1, 2, 0)),
 ]
 
 
@@ -34,7 +37,9 @@ def test_pieces_hold_every_window_once(size, window, shift, limit):
         piece.write(rows, tokens)
         found += tokens.permute(1, 2, 0, 3).flatten(2).unbind()
     assert torch.equal(rows[:-1].view_as(x), x)
-    expected = partition(pad_and_shift(x, window, shift), window).flatten(0, 2)
+    expected = partition(pad_and_shift(x, window, shift), window).flatten(0, -3)
+    by_row = bias_rows.by_row(expected.unflatten(1, window), 1, len(window))
+    expected = by_row.flatten(1, -2)
 
     def ordered(windows):
         return sorted(window.flatten().tolist() for window in windows)
@@ -55,19 +60,21 @@ def test_only_the_border_is_masked():
     assert (below[2:, :, :2] == MASK_VALUE).all()
 
 
-@pytest.mark.parametrize("window", [(4, 5), (1, 3), (6, 1)])
+@pytest.mark.parametrize("window", [(4, 5), (1, 3), (6, 1), (3, 4, 2), (2, 1, 3)])
 def test_rows_of_bias_are_those_of_all_pairs(window):
     """And so are their gradients, summed over windows, in any steps of rows."""
-    h, w = window
-    table = torch.randn(3, 2 * h - 1, 2 * w - 1, dtype=torch.float64)
+    h, c = bias_rows.rows_of(window)
+    N = h * c
+    table = torch.randn(3, *(2 * n - 1 for n in window), dtype=torch.float64)
     table.requires_grad_()
     strips = bias_rows.strips(table, window)
-    expected = expand_table(table)
-    grad = torch.randn(3, 2, h * w, h * w, dtype=torch.float64)
+    by_row = bias_rows.by_row(torch.arange(N).view(window), 0, len(window)).flatten()
+    expected = expand_table(table)[:, by_row][:, :, by_row]
+    grad = torch.randn(3, 2, N, N, dtype=torch.float64)
     (grad_table,) = torch.autograd.grad(expected, table, grad.sum(1))
     grad_strips = torch.zeros_like(strips)
     for step in (range(0, h // 2), range(h // 2, h)):
-        queries = slice(step.start * w, step.stop * w)
+        queries = slice(step.start * c, step.stop * c)
         rows = bias_rows.biased_logits(strips, 2, step, window)
         assert rows.is_contiguous()
         assert torch.equal(rows, expected[:, None, queries].expand(-1, 2, -1, -1))

@@ -18,6 +18,7 @@ from mmswinv2.ops.window_attention.sdpa import expand_table
 
 HEADS, DIMS = 2, 4
 # (map, window, shift): even, padded, wrapped with much padding, rectangular, one window
+# and, of clips, even, padded, shrunk axes, an axis of one, one window
 CASES = [
     ((8, 8), (4, 4), (2, 2)),
     ((9, 9), (8, 8), (4, 4)),
@@ -26,13 +27,18 @@ CASES = [
     ((5, 9), (5, 4), (0, 2)),
     ((3, 3), (8, 8), (0, 0)),
     ((1, 6), (1, 4), (0, 2)),
+    ((4, 2, 4), (2, 2, 2), (1, 1, 1)),
+    ((3, 5, 7), (2, 4, 3), (1, 2, 1)),
+    ((3, 6, 4), (3, 4, 4), (0, 2, 0)),
+    ((5, 3, 4), (4, 1, 3), (2, 0, 1)),
+    ((2, 3, 3), (4, 4, 8), (0, 0, 0)),
 ]
 
 
 def make_inputs(size, window, dtype=torch.float64, batch=2, seed=0):
     torch.manual_seed(seed)
     qkv = torch.randn(batch, *size, 3 * HEADS * DIMS, dtype=dtype)
-    table = 16 * torch.rand(HEADS, 2 * window[0] - 1, 2 * window[1] - 1)
+    table = 16 * torch.rand(HEADS, *(2 * n - 1 for n in window))
     scale = torch.tensor([5.0, 80.0])
     return qkv, table, scale
 
@@ -57,22 +63,22 @@ def who_sees_whom(size, window, shift):
 
 def brute_force(qkv, table, scale, window, shift):
     """Every pair of tokens by itself."""
-    batch, height, width = qkv.shape[:3]
-    q, k, v = qkv.unflatten(-1, (3, HEADS, DIMS)).unbind(3)
-    tokens = who_sees_whom((height, width), window, shift)
-    out = torch.empty(batch, height, width, HEADS, DIMS, dtype=qkv.dtype)
-    for b, (y, x), head in itertools.product(range(batch), tokens, range(HEADS)):
-        seen = tokens[y, x]
+    batch, *size = qkv.shape[:-1]
+    q, k, v = qkv.unflatten(-1, (3, HEADS, DIMS)).unbind(-3)
+    tokens = who_sees_whom(size, window, shift)
+    out = torch.empty(batch, *size, HEADS, DIMS, dtype=qkv.dtype)
+    for b, query, head in itertools.product(range(batch), tokens, range(HEADS)):
         logits = []
-        for ky, kx in seen:
+        for key in tokens[query]:
             cosine = torch.cosine_similarity(
-                q[b, y, x, head], k[b, ky, kx, head], dim=0
+                q[(b, *query, head)], k[(b, *key, head)], dim=0
             )
-            bias = table[head, y - ky + window[0] - 1, x - kx + window[1] - 1]
+            axes = zip(query, key, window, strict=True)
+            bias = table[(head, *(i - j + n - 1 for i, j, n in axes))]
             logits.append(scale[head].double() * cosine + bias.double())
         weights = torch.stack(logits).softmax(0)
-        values = torch.stack([v[b, ky, kx, head] for ky, kx in seen])
-        out[b, y, x, head] = weights @ values
+        values = torch.stack([v[(b, *key, head)] for key in tokens[query]])
+        out[(b, *query, head)] = weights @ values
     return out.flatten(-2)
 
 
@@ -110,7 +116,9 @@ def test_what_is_not_finite_reaches_those_who_see_it(
     qkv, *rest = make_inputs(size, window)
     clean = run(qkv)
     seen_by = who_sees_whom(size, window, shift)
-    for token in (0, 0), (size[0] - 1, size[1] // 2), (size[0] - 1, size[1] - 1):
+    *before, height, width = (n - 1 for n in size)
+    border = (*before, height, (width + 1) // 2)
+    for token in (0,) * len(size), border, (*before, height, width):
         for channel in (HEADS * DIMS, 2 * HEADS * DIMS):
             given = qkv.clone()
             given[(1, *token, channel)] = value
@@ -217,9 +225,10 @@ def test_dropout_drops_attention_weights(implementation):
 
 
 def test_expanded_table_is_the_table_at_every_relative_position():
-    table = torch.randn(3, 2 * 4 - 1, 2 * 5 - 1)
-    index = relative_position_index((4, 5), table.device)
-    assert torch.equal(expand_table(table), table.flatten(1)[:, index])
+    for window in ((4, 5), (2, 3, 4)):
+        table = torch.randn(3, *(2 * n - 1 for n in window))
+        index = relative_position_index(window, table.device)
+        assert torch.equal(expand_table(table), table.flatten(1)[:, index])
 
 
 def test_dropout_is_refused_where_it_is_not_there():
@@ -233,13 +242,17 @@ def test_dropout_is_refused_where_it_is_not_there():
 
 
 @pytest.mark.parametrize("budget", [2**8, 2**12, 2**16])
-def test_pieces_of_any_size_give_the_same(budget, monkeypatch):
+@pytest.mark.parametrize(
+    ("size", "window", "shift"),
+    [((13, 22), (7, 6), (3, 3)), ((5, 13, 9), (2, 6, 4), (1, 3, 2))],
+)
+def test_pieces_of_any_size_give_the_same(size, window, shift, budget, monkeypatch):
     """Fewer windows at a time, or fewer query rows of a window."""
-    inputs = [x.requires_grad_() for x in make_inputs((13, 22), (7, 6))]
+    inputs = [x.requires_grad_() for x in make_inputs(size, window)]
 
     def run():
         out = window_attention(
-            *inputs, window=(7, 6), shift=(3, 3), implementation="chunked"
+            *inputs, window=window, shift=shift, implementation="chunked"
         )
         return out, *torch.autograd.grad(out.cos().sum(), inputs)
 

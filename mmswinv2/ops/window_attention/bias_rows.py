@@ -1,70 +1,104 @@
 """Position bias of some query rows, without the bias of every pair of tokens.
 
-Keys of one window row lie ``w`` apart, so the bias of a query towards all keys is one
-run of ``N`` numbers in a *strip*: the table in which the columns of a window are
-expanded and its rows are not. Strips are smaller than the bias of all pairs by half a
-window's height: 3 MB in place of 50 for 12 heads at window 32.
+A row of a window holds what has the same vertical place: ``w`` tokens of an image,
+``t * w`` of a clip. Tokens are in the order of rows here, so the bias of a query
+towards all keys is one run of ``N`` numbers in a *strip*: the table in which the
+columns of a window are expanded and its rows are not. Strips are smaller than the bias
+of all pairs by half a window's height: 3 MB in place of 50 for 12 heads at window 32.
 """
-# h w window, N = h * w tokens, n heads, m heads of a step, G windows of a step
+# window (h, w) or (t, h, w), c tokens of a row, N = h * c, n heads, m heads of a step,
+# G windows of a step
+
+import itertools
+import math
 
 from torch import Tensor
 
 
-def strips(table: Tensor, window: tuple[int, int]) -> Tensor:
+def rows_of(window: tuple[int, ...]) -> tuple[int, int]:
+    """Rows h of a window, and tokens c of each."""
+    return window[-2], math.prod(_columns(window))
+
+
+def _columns(window: tuple[int, ...]) -> tuple[int, ...]:
+    return *window[:-2], window[-1]
+
+
+def by_row(x: Tensor, first: int, axes: int) -> Tensor:
+    """Axes of a window in the order of its rows, from that of the map; a view.
+
+    Args:
+        x (Tensor): ``(..., *window, ...)``.
+        first (int): Where the window begins.
+        axes (int): How many it has.
+    """
+    return x.movedim(first + axes - 2, first)
+
+
+def strips(table: Tensor, window: tuple[int, ...]) -> Tensor:
     """Strip of every column of queries.
 
     Args:
-        table (Tensor): ``(n, 2h - 1, 2w - 1)``.
-        window (tuple[int, int]): Height h and width w in tokens.
+        table (Tensor): ``(n, *(2 * size - 1))``.
+        window (tuple[int, ...]): In tokens.
 
     Returns:
-        Tensor: ``(n, w, (2h - 1) * w)``; :func:`run` tells where a query row lies.
+        Tensor: ``(n, c, (2h - 1) * c)``; :func:`run` tells where a query row lies.
     """
-    pairs = table.flip(1, 2).unfold(2, window[1], 1)  # (n, 2h - 1, w, w), last is first
-    return pairs.flip(2).transpose(1, 2).flatten(2)
+    axes = len(window)
+    columns = [*range(1, axes - 1), axes]
+    pairs = table.flip([*range(1, axes + 1)])
+    for axis in columns:
+        pairs = pairs.unfold(axis, window[axis - 1], 1)  # last is first
+    # (n, *columns of queries, 2h - 1, *columns of keys)
+    pairs = pairs.flip(columns).movedim(axes - 1, axes)
+    return pairs.flatten(1, axes - 1).flatten(2)
 
 
-def fold_strips(grad: Tensor, window: tuple[int, int]) -> Tensor:
-    """Gradient of :func:`strips`, ``(n, w, (2h - 1) * w)`` -> that of the table."""
-    h, w = window
-    table = grad.new_zeros(len(grad), 2 * h - 1, 2 * w - 1)
-    for column, strip in enumerate(grad.unflatten(2, (-1, w)).unbind(1)):
-        start = w - 1 - column
-        table[:, :, start : start + w] += strip
-    return table.flip(1, 2)
+def fold_strips(grad: Tensor, window: tuple[int, ...]) -> Tensor:
+    """Gradient of :func:`strips`, ``(n, c, (2h - 1) * c)`` -> that of the table."""
+    columns = _columns(window)
+    table = grad.new_zeros(len(grad), *(2 * size - 1 for size in window))
+    rows = by_row(table, 1, len(window))
+    parts = grad.unflatten(2, (-1, *columns)).unbind(1)
+    for place, part in zip(itertools.product(*map(range, columns)), parts):
+        starts = (size - 1 - at for size, at in zip(columns, place))
+        runs = (slice(start, start + n) for start, n in zip(starts, columns))
+        rows[(slice(None), slice(None), *runs)] += part
+    return table.flip([*range(1, table.dim())])
 
 
-def run(row: int, window: tuple[int, int]) -> slice:
+def run(row: int, window: tuple[int, ...]) -> slice:
     """Where the queries of a window row have their bias towards all keys."""
-    h, w = window
-    return slice((h - 1 - row) * w, (2 * h - 1 - row) * w)
+    h, c = rows_of(window)
+    return slice((h - 1 - row) * c, (2 * h - 1 - row) * c)
 
 
 def biased_logits(
-    strip: Tensor, windows: int, rows: range, window: tuple[int, int]
+    strip: Tensor, windows: int, rows: range, window: tuple[int, ...]
 ) -> Tensor:
     """Bias of some window rows of queries, for every window anew.
 
     Args:
-        strip (Tensor): Strips of some heads, ``(m, w, (2h - 1) * w)``.
+        strip (Tensor): Strips of some heads, ``(m, c, (2h - 1) * c)``.
         windows (int): Number of windows G.
         rows (range): Window rows of the queries.
-        window (tuple[int, int]): Height h and width w in tokens.
+        window (tuple[int, ...]): In tokens.
 
     Returns:
-        Tensor: ``(m, G, rows * w, N)``, contiguous.
+        Tensor: ``(m, G, rows * c, N)``, contiguous.
     """
-    h, w = window
-    out = strip.new_empty(len(strip), windows, len(rows), w, h * w)
+    h, c = rows_of(window)
+    out = strip.new_empty(len(strip), windows, len(rows), c, h * c)
     for i, row in enumerate(rows):
         out[:, :, i] = strip[:, None, :, run(row, window)]
     return out.flatten(2, 3)
 
 
 def add_bias_gradient_(
-    grad: Tensor, logits: Tensor, rows: range, window: tuple[int, int]
+    grad: Tensor, logits: Tensor, rows: range, window: tuple[int, ...]
 ) -> None:
-    """Add the gradient of logits ``(m, G, rows * w, N)`` to that of their strips."""
-    total = logits.sum(1).unflatten(1, (len(rows), window[1]))
+    """Add the gradient of logits ``(m, G, rows * c, N)`` to that of their strips."""
+    total = logits.sum(1).unflatten(1, (len(rows), grad.shape[1]))
     for i, row in enumerate(rows):
         grad[:, :, run(row, window)] += total[:, i]

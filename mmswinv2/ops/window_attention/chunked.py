@@ -5,15 +5,23 @@ the inputs only and computes the attention weights again. Tokens are gathered by
 so nothing is padded, rolled or partitioned; logits exist for a few windows, or for some
 query rows of a large window, of one head at a time.
 """
-# B batch, H W map, h w window, Y X windows, G windows of a piece, N = h * w tokens,
-# R queries of a step, n heads, m heads of a step, d head channels, C = n * d
+# B batch, map (H, W) or (T, H, W), G windows of a piece, N tokens of a window, h rows
+# and c tokens of each, R queries of a step, n heads, m heads of a step, d channels of a
+# head, C = n * d
 
+import math
 from collections.abc import Iterator
 
 import torch
 from torch import Tensor
 
-from .bias_rows import add_bias_gradient_, biased_logits, fold_strips, strips
+from .bias_rows import (
+    add_bias_gradient_,
+    biased_logits,
+    fold_strips,
+    rows_of,
+    strips,
+)
 from .pieces import BorderWindows, InnerWindows, pieces
 from .windows import NORM_EPS
 
@@ -27,13 +35,13 @@ def chunked_forward(
     qkv: Tensor,
     table: Tensor,
     scale: Tensor,
-    window: tuple[int, int],
-    shift: tuple[int, int],
+    window: tuple[int, ...],
+    shift: tuple[int, ...],
 ) -> Tensor:
     """See :func:`mmswinv2.ops.window_attention.window_attention`."""
-    size = qkv.shape[:3]
+    size = qkv.shape[:-1]
     bias = _bias(qkv, table, window)
-    out = qkv.new_empty(size.numel() + 1, qkv.shape[3] // 3)  # one row for padding
+    out = qkv.new_empty(size.numel() + 1, qkv.shape[-1] // 3)  # one row for padding
     for piece in _pieces(qkv, window, shift):
         q, k, v, _ = _read(piece, qkv, scale)
         mask = piece.mask(q.dtype)
@@ -50,12 +58,12 @@ def chunked_backward(
     qkv: Tensor,
     table: Tensor,
     scale: Tensor,
-    window: tuple[int, int],
-    shift: tuple[int, int],
+    window: tuple[int, ...],
+    shift: tuple[int, ...],
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Gradients of qkv, table and scale; deterministic."""
-    size = qkv.shape[:3]
-    grad_qkv = qkv.new_empty(size.numel() + 1, qkv.shape[3])
+    size = qkv.shape[:-1]
+    grad_qkv = qkv.new_empty(size.numel() + 1, qkv.shape[-1])
     grad_scale = torch.zeros_like(scale)
     bias = _bias(qkv, table, window)
     grad_bias = torch.zeros_like(bias)
@@ -81,21 +89,21 @@ def chunked_backward(
     return grad_qkv[:-1].unflatten(0, size), grad_table, grad_scale
 
 
-def _bias(qkv: Tensor, table: Tensor, window: tuple[int, int]) -> Tensor:
+def _bias(qkv: Tensor, table: Tensor, window: tuple[int, ...]) -> Tensor:
     return strips(table.to(torch.promote_types(qkv.dtype, torch.float32)), window)
 
 
 def _pieces(
-    qkv: Tensor, window: tuple[int, int], shift: tuple[int, int]
+    qkv: Tensor, window: tuple[int, ...], shift: tuple[int, ...]
 ) -> Iterator[InnerWindows | BorderWindows]:
     """Windows whose tokens, and whose logits of a head, fit."""
-    B, H, W, channels = qkv.shape
-    N = window[0] * window[1]
+    *size, channels = qkv.shape
+    N = math.prod(window)
     number = torch.promote_types(qkv.dtype, torch.float32).itemsize
     of_tokens = TOKEN_BYTES.get(qkv.device.type, 2**28) // (N * channels * number)
     of_logits = LOGIT_BYTES.get(qkv.device.type, 2**27) // (N * N * number)
     limit = max(min(of_tokens, of_logits), 1)
-    return pieces((B, H, W), window, shift, limit, qkv.device)
+    return pieces(tuple(size), window, shift, limit, qkv.device)
 
 
 def _read(
@@ -111,13 +119,13 @@ def _read(
     return *x, torch.where(square > NORM_EPS**2, inverse, 0)
 
 
-def _steps(q: Tensor, window: tuple[int, int]) -> Iterator[tuple[slice, range]]:
+def _steps(q: Tensor, window: tuple[int, ...]) -> Iterator[tuple[slice, range]]:
     """Heads and window rows of the queries whose logits are computed at a time."""
     n, G, N, _ = q.shape
-    h, w = window
+    h, c = rows_of(window)
     budget = LOGIT_BYTES.get(q.device.type, 2**27) // (G * N * q.element_size())
     heads = min(max(budget // N, 1), n)
-    rows = min(max(budget, 32) // w or 1, h)
+    rows = min(max(budget, 32) // c or 1, h)
     for head in range(0, n, heads):
         for row in range(0, h, rows):
             yield slice(head, head + heads), range(row, min(row + rows, h))
@@ -127,11 +135,12 @@ def _of(
     x: Tensor,
     heads: slice,
     rows: range | None = None,
-    window: tuple[int, int] | None = None,
+    window: tuple[int, ...] | None = None,
 ) -> Tensor:
     """Tokens of some heads, and of some window rows, ``(m * G, R, d)``; a view."""
     if rows is not None:
-        x = x[:, :, rows.start * window[1] : rows.stop * window[1]]
+        _, c = rows_of(window)
+        x = x[:, :, rows.start * c : rows.stop * c]
     return x[heads].flatten(0, 1)
 
 
@@ -142,12 +151,13 @@ def _weights(
     mask: Tensor | None,
     heads: slice,
     rows: range,
-    window: tuple[int, int],
+    window: tuple[int, ...],
 ) -> Tensor:
     """Attention weights of a step, ``(m * G, R, N)``."""
     logits = biased_logits(bias[heads], q.shape[1], rows, window)
     if mask is not None:
-        logits += mask[:, rows.start * window[1] : rows.stop * window[1]]
+        _, c = rows_of(window)
+        logits += mask[:, rows.start * c : rows.stop * c]
     logits = logits.flatten(0, 1)
     logits.baddbmm_(_of(q, heads, rows, window), _of(k, heads).mT)
     return torch.ops.aten._softmax.out(logits, -1, False, out=logits)

@@ -1,6 +1,7 @@
 """The public operator and the choice of its implementation."""
 
 import logging
+import math
 import os
 from collections.abc import Callable
 from functools import cache, partial
@@ -25,8 +26,8 @@ def _as_node(
     qkv: Tensor,
     table: Tensor,
     scale: Tensor,
-    window: tuple[int, int],
-    shift: tuple[int, int],
+    window: tuple[int, ...],
+    shift: tuple[int, ...],
     dropout: float,
     *,
     implementation: str,
@@ -57,6 +58,9 @@ AUTO = {"cpu": "chunked", "cuda": "triton"}  # elsewhere 'sdpa'
 # What 'auto' takes on a GPU without the kernels where gradients are wanted: their
 # memory would be that of all attention weights.
 IN_PIECES = "sdpa, backward in pieces"
+# Tokens of a window, 56 x 56, up to which 'sdpa' and the bias of all pairs of a window
+# that it needs, 40 MB per head, are taken where nobody asked for them.
+PAIRED_TOKENS = 56**2
 ALL = IMPLEMENTATIONS | {IN_PIECES: partial(_as_node, implementation="sdpa")}
 
 
@@ -84,7 +88,7 @@ def _choose(
     qkv: Tensor,
     table: Tensor,
     scale: Tensor,
-    window: tuple[int, int],
+    window: tuple[int, ...],
     dropout: float,
 ) -> str:
     """What 'auto' stands for where nothing else was asked for."""
@@ -93,12 +97,15 @@ def _choose(
     if dropout:
         return "sdpa"
     name = AUTO.get(qkv.device.type, "sdpa")
+    in_pieces = math.prod(window) > PAIRED_TOKENS
     if name != "triton":
-        return name
+        return "chunked" if in_pieces else name
     reason = why_not_triton(qkv, len(table), window)
     if reason is None:
         return "triton"
     _warn(str(qkv.device), reason)
+    if in_pieces:
+        return "chunked"
     with_grad = any(x.requires_grad for x in (qkv, table, scale))
     # A compiler sees one operator in either case: groups of windows depend on sizes.
     if torch.compiler.is_compiling() or (with_grad and torch.is_grad_enabled()):
@@ -106,13 +113,13 @@ def _choose(
     return "sdpa"
 
 
-def why_not_triton(qkv: Tensor, heads: int, window: tuple[int, int]) -> str | None:
+def why_not_triton(qkv: Tensor, heads: int, window: tuple[int, ...]) -> str | None:
     """Why the Triton kernels cannot run on a map; None if they can.
 
     Args:
         qkv (Tensor): ``(B, H, W, 3C)``.
         heads (int): Number of heads.
-        window (tuple[int, int]): In tokens.
+        window (tuple[int, ...]): In tokens.
     """
     H, W, channels = qkv.shape[1:]
     if qkv.dtype not in DTYPES:
@@ -163,8 +170,8 @@ def window_attention(
     table: Tensor,
     scale: Tensor,
     *,
-    window: tuple[int, int],
-    shift: tuple[int, int] = (0, 0),
+    window: tuple[int, ...],
+    shift: tuple[int, ...] = (0, 0),
     dropout: float = 0.0,
     implementation: str = "auto",
     frozen: bool = False,
@@ -172,19 +179,20 @@ def window_attention(
     """Scaled cosine attention within (shifted) windows of a feature map.
 
     ``softmax(scale * cos(q, k) + bias) v`` (Swin V2, section 3.2, equation 2) over
-    windows of ``window`` tokens. Maps that the window does not divide are padded at
-    the bottom and right, then shifted; padded tokens are never attended to, and the
-    regions that a shift joins do not see each other. Logits and softmax accumulate in
-    at least fp32.
+    windows of ``window`` tokens: of a map ``(H, W)`` of an image, or ``(T, H, W)`` of a
+    clip. Maps that the window does not divide are padded at the end of every axis,
+    then shifted; padded tokens are never attended to, and the regions that a shift
+    joins do not see each other. Logits and softmax accumulate in at least fp32.
 
     Args:
         qkv (Tensor): Queries, keys and values of the plain, unpadded tokens,
-            ``(B, H, W, 3 * C)``; channels are ordered (q, k, v), each by head.
-        table (Tensor): Position bias of every relative offset, fp32,
-            ``(heads, 2 * window_h - 1, 2 * window_w - 1)``; its centre is offset 0.
+            ``(B, *map, 3 * C)``; channels are ordered (q, k, v), each by head.
+        table (Tensor): Position bias of every relative offset, query minus key, fp32,
+            ``(heads, *(2 * size - 1))`` for every ``size`` of the window; its centre is
+            offset 0.
         scale (Tensor): Logit scale of every head, ``(heads,)``, at most 100.
-        window (tuple[int, int]): Window height and width in tokens.
-        shift (tuple[int, int]): Cyclic shift in tokens, each smaller than the window.
+        window (tuple[int, ...]): (h, w) or (t, h, w) in tokens.
+        shift (tuple[int, ...]): Likewise, the cyclic shift, smaller than the window.
         dropout (float): Probability with which attention weights are dropped.
         implementation (str): 'reference' (plain and readable, the truth for tests),
             'sdpa' (``torch.nn.functional.scaled_dot_product_attention``), 'chunked' (a
@@ -192,13 +200,14 @@ def window_attention(
             attention weights. 'auto' stands for the environment variable
             ``MMSWINV2_ATTENTION``, and where that is not set for the fastest here:
             'chunked' on CPU; on CUDA 'triton' where it has proven itself, else, with a
-            warning, 'sdpa'; 'sdpa' elsewhere; 'reference' while tracing. Tensors of the
+            warning, 'sdpa'; 'sdpa' elsewhere, but 'chunked' where the bias of all pairs
+            of a window would fill the memory; 'reference' while tracing. Tensors of the
             device 'meta', without values, take 'sdpa' in any case.
         frozen (bool): Whether nobody changes table and scale, so that what is made of
             them may be kept as long as they live. Defaults to False.
 
     Returns:
-        Tensor: Attention output ``(B, H, W, C)`` in the dtype of ``qkv``.
+        Tensor: Attention output ``(B, *map, C)`` in the dtype of ``qkv``.
 
     Raises:
         ValueError: If the implementation is unknown or lacks what is asked of it.

@@ -5,7 +5,7 @@ see each other: their attention weights are 0. But 0 * NaN is NaN in a matrix pr
 and no mask changes that. So tokens that are not finite are taken out, and what sees
 them is set to NaN.
 """
-# B batch, H W map, C channels
+# B batch, map (H, W) or (T, H, W), C channels
 
 import math
 from collections.abc import Callable
@@ -22,8 +22,8 @@ def attend_apart(
     qkv: Tensor,
     table: Tensor,
     scale: Tensor,
-    window: tuple[int, int],
-    shift: tuple[int, int],
+    window: tuple[int, ...],
+    shift: tuple[int, ...],
     dropout: float,
 ) -> Tensor:
     """``attend`` with what is not finite kept in its region.
@@ -39,12 +39,12 @@ def attend_apart(
     out = attend(qkv, table, scale, *geometry, dropout)
     if not any(shift) or not qkv.is_cpu or is_watched() or _is_finite(out):
         return out
-    bad = ~qkv.isfinite().all(-1, keepdim=True)  # (B, H, W, 1)
+    bad = ~qkv.isfinite().all(-1, keepdim=True)  # (B, *map, 1)
     # Queries and keys of 0 give equal weights to all that a token sees.
     flags = F.pad(bad.to(table.dtype), (2, 0))
     table_of_0, scale_of_1 = torch.zeros_like(table[:1]), torch.ones_like(scale[:1])
     with torch.no_grad():
-        share = attend(flags, table_of_0, scale_of_1, *geometry, 0.0)  # (B, H, W, 1)
+        share = attend(flags, table_of_0, scale_of_1, *geometry, 0.0)  # (B, *map, 1)
     out = attend(qkv.masked_fill(bad, 0), table, scale, *geometry, dropout)
     return out.masked_fill(share > 0, math.nan)
 

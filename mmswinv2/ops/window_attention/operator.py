@@ -23,15 +23,15 @@ from .triton_attention import (
     triton_forward,
 )
 
-Pair = tuple[int, int]
+Axes = tuple[int, ...]  # (h, w) or (t, h, w)
 
 
 def attend(
     qkv: Tensor,
     table: Tensor,
     scale: Tensor,
-    window: Pair,
-    shift: Pair,
+    window: Axes,
+    shift: Axes,
     implementation: str,
     frozen: bool = False,
 ) -> Tensor:
@@ -53,8 +53,8 @@ def _forward(
     qkv: Tensor,
     table: Tensor,
     scale: Tensor,
-    window: Pair,
-    shift: Pair,
+    window: Axes,
+    shift: Axes,
     implementation: str,
 ) -> tuple[Tensor, Tensor]:
     """Output and, of 'triton', numbers per row; else an empty tensor."""
@@ -74,8 +74,8 @@ class _Attention(torch.autograd.Function):
         qkv: Tensor,
         table: Tensor,
         scale: Tensor,
-        window: Pair,
-        shift: Pair,
+        window: Axes,
+        shift: Axes,
         implementation: str,
     ) -> Tensor:
         ctx.options = window, shift, implementation
@@ -117,7 +117,7 @@ def window_attention_operator(
     shift: list[int],
     implementation: str,
 ) -> tuple[Tensor, Tensor]:
-    """Attention output ``(B, H, W, C)``, and what the backward pass needs beside it."""
+    """Attention output ``(B, *map, C)``, and what the backward pass needs beside it."""
     return _forward(qkv, table, scale, tuple(window), tuple(shift), implementation)
 
 
@@ -130,10 +130,10 @@ def _(
     shift: list[int],
     implementation: str,
 ) -> tuple[Tensor, Tensor]:
-    B, H, W, C = qkv.shape
-    rows = (B, H, W, table.shape[0]) if implementation == "triton" else (0,)
+    *size, C = qkv.shape
+    rows = (*size, table.shape[0]) if implementation == "triton" else (0,)
     dtype = torch.float32 if implementation == "triton" else scale.dtype
-    return qkv.new_empty(B, H, W, C // 3), scale.new_empty(rows, dtype=dtype)
+    return qkv.new_empty(*size, C // 3), scale.new_empty(rows, dtype=dtype)
 
 
 @torch.library.custom_op("mmswinv2::window_attention_backward", mutates_args=())

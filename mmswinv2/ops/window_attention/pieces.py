@@ -1,47 +1,51 @@
 """Windows of a map in pieces: where their tokens are, and who sees whom.
 
 Windows that hold neither padding nor a seam of the shift are rectangles of the map and
-are copied as such; those of the bottom and right border are gathered by index.
+are copied as such; those of the far borders are gathered by index. Tokens of a window
+are in the order of its rows, see ``bias_rows.py``.
 """
-# B batch, H W map, h w window, Y X windows, G windows of a piece, N = h * w tokens,
-# P heads of all that a token holds, d head channels
+# B batch, map (H, W) or (T, H, W), counts: windows per axis, G windows of a piece,
+# N tokens of a window, P heads of all that a token holds, d head channels
 
 import itertools
+import math
 from collections.abc import Iterator
 
 import torch
 from torch import Tensor
 
 from ..kept import kept
-from .windows import MASK_VALUE
+from .bias_rows import by_row
+from .windows import MASK_VALUE, partition
 
 
 class InnerWindows:
     """A rectangle of windows without padding and seams; all tokens see each other.
 
     Args:
-        area (tuple[slice]): Images, rows and columns of the map, in tokens.
-        window (tuple[int, int]): Window height and width in tokens.
-        size (tuple[int, int, int]): Size of the whole map, (B, H, W).
+        area (tuple[slice, ...]): Images, and tokens along every axis of the map.
+        window (tuple[int, ...]): In tokens.
+        size (tuple[int, ...]): Size of the whole map, ``(B, *map)``.
     """
 
     def __init__(
         self,
-        area: tuple[slice, slice, slice],
-        window: tuple[int, int],
-        size: tuple[int, int, int],
+        area: tuple[slice, ...],
+        window: tuple[int, ...],
+        size: tuple[int, ...],
     ) -> None:
         self.area, self.window, self.size = area, window, size
 
     def read(self, x: Tensor, heads: int, dtype: torch.dtype) -> Tensor:
-        """A copy of the tokens of a map, ``(B, H, W, P * d)`` -> ``(P, G, N, d)``."""
+        """A copy of the tokens of a map, ``(B, *map, P * d)`` -> ``(P, G, N, d)``."""
+        axes = len(self.window)
         x = self._by_window(x, heads).to(
             dtype, copy=True, memory_format=torch.contiguous_format
         )
-        return x.flatten(4, 5).flatten(1, 3)
+        return x.flatten(2 + axes, -2).flatten(1, 1 + axes)
 
     def write(self, rows: Tensor, x: Tensor) -> None:
-        """Inverse of :meth:`read`, into the rows of ``(B * H * W + 1, P * d)``."""
+        """Inverse of :meth:`read`, into the rows of ``(B * tokens + 1, P * d)``."""
         windows = self._by_window(rows[:-1].unflatten(0, self.size), len(x))
         windows.copy_(x.view(windows.shape))
 
@@ -49,11 +53,14 @@ class InnerWindows:
         """None: there is nothing to hide."""
 
     def _by_window(self, x: Tensor, heads: int) -> Tensor:
-        """``(B, H, W, P * d)`` -> those of the area, ``(P, B, Y, X, h, w, d)``."""
-        h, w = self.window
-        x = x[self.area].unflatten(3, (heads, -1))
-        x = x.unflatten(2, (-1, w)).unflatten(1, (-1, h))
-        return x.permute(5, 0, 1, 3, 2, 4, 6)
+        """``(B, *map, P * d)`` -> those of the area, ``(P, B, *counts, h, w, d)``."""
+        axes = len(self.window)
+        x = x[self.area].unflatten(-1, (heads, -1))
+        for i in range(axes, 0, -1):
+            x = x.unflatten(i, (-1, self.window[i - 1]))
+        counts, places = range(1, 2 * axes, 2), range(2, 2 * axes + 1, 2)
+        x = x.permute(-2, 0, *counts, *places, -1)
+        return by_row(x, 2 + axes, axes)
 
 
 class BorderWindows:
@@ -70,7 +77,7 @@ class BorderWindows:
 
     def read(self, x: Tensor, heads: int, dtype: torch.dtype) -> Tensor:
         """See :class:`InnerWindows`; padding is 0."""
-        rows = x.flatten(0, 2)
+        rows = x.flatten(0, -2)
         padding = (self.index == len(rows)).unsqueeze(-1)
         rows = rows.index_select(0, self.index.flatten().clamp_max(len(rows) - 1))
         rows = rows.unflatten(0, self.index.shape).unflatten(-1, (heads, -1))
@@ -89,18 +96,18 @@ class BorderWindows:
 
 
 def pieces(
-    size: tuple[int, int, int],
-    window: tuple[int, int],
-    shift: tuple[int, int],
+    size: tuple[int, ...],
+    window: tuple[int, ...],
+    shift: tuple[int, ...],
     limit: int,
     device: torch.device,
 ) -> Iterator[InnerWindows | BorderWindows]:
     """All windows of a map, at most ``limit`` at a time.
 
     Args:
-        size (tuple[int, int, int]): Images B, map height H and width W in tokens.
-        window (tuple[int, int]): Window height and width in tokens.
-        shift (tuple[int, int]): Cyclic shift in tokens.
+        size (tuple[int, ...]): Images B and the map in tokens, ``(B, *map)``.
+        window (tuple[int, ...]): In tokens.
+        shift (tuple[int, ...]): Cyclic shift in tokens.
         limit (int): Most windows of a piece.
         device (torch.device): Of indices and masks.
     """
@@ -108,19 +115,23 @@ def pieces(
     # Windows before the first padded or wrapped token.
     inner = [max(x - s, 0) // w for x, w, s in zip(lengths, window, shift)]
     total = [-(-x // w) for x, w in zip(lengths, window)]
-    if inner != total and B * total[0] * total[1] <= limit:
-        inner = [0, 0]  # few windows: one piece rather than two
-    columns = max(inner[1], 1)
-    step_y, step_b = limit // columns, limit // max(columns * inner[0], 1)
-    axes = ((B, 1, 0, step_b), *zip(inner, window, shift, (step_y, limit)))
+    if inner != total and B * math.prod(total) <= limit:
+        inner = [0 for _ in window]  # few windows: one piece rather than several
+    # of images and along every axis: what is left when the axes behind are whole
+    steps = [limit // max(math.prod(inner[i:]), 1) for i in range(len(inner) + 1)]
+    axes = ((B, 1, 0, steps[0]), *zip(inner, window, shift, steps[1:]))
     for area in itertools.product(*(_spans(*axis) for axis in axes)):
         yield InnerWindows(area, window, size)
     if inner == total:
         return
     parts = []
     for places in _places(size, window, shift, device):
-        right, below = places[:, : inner[0], inner[1] :], places[:, inner[0] :]
-        parts.append(torch.cat((right.flatten(0, 2), below.flatten(0, 2))).split(limit))
+        # Right of the inner windows, then below these, then later than they.
+        borders = [
+            places[(slice(None), *map(slice, inner[:i]), slice(inner[i], None))]
+            for i in reversed(range(len(inner)))
+        ]
+        parts.append(torch.cat([x.flatten(0, -2) for x in borders]).split(limit))
     for index, region in zip(*parts):
         yield BorderWindows(index, region)
 
@@ -136,31 +147,31 @@ def _spans(count: int, length: int, start: int, step: int) -> list[slice]:
 
 @kept(32)  # the stages of a model, shifted or not, of some image sizes
 def _places(
-    size: tuple[int, int, int],
-    window: tuple[int, int],
-    shift: tuple[int, int],
+    size: tuple[int, ...],
+    window: tuple[int, ...],
+    shift: tuple[int, ...],
     device: torch.device,
 ) -> tuple[Tensor, Tensor]:
-    """Token and region at every place of every window, ``(B, Y, X, N)`` each.
+    """Token and region at every place of every window, ``(B, *counts, N)`` each.
 
-    Tokens are counted over the flat ``(B, H, W)``; padding has their number, and region
+    Tokens are counted over the flat ``(B, *map)``; padding has their number, and region
     -1. Regions joined by the shift differ.
     """
-    B, H, W = size
-    tokens, wrapped = [], []
-    for length, w, s in zip((H, W), window, shift):
+    index = torch.arange(size[0], device=device)
+    region = torch.zeros_like(index, dtype=torch.int8)
+    real = torch.ones_like(index, dtype=torch.bool)
+    for length, w, s in zip(size[1:], window, shift):
         rolled = torch.arange(s, s + length + -length % w, device=device)
-        wrapped.append((rolled >= len(rolled)).char())
-        tokens.append(rolled % len(rolled))
-    y, x = tokens[0][:, None], tokens[1]
-    real = (y < H) & (x < W)
-    image = torch.arange(B, device=device)[:, None, None] * (H * W)
-    index = torch.where(real, image + y * W + x, B * H * W)
-    region = (2 * wrapped[0][:, None] + wrapped[1]).masked_fill_(~real, -1)
-    return tuple(
-        part.unflatten(2, (-1, window[1]))
-        .unflatten(1, (-1, window[0]))
-        .transpose(2, 3)
-        .flatten(-2)
-        for part in (index, region.expand_as(index))
-    )
+        token = rolled % len(rolled)
+        index = index[..., None] * length + token
+        region = 2 * region[..., None] + (rolled >= len(rolled)).char()
+        real = real[..., None] & (token < length)
+    index.masked_fill_(~real, math.prod(size))
+    region.masked_fill_(~real, -1)
+    axes = len(window)
+
+    def of_windows(x: Tensor) -> Tensor:
+        windows = partition(x[..., None], window).unflatten(-2, window)
+        return by_row(windows, 1 + axes, axes).flatten(1 + axes)
+
+    return of_windows(index), of_windows(region)

@@ -1,10 +1,13 @@
 """Window attention on ``torch.nn.functional.scaled_dot_product_attention``.
 
-Windows that share a mask form a group (interior, right column, bottom row, corner), so
-the bias and mask of a call is one ``(1, heads, N, N)`` tensor, never one per window.
+Windows that share a mask form a group (of an image: interior, right column, bottom row,
+corner), so the bias and mask of a call is one ``(1, heads, N, N)`` tensor, never one
+per window.
 """
-# B batch, H W map, h w window, Y X windows, N = h * w tokens, n heads, d head channels
+# B batch, map (H, W) or (T, H, W), counts: windows per axis, N tokens of a window,
+# n heads, d head channels
 
+import math
 from contextlib import nullcontext
 from itertools import groupby
 
@@ -33,46 +36,75 @@ def expand_table(table: Tensor) -> Tensor:
     Strided views in place of an index: no ``(N, N)`` index buffer, and a backward pass
     without atomics.
     """
-    h, w = (table.shape[1] + 1) // 2, (table.shape[2] + 1) // 2
-    pairs = table.flip(1, 2).unfold(1, h, 1).unfold(2, w, 1).flip(1, 2)
-    return pairs.reshape(-1, h * w, h * w)
+    axes = [*range(1, table.dim())]
+    window = [(table.shape[axis] + 1) // 2 for axis in axes]
+    pairs = table.flip(axes)
+    for axis, size in zip(axes, window):
+        pairs = pairs.unfold(axis, size, 1)
+    N = math.prod(window)
+    return pairs.flip(axes).reshape(-1, N, N)
 
 
 def sdpa_window_attention(
     qkv: Tensor,
     table: Tensor,
     scale: Tensor,
-    window: tuple[int, int],
-    shift: tuple[int, int],
+    window: tuple[int, ...],
+    shift: tuple[int, ...],
     dropout: float,
 ) -> Tensor:
     """See :func:`mmswinv2.ops.window_attention.window_attention`."""
-    H, W = map(int, qkv.shape[1:3])  # tensors while tracing
+    size = tuple(map(int, qkv.shape[1:-1]))  # tensors while tracing
     n = table.shape[0]
     q, k, v = qkv.unflatten(-1, (3, n, -1)).unbind(-3)
     # Normalise before padding: a zero token has no direction, and no finite gradient.
     q = (unit_length(q) * scale[:, None]).to(qkv.dtype)
     k = unit_length(k).to(qkv.dtype)
-    x = torch.stack((q, k, v)).flatten(-2)  # (3, B, H, W, C)
-    x = partition(pad_and_shift(x, window, shift), window)  # (3, B, Y, X, N, C)
+    x = torch.stack((q, k, v)).flatten(-2)  # (3, B, *map, C)
+    x = partition(pad_and_shift(x, window, shift), window)  # (3, B, *counts, N, C)
 
     if qkv.dtype in (torch.float16, torch.bfloat16):
         # Softmax ignores a constant; around 0 a 16-bit bias keeps one more digit.
         low, high = table.detach().flatten(1).aminmax(dim=1)
-        table = table - ((low + high) / 2)[:, None, None]
+        middle = (low + high) / 2
+        table = table - middle.view(-1, *(1 for _ in window))
     bias = expand_table(table).to(qkv.dtype)
 
-    bands = []
-    for rows, labels_y in _groups(axis_labels(H, window[0], shift[0])):
-        groups = []
-        for columns, labels_x in _groups(axis_labels(W, window[1], shift[1])):
-            mask = attention_mask(labels_y, labels_x, like=bias)
-            group_bias = bias if mask is None else bias + mask
-            groups.append(_attend(x[:, :, rows, columns], group_bias, dropout))
-        bands.append(groups[0] if len(groups) == 1 else torch.cat(groups, dim=2))
-    out = bands[0] if len(bands) == 1 else torch.cat(bands, dim=1)  # (B, Y, X, N, C)
+    groups = [_groups(axis_labels(*axis)) for axis in zip(size, window, shift)]
+    out = _attend_groups(x, groups, (), bias, dropout)  # (B, *counts, N, C)
     # as a linear layer would make it, whose bias it fuses if it need not
-    return unshift_and_crop(reverse(out, window), (H, W), shift).contiguous()
+    return unshift_and_crop(reverse(out, window), size, shift).contiguous()
+
+
+def _attend_groups(
+    x: Tensor,
+    groups: list[list[tuple[slice, tuple[int, ...]]]],
+    labels: tuple[tuple[int, ...], ...],
+    bias: Tensor,
+    dropout: float,
+) -> Tensor:
+    """Attend from windows whose first axes have ``labels``, by groups of the others.
+
+    Args:
+        x (Tensor): ``(3, B, *counts, N, C)``.
+        groups (list): Runs of windows along every axis, see :func:`_groups`.
+        labels (tuple): Of the axes that were divided before.
+        bias (Tensor): ``(n, N, N)``.
+        dropout (float): Of attention weights.
+
+    Returns:
+        Tensor: ``(B, *counts, N, C)``.
+    """
+    axis = len(labels)
+    if axis == len(groups):
+        mask = attention_mask(labels, like=bias)
+        return _attend(x, bias if mask is None else bias + mask, dropout)
+    before = (slice(None),) * (2 + axis)
+    parts = [
+        _attend_groups(x[(*before, run)], groups, (*labels, of_run), bias, dropout)
+        for run, of_run in groups[axis]
+    ]
+    return parts[0] if len(parts) == 1 else torch.cat(parts, dim=1 + axis)
 
 
 def _groups(
@@ -88,8 +120,8 @@ def _groups(
 
 
 def _attend(x: Tensor, bias: Tensor, dropout: float) -> Tensor:
-    """One group of windows, ``(3, B, Y, X, N, C)`` -> ``(B, Y, X, N, C)``."""
-    windows = x.flatten(1, 3).unflatten(-1, (bias.shape[0], -1)).transpose(2, 3)
+    """One group of windows, ``(3, B, *counts, N, C)`` -> ``(B, *counts, N, C)``."""
+    windows = x.flatten(1, -3).unflatten(-1, (bias.shape[0], -1)).transpose(2, 3)
     # cuDNN, first choice on Hopper, plans anew for every number of windows and cannot
     # give the bias a gradient, so the choice is not left to the dispatcher. A gradient
     # of the bias alone makes the efficient kernel read memory that it never wrote.
@@ -100,11 +132,11 @@ def _attend(x: Tensor, bias: Tensor, dropout: float) -> Tensor:
         out = [
             F.scaled_dot_product_attention(
                 q, k, v, attn_mask=bias[None], dropout_p=dropout, scale=1.0
-            )  # (B * Y * X, n, N, d)
+            )  # (windows, n, N, d)
             for q, k, v in windows.split(_windows_at_a_time(windows, bias), dim=1)
         ]
     out = out[0] if len(out) == 1 else torch.cat(out)
-    return out.transpose(1, 2).flatten(-2).unflatten(0, x.shape[1:4])
+    return out.transpose(1, 2).flatten(-2).unflatten(0, x.shape[1:-2])
 
 
 def _windows_at_a_time(windows: Tensor, bias: Tensor) -> int:

@@ -3,7 +3,8 @@
 An axis of ``size`` tokens is padded at its end to a multiple of the window and then
 rolled back by ``shift``: position ``r`` then holds token ``(r + shift) % padded``.
 """
-# B batch, H W map, h w window, Y X windows per axis, N = h * w tokens, C channels
+# map (H, W) or (T, H, W), window (h, w) or (t, h, w), counts: windows per axis, (Y, X)
+# or (Z, Y, X), N tokens of a window, C channels
 
 from functools import lru_cache
 
@@ -31,37 +32,46 @@ def unit_length(x: Tensor) -> Tensor:
     return x * square.clamp_min(NORM_EPS**2).rsqrt()
 
 
-def pad_and_shift(x: Tensor, window: tuple[int, int], shift: tuple[int, int]) -> Tensor:
-    """``(..., H, W, C)`` -> ``(..., Y * h, X * w, C)``, zero padded, then rolled."""
-    pad_h = -x.shape[-3] % window[0]
-    pad_w = -x.shape[-2] % window[1]
-    if pad_h or pad_w:
-        x = F.pad(x, (0, 0, 0, pad_w, 0, pad_h))
+def pad_and_shift(x: Tensor, window: tuple[int, ...], shift: tuple[int, ...]) -> Tensor:
+    """``(..., *map, C)`` -> ``(..., *padded, C)``, zero padded, then rolled."""
+    axes = range(-1 - len(window), -1)
+    pads = [-x.shape[axis] % w for axis, w in zip(axes, window)]
+    if any(pads):
+        x = F.pad(x, (0, 0, *(n for pad in reversed(pads) for n in (0, pad))))
     if any(shift):
-        x = x.roll((-shift[0], -shift[1]), dims=(-3, -2))
+        x = x.roll([-s for s in shift], dims=[*axes])
     return x
 
 
 def unshift_and_crop(
-    x: Tensor, size: tuple[int, int], shift: tuple[int, int]
+    x: Tensor, size: tuple[int, ...], shift: tuple[int, ...]
 ) -> Tensor:
     """Inverse of :func:`pad_and_shift`; ``size`` is the map before padding."""
     if any(shift):
-        x = x.roll(shift, dims=(-3, -2))
-    return x[..., : size[0], : size[1], :]
+        x = x.roll(shift, dims=[*range(-1 - len(shift), -1)])
+    return x[(..., *map(slice, size), slice(None))]
 
 
-def partition(x: Tensor, window: tuple[int, int]) -> Tensor:
-    """``(..., Y * h, X * w, C)`` -> ``(..., Y, X, N, C)``."""
-    h, w = window
-    x = x.unflatten(-3, (-1, h)).unflatten(-2, (-1, w))  # (..., Y, h, X, w, C)
-    return x.transpose(-4, -3).flatten(-3, -2)
+def partition(x: Tensor, window: tuple[int, ...]) -> Tensor:
+    """``(..., *padded, C)`` -> ``(..., *counts, N, C)``, as (..., Y, X, N, C)."""
+    first, axes = x.dim() - 1 - len(window), range(len(window))
+    for i in reversed(axes):
+        x = x.unflatten(first + i, (-1, window[i]))  # (..., Y, h, X, w, C)
+    counts, places = ([first + 2 * i + inside for i in axes] for inside in (0, 1))
+    x = x.permute(*range(first), *counts, *places, -1)
+    return x.flatten(-1 - len(window), -2)
 
 
-def reverse(x: Tensor, window: tuple[int, int]) -> Tensor:
-    """``(..., Y, X, N, C)`` -> ``(..., Y * h, X * w, C)``, inverse of partition."""
-    x = x.unflatten(-2, window).transpose(-4, -3)  # (..., Y, h, X, w, C)
-    return x.flatten(-3, -2).flatten(-4, -3)
+def reverse(x: Tensor, window: tuple[int, ...]) -> Tensor:
+    """``(..., *counts, N, C)`` -> ``(..., *padded, C)``, inverse of partition."""
+    axes = len(window)
+    first = x.dim() - 2 - axes
+    x = x.unflatten(-2, window)  # (..., Y, X, h, w, C)
+    pairs = (first + i + inside for i in range(axes) for inside in (0, axes))
+    x = x.permute(*range(first), *pairs, -1)
+    for i in range(axes):
+        x = x.flatten(first + i, first + i + 1)
+    return x
 
 
 @lru_cache(maxsize=1024)
@@ -80,29 +90,27 @@ def axis_labels(size: int, window: int, shift: int) -> tuple[tuple[int, ...], ..
     return tuple(tuple(labels[i : i + window]) for i in range(0, padded, window))
 
 
-def attention_mask(
-    labels_y: tuple[int, ...], labels_x: tuple[int, ...], like: Tensor
-) -> Tensor | None:
+def attention_mask(labels: tuple[tuple[int, ...], ...], like: Tensor) -> Tensor | None:
     """Additive ``(N, N)`` mask of one window, or None where all tokens see each other.
 
     Args:
-        labels_y (tuple[int]): Labels of the window's rows, from :func:`axis_labels`.
-        labels_x (tuple[int]): Labels of the window's columns.
+        labels (tuple[tuple[int]]): Of the window along every axis, from
+            :func:`axis_labels`.
         like (Tensor): Gives dtype and device.
     """
-    one_region = len(set(labels_y)) == len(set(labels_x)) == 1
-    if one_region and PADDING not in (labels_y[0], labels_x[0]):
+    if all(len({*axis}) == 1 and axis[0] != PADDING for axis in labels):
         return None
-    region = _regions(labels_y, labels_x, like.device)
+    region = _regions(labels, like.device)
     visible = (region[:, None] == region[None, :]) & (region[None, :] != PADDING)
     return like.new_zeros(visible.shape).masked_fill_(~visible, MASK_VALUE)
 
 
 @kept(256)  # else they would come from the host's memory in every call
-def _regions(
-    labels_y: tuple[int, ...], labels_x: tuple[int, ...], device: torch.device
-) -> Tensor:
+def _regions(labels: tuple[tuple[int, ...], ...], device: torch.device) -> Tensor:
     """Region of every token of a window, ``(N,)``; PADDING for none."""
-    y = torch.tensor(labels_y, device=device)[:, None]
-    x = torch.tensor(labels_x, device=device)[None, :]
-    return torch.where((y < 0) | (x < 0), PADDING, 2 * y + x).flatten()
+    region = torch.zeros((), dtype=torch.long, device=device)
+    for axis in labels:
+        region, label = region[..., None], torch.tensor(axis, device=device)
+        padding = (region == PADDING) | (label == PADDING)
+        region = torch.where(padding, PADDING, 2 * region + label)
+    return region.flatten()
