@@ -42,7 +42,7 @@ def even_starts(n: int, length: int, stride: int, clips: int) -> np.ndarray:
     last = max(n - ((length - 1) * stride + 1), 0)
     if clips == 1:
         return np.array([last // 2])
-    return np.round(np.arange(clips) * last / (clips - 1)).astype(np.int64)
+    return np.round(np.arange(clips) * (last / (clips - 1))).astype(np.int64)
 
 
 def clip_indices(starts: np.ndarray, n: int, length: int, stride: int) -> np.ndarray:
