@@ -39,7 +39,7 @@ def import_mmpretrain() -> None:
 
 def protect_hosts() -> None:
     """Imports mmpretrain first where the hosts' own imports of it would fail."""
-    if _has_new_transformers() and _is_installed("mmpretrain"):
+    if _has_new_transformers() and is_installed("mmpretrain"):
         import_mmpretrain()
 
 
@@ -52,7 +52,8 @@ def _failure(error: Exception) -> RuntimeError:
     )
 
 
-def _is_installed(name: str) -> bool:
+def is_installed(name: str) -> bool:
+    """Whether a package can be found, without importing it."""
     try:
         return find_spec(name) is not None
     except ValueError:  # blocked in sys.modules

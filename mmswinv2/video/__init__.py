@@ -1,15 +1,45 @@
-"""Clips: 3-D backbone, data and classifier on mmpretrain, scope ``mmswinv2``.
+"""Clips: backbone, data and classifier, scope ``mmswinv2``; needs the extra 'video'.
 
-Configs import this by ``custom_imports``; it needs mmpretrain, and PyAV where videos
-are read.
+Configs import this by ``custom_imports``. All but the backbone needs mmpretrain, and
+PyAV where videos are read.
 """
 
-# ruff: noqa: E402  (what needs mmpretrain comes after the sentence on why it fails)
-from mmswinv2.mmpretrain_import import import_mmpretrain
+from mmswinv2.mmpretrain_import import import_mmpretrain, is_installed
 
-import_mmpretrain()
+from .backbone import VideoSwinTransformerV2
 
-from .classifier import VideoClassifier, VideoClsHead
-from .preprocessor import VideoDataPreprocessor
+__all__ = ["VideoSwinTransformerV2"]
 
-__all__ = ["VideoClassifier", "VideoClsHead", "VideoDataPreprocessor"]
+if is_installed("mmpretrain"):
+    import_mmpretrain()
+
+    from .classifier import VideoClassifier, VideoClsHead
+    from .dataset import KineticsDataset
+    from .preprocessor import VideoDataPreprocessor
+    from .transforms import (
+        CenterCropClip,
+        DecodeVideo,
+        FlipClip,
+        PackClip,
+        RandomResizedCropClip,
+        ResizeClip,
+        SampleFrames,
+        SpatialCrops,
+    )
+    from .unreadable_hook import UnreadableVideosHook
+
+    __all__ += [
+        "CenterCropClip",
+        "DecodeVideo",
+        "FlipClip",
+        "KineticsDataset",
+        "PackClip",
+        "RandomResizedCropClip",
+        "ResizeClip",
+        "SampleFrames",
+        "SpatialCrops",
+        "UnreadableVideosHook",
+        "VideoClassifier",
+        "VideoClsHead",
+        "VideoDataPreprocessor",
+    ]
