@@ -1,5 +1,5 @@
 """What a change of window did to the position bias of a loaded backbone."""
-# h w window size, n heads
+# h w window size (of videos t h w), n heads
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,9 +19,9 @@ class StageTransfer:
     """Position bias of a stage before and after the change of window.
 
     Attributes:
-        before (tuple[int, int]): Window (h, w) that the weights came with, in tokens.
-        after (tuple[int, int]): Configured window.
-        normaliser (tuple[int, int]): Window that is the unit of the coordinates; the
+        before (tuple[int, ...]): Window (h, w) that the weights came with, in tokens.
+        after (tuple[int, ...]): Configured window.
+        normaliser (tuple[int, ...]): Window that is the unit of the coordinates; the
             window of a table.
         bias_before (Tensor): Bias of the last block, ``(n, 2h - 1, 2w - 1)`` of before.
         bias_after (Tensor): Likewise, of after.
@@ -46,7 +46,7 @@ def stage_transfers(
 
     Args:
         backbone (SwinTransformerV2): A backbone.
-        before (Sequence[tuple[int, int]], optional): Windows to compare with, one per
+        before (Sequence[tuple[int, ...]], optional): Windows to compare with, one per
             stage. Defaults to None: those that the checkpoint came with, if it told.
 
     Returns:
@@ -78,7 +78,7 @@ def stage_transfers(
 
 def _shared(bias: Tensor, other: Tensor) -> Tensor:
     """The middle of a bias table: the offsets that another table has as well."""
-    for axis in (1, 2):
+    for axis in range(1, bias.dim()):
         surplus = max(bias.shape[axis] - other.shape[axis], 0)
         bias = bias.narrow(axis, surplus // 2, bias.shape[axis] - surplus)
     return bias
