@@ -7,6 +7,7 @@ Window = tuple[int, ...]  # tokens along every axis of a map
 # Axes of maps, in the order of their windows.
 SPACE = ("height", "width")
 TIME_AND_SPACE = ("time", "height", "width")
+AXES = {len(axes): axes for axes in (SPACE, TIME_AND_SPACE)}
 
 
 def fit_axis(size: int, window: int, *, shifted: bool, fit: str) -> tuple[int, int]:

@@ -19,11 +19,12 @@ class StageTransfer:
     """Position bias of a stage before and after the change of window.
 
     Attributes:
-        before (tuple[int, ...]): Window (h, w) that the weights came with, in tokens.
+        before (tuple[int, ...]): Window that the weights came with, in tokens.
         after (tuple[int, ...]): Configured window.
         normaliser (tuple[int, ...]): Window that is the unit of the coordinates; the
             window of a table.
-        bias_before (Tensor): Bias of the last block, ``(n, 2h - 1, 2w - 1)`` of before.
+        bias_before (Tensor): Bias of the last block, ``(n, 2h - 1, 2w - 1)`` of before;
+            of videos ``(n, 2t - 1, 2h - 1, 2w - 1)``.
         bias_after (Tensor): Likewise, of after.
         max_change (float): Largest change of the bias of any block at the offsets that
             both windows have; 0 where the normaliser is that of the weights, but not
@@ -36,6 +37,11 @@ class StageTransfer:
     bias_before: Tensor
     bias_after: Tensor
     max_change: float
+
+    @property
+    def bias_maps(self) -> tuple[Tensor, Tensor]:
+        """Both biases by offset in space, ``(n, 2h - 1, 2w - 1)``, at one time."""
+        return _at_one_time(self.bias_before), _at_one_time(self.bias_after)
 
 
 @torch.no_grad()
@@ -74,6 +80,10 @@ def stage_transfers(
             change = max(change, shared.abs().max().item())
         transfers.append(StageTransfer(old[0], *new, bias_before, bias_after, change))
     return transfers
+
+
+def _at_one_time(bias: Tensor) -> Tensor:
+    return bias if bias.dim() == 3 else bias[:, bias.shape[1] // 2]
 
 
 def _shared(bias: Tensor, other: Tensor) -> Tensor:
