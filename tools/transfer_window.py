@@ -25,8 +25,9 @@ from mmengine.logging import MMLogger
 
 from mmswinv2.checkpoints import SwinWeights, read_checkpoint, read_swin_weights
 from mmswinv2.checkpoints.position_biases import position_bias_of
+from mmswinv2.checkpoints.tensors import STEM, num_axes
 from mmswinv2.checkpoints.whole_files import save_whole
-from mmswinv2.checkpoints.windows import WINDOW_RECORD, Window, record_of
+from mmswinv2.checkpoints.windows import WINDOW_RECORD, Window, record_of, short
 from mmswinv2.cli import launch
 from mmswinv2.models import SwinTransformerV2
 from mmswinv2.models.bias_pictures import draw_stage
@@ -47,11 +48,11 @@ def extrapolation(kind: str, before: Window, after: Window) -> float:
 
     Args:
         kind (str): 'log_cpb', 'linear_cpb' or 'table'.
-        before (tuple[int, int]): Window that the weights were trained at, in tokens.
-        after (tuple[int, int]): New window.
+        before (tuple[int, ...]): Window that the weights were trained at, in tokens.
+        after (tuple[int, ...]): New window.
 
     Returns:
-        float: The larger one of both axes; 0 for windows that do not grow.
+        float: That of the axis that grows most; 0 for windows that do not grow.
     """
     parts = [0.0]
     for old, new in zip(before, after):
@@ -92,12 +93,19 @@ def build_backbone(weights: SwinWeights, window: Sequence) -> SwinTransformerV2:
     norms = [stage for stage in stages if f"norm{stage}.weight" in tensors]
     try:
         fc1 = tensors[f"{first}.mlp.fc1.weight"]
-        in_channels = tensors["patch_embed.proj.weight"].shape[1]
+        in_channels = tensors[STEM].shape[1]
     except KeyError as error:
         raise RuntimeError(
             f"these are no complete weights: {error} is missing"
         ) from None
-    backbone = SwinTransformerV2(
+    build, options = SwinTransformerV2, {}
+    if num_axes(tensors) == 3:
+        from mmswinv2.video.backbone import VideoSwinTransformerV2
+
+        build = VideoSwinTransformerV2
+        options = dict(temporal_patch_size=tensors[STEM].shape[2])
+    backbone = build(
+        **options,
         **asdict(weights.architecture),
         in_channels=in_channels,
         mlp_ratio=len(fc1) / fc1.shape[1],
@@ -133,14 +141,8 @@ def save(
     save_whole({"state_dict": state, "meta": checkpoint.get("meta", {})}, args.out)
 
 
-def short(window: Window) -> str:
-    """'16', or '16x8' for height 16 and width 8."""
-    h, w = window
-    return f"{h}" if h == w else f"{h}x{w}"
-
-
 def parse_window(text: str, option: str) -> list[int | Window]:
-    """Windows from the command line: '32', '16x8' or '32,32,32,16'.
+    """Windows from the command line: '32', '16x8', '8x16x16' or '32,32,32,16'.
 
     Raises:
         ValueError: If it is none of these.
@@ -148,29 +150,36 @@ def parse_window(text: str, option: str) -> list[int | Window]:
     windows: list[int | Window] = []
     for part in text.split(","):
         sides = part.lower().split("x")
-        if len(sides) > 2 or not all(side.isdigit() and int(side) for side in sides):
+        if len(sides) > 3 or not all(side.isdigit() and int(side) for side in sides):
             raise ValueError(
-                f"{option} {text}: expected tokens, such as 32, 16x8 (height x width) "
-                "or one of these per stage, 32,32,32,16"
+                f"{option} {text}: expected tokens, such as 32, 16x8 (height x width), "
+                "of videos 8x16x16 (time first), or one of these per stage, 32,32,32,16"
             )
         windows.append(tuple(map(int, sides)) if len(sides) > 1 else int(part))
     return windows
 
 
-def per_stage(text: str, option: str, stages: int) -> list[Window]:
-    """(height, width) of every stage from the command line.
+def per_stage(text: str, option: str, weights: SwinWeights) -> list[Window]:
+    """Windows of every stage of some weights from the command line.
 
     Raises:
-        ValueError: If there are neither one nor one per stage.
+        ValueError: If there are neither one nor one per stage, or axes are missing.
     """
+    stages, axes = len(weights.architecture.depths), num_axes(weights.tensors) or 2
     windows = parse_window(text, option)
     if len(windows) not in (1, stages):
         raise ValueError(
             f"{option} {text}: {len(windows)} windows, but the weights have {stages} "
             "stages; give one window, or one per stage"
         )
-    pairs = [(w, w) if isinstance(w, int) else w for w in windows]
-    return pairs * (stages // len(pairs))
+    windows = [(w,) * axes if isinstance(w, int) else w for w in windows]
+    if any(len(window) != axes for window in windows):
+        given, form = ("videos", "8x16x16") if axes == 3 else ("images", "16x8")
+        raise ValueError(
+            f"{option} {text}: the weights are of {given}, whose windows have {axes} "
+            f"axes, such as {form}; write them so, or one number for all axes"
+        )
+    return windows * (stages // len(windows))
 
 
 def print_table(kind: str, transfers: Sequence[StageTransfer]) -> None:
@@ -200,7 +209,8 @@ def parse_args() -> argparse.Namespace:
         "--window",
         metavar="W[,W,...]",
         required=True,
-        help="new window in tokens: 32, 16x8 (height x width), or one per stage",
+        help="new window in tokens: 32, 16x8 (height x width), of videos 8x16x16 (time "
+        "first), or one per stage",
     )
     parser.add_argument(
         "--pretrained-window",
@@ -244,13 +254,12 @@ def main() -> None:
         MMLogger.get_current_instance().setLevel("WARNING")  # the table says it all
         weights = read_swin_weights(args.checkpoint)
         kind = position_bias_of(weights.tensors)
-        stages = len(weights.architecture.depths)
         if args.pretrained_window and weights.windows:
             raise ValueError(
                 f"{args.checkpoint} tells its windows; leave out --pretrained-window"
             )
         if args.pretrained_window:
-            own = per_stage(args.pretrained_window, "--pretrained-window", stages)
+            own = per_stage(args.pretrained_window, "--pretrained-window", weights)
             weights.windows = [*zip(own, own)]
         if weights.windows is None:
             raise ValueError(
@@ -258,7 +267,7 @@ def main() -> None:
                 "8, or what it was trained at, such as 16,16,16,8 for window 16 at 256 "
                 "px"
             )
-        window = per_stage(args.window, "--window", stages)
+        window = per_stage(args.window, "--window", weights)
         most = max(weights.architecture.num_heads)
         if not any(0 <= head < most for head in args.heads):
             raise ValueError(f"--heads {args.heads}: expected 0 to {most - 1}")

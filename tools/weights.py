@@ -23,8 +23,9 @@ from rich.table import Table
 from mmswinv2.architectures import ARCHITECTURES, Architecture
 from mmswinv2.checkpoints import read_swin_weights
 from mmswinv2.checkpoints.download import cache_folder
+from mmswinv2.checkpoints.tensors import STEM, num_axes
 from mmswinv2.checkpoints.urls import shown
-from mmswinv2.checkpoints.windows import StageWindows, Window
+from mmswinv2.checkpoints.windows import StageWindows, Window, short
 from mmswinv2.checkpoints.zoo import (
     ENTRIES,
     SCHEME,
@@ -128,6 +129,7 @@ def inspect(path: str) -> None:
     count = sum(tensor.numel() for tensor in tensors.values())
     known = None if path.startswith(SCHEME) else entry_of_file(path)
     first = ", ".join(weights.unused[:3]) + ", ..." * (len(weights.unused) > 3)
+    frames = num_axes(tensors) == 3 and tensors[STEM].shape[2]
     facts = {
         "file": shown(path),
         "is": SCHEME + known.name if known else "",
@@ -135,6 +137,7 @@ def inspect(path: str) -> None:
         "layout": weights.layout,
         "architecture": describe(weights.architecture),
         "parameters": f"{count / 1e6:.1f}M, {', '.join(sorted(kinds))}",
+        "video": f"tokens of {frames} frames" if frames else "",
         **describe_windows(weights.windows),
         "head": "none" if head is None else f"{len(head)} classes",
         "not used": f"{len(weights.unused)} ({first})" if weights.unused else "",
@@ -173,7 +176,7 @@ def describe_windows(windows: StageWindows | None) -> dict[str, str]:
 
 def per_stage(windows: Iterable[Window]) -> str:
     """Windows in tokens, in one word each."""
-    return " ".join(f"{h}" if h == w else f"{h}x{w}" for h, w in windows)
+    return " ".join(map(short, windows))
 
 
 def print_facts(facts: dict[str, str]) -> None:

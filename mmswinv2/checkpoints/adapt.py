@@ -10,6 +10,7 @@ from torch import Tensor
 from mmswinv2.architectures import Architecture
 
 from .contents import check_tensor
+from .inflation import inflate
 from .layouts import LAYOUTS
 from .locate import (
     CLASSIFIER,
@@ -44,6 +45,7 @@ class LoadReport:
             leaves out; the merging in front of a stage is part of it.
         tables (dict[str, Tensor]): Tables of position biases that were carried to
             another window, as they were, ``(n, 2 * h - 1, 2 * w - 1)``.
+        inflated (str): What of weights of images was brought to videos; '' for nothing.
     """
 
     layout: str
@@ -53,6 +55,7 @@ class LoadReport:
     ignored: list[str]
     unbuilt: dict[int, int] = field(default_factory=dict)
     tables: dict[str, Tensor] = field(default_factory=dict)
+    inflated: str = ""
 
     def describe(
         self, where: str, windows: Sequence[Window], normalisers: Sequence[Window]
@@ -61,7 +64,7 @@ class LoadReport:
 
         Args:
             where (str): Name of the backbone.
-            windows (Sequence): Its window (h, w) at every stage, in tokens.
+            windows (Sequence): Its window at every stage, in tokens.
             normalisers (Sequence): Likewise, that of its position bias.
         """
         before = [window for window, _ in self.windows or ()] or windows
@@ -80,6 +83,8 @@ class LoadReport:
             f"  not in it: {', '.join(absent) or 'nothing'}; "
             f"ignored: {', '.join(ignored) or 'nothing'}\n"
             f"  window per stage: {changes}; normaliser {per_stage(normalisers)}"
+            + f"\n  inflated from images: {self.inflated}"
+            * bool(self.inflated)
         )
 
 
@@ -116,6 +121,7 @@ def adapt_state_dict(
         )
     source = location.read()
     check_weights(source.tensors, own)
+    source, inflated = inflate(source, own)
     source.tensors, tables = fit_position_biases(source.tensors, own, source.windows)
     left_out = Counter(_stage(name) for name in source.tensors)
     left_out = {i: left_out[i] for i in unbuilt if left_out[i]}
@@ -135,6 +141,7 @@ def adapt_state_dict(
         ignored=[k for k in found if k not in own],
         unbuilt=left_out,
         tables=tables,
+        inflated=inflated,
     )
     return weights, report
 

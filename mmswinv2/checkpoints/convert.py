@@ -18,7 +18,7 @@ from .locate import SwinWeights
 from .position_biases import position_bias_of
 from .shapes import check_complete
 from .sources import WINDOWS_KEY
-from .tensors import Weights, last_stage
+from .tensors import Weights, last_stage, num_axes
 from .whole_files import save_whole, whole_file, write_whole
 from .windows import (
     PATCH_SIZE,
@@ -147,6 +147,11 @@ def convert(
         raise ValueError(
             "the weights do not tell the window they were trained with: give it, such "
             "as 8 or 16,16,16,8"
+        )
+    if num_axes(weights.tensors) == 3 and layout != "mmswinv2":
+        raise ValueError(
+            f"the weights are of videos, which no '{layout}' model takes; only the "
+            "layout 'mmswinv2' has them"
         )
     bias = position_bias_of(weights.tensors)
     if bias != "log_cpb":

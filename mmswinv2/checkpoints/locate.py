@@ -11,7 +11,7 @@ from mmswinv2.architectures import Architecture
 from .contents import check_count
 from .layouts import LAYOUTS, MMSWINV2, OFFICIAL, TIMM, Layout
 from .pickles import ContentError
-from .tensors import Weights, last_stage, length
+from .tensors import STEM, Weights, last_stage, length, num_axes
 from .windows import WINDOW_RECORD, StageWindows, check_windows, windows_of_buffers
 
 # Rebuilt for the window in use, never loaded.
@@ -46,8 +46,8 @@ class SwinWeights:
         layout (str): Layout of the file, one of ``LAYOUTS``.
         tensors (dict[str, Tensor]): All but buffers; the classifier, if there is one,
             as ``head.*``.
-        windows (list | None): (window, normaliser) per stage, each (h, w) in tokens, or
-            None where the file does not tell.
+        windows (list | None): (window, normaliser) per stage, each (h, w) in tokens, of
+            videos (t, h, w), or None where the file does not tell.
         unused (list[str]): Names in the file that are not of the backbone.
         protection (str): Checksums that tell that the file is as it was written.
     """
@@ -115,7 +115,7 @@ class Location:
         native = self.layout.to_native(self.own())
         windows = windows_of_buffers(native) or windows
         if windows:
-            check_windows(windows, last_stage(native) + 1)
+            check_windows(windows, last_stage(native) + 1, num_axes(native))
         return SwinWeights(
             layout=self.layout.name,
             tensors={
@@ -239,7 +239,7 @@ def architecture_of(weights: Weights) -> Architecture:
             if match[3] == "norm3.weight":
                 extra = min(extra or block + 1, block + 1)
     stages = range(last_stage(weights) + 1)
-    stem = weights.get("patch_embed.proj.weight")
+    stem = weights.get(STEM)
     return Architecture(
         0 if stem is None else length(stem),
         tuple(blocks.get(i, 0) for i in stages),

@@ -6,7 +6,7 @@ from torch import Tensor
 
 from mmswinv2.ops.geometric_table import carry_table, map_to_table, table_to_map
 
-from .tensors import length
+from .tensors import length, num_axes
 from .windows import WINDOW_RECORD, StageWindows, Window
 
 LINEAR_CPB = "linear_cpb"  # a buffer that tells linear coordinates from log-spaced ones
@@ -27,10 +27,14 @@ def position_bias_of(weights: dict[str, Tensor]) -> str:
 def windows_of_tables(weights: dict[str, Tensor]) -> StageWindows | None:
     """(window, window) per stage from the lengths of square tables; None without.
 
+    Tables of videos have no such window.
+
     Args:
         weights (dict[str, Tensor]): Weights by the names of this package.
     """
     windows = []
+    if num_axes(weights) == 3:  # of unequal axes
+        return None
     while (name := f"layers.{len(windows)}.blocks.0.attn.{TABLE}") in weights:
         size = (math.isqrt(length(weights[name])) + 1) // 2
         windows.append(((size, size), (size, size)))
@@ -79,7 +83,7 @@ def fit_position_biases(
         if table.dim() != 2 or len(table) != math.prod(2 * n - 1 for n in window):
             raise RuntimeError(
                 f"{name} is {tuple(table.shape)}, which is no table of the window "
-                f"{window[0]}x{window[1]} that the weights have at stage {stage}"
+                f"{'x'.join(map(str, window))} that the weights have at stage {stage}"
             )
         target: Window = tuple(own[WINDOW_RECORD][stage, 1].tolist())
         if window != target:

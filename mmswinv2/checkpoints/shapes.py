@@ -1,7 +1,7 @@
 """The tensors that a complete Swin V2 backbone has."""
 
 from .locate import SwinWeights
-from .tensors import length
+from .tensors import STEM, length, num_axes
 from .windows import PATCH_SIZE
 
 Shape = tuple[int, ...]
@@ -11,7 +11,8 @@ def expected_shapes(weights: SwinWeights) -> dict[str, Shape]:
     """Shapes of all tensors that weights of this architecture must have.
 
     Sizes that an architecture leaves open are read from the weights: image channels,
-    hidden channels, whether there are biases of q and v and a norm after the stem.
+    hidden channels, frames of a token, whether there are biases of q and v and a norm
+    after the stem.
 
     Args:
         weights (SwinWeights): Weights, maybe incomplete.
@@ -24,11 +25,11 @@ def expected_shapes(weights: SwinWeights) -> dict[str, Shape]:
     first = "layers.0.blocks.0"
     hidden_cpb = _rows(weights, f"{first}.attn.cpb_mlp.0.weight")
     ratio = _rows(weights, f"{first}.mlp.fc1.weight") / max(arch.embed_dims, 1)
-    stem = given.get("patch_embed.proj.weight")
-    channels = 3 if stem is None or stem.dim() < 2 else stem.shape[1]
+    axes = num_axes(given) or 2
+    channels, *frames = given[STEM].shape[1:-2] if num_axes(given) else [3]
     dims = arch.embed_dims
     shapes: dict[str, Shape] = {
-        "patch_embed.proj.weight": (dims, channels, PATCH_SIZE, PATCH_SIZE),
+        STEM: (dims, channels, *frames, PATCH_SIZE, PATCH_SIZE),
         "patch_embed.proj.bias": (dims,),
     }
     if any(name.startswith("patch_embed.norm.") for name in given):
@@ -37,7 +38,7 @@ def expected_shapes(weights: SwinWeights) -> dict[str, Shape]:
         dims = arch.embed_dims * 2**stage
         block: dict[str, Shape] = {
             "attn.logit_scale": (heads, 1, 1),
-            **_pair("attn.cpb_mlp.0", (hidden_cpb, 2)),
+            **_pair("attn.cpb_mlp.0", (hidden_cpb, axes)),
             "attn.cpb_mlp.2.weight": (heads, hidden_cpb),
             "attn.qkv.weight": (3 * dims, dims),
             **_pair("attn.proj", (dims, dims)),

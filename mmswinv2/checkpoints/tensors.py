@@ -13,6 +13,7 @@ from torch import Tensor
 Weights = dict[str, Tensor]
 
 MAX_STAGES = 8  # halvings of a map; published models have 4
+STEM = "patch_embed.proj.weight"  # (C, 3, 4, 4), of videos (C, 3, frames, 4, 4)
 _STAGE = re.compile(r"layers\.([0-7])\.")
 _NUMBERED_NORM = re.compile(r"norm([0-7])\.")
 
@@ -20,6 +21,12 @@ _NUMBERED_NORM = re.compile(r"norm([0-7])\.")
 def length(tensor: Tensor) -> int:
     """Rows of a tensor; 0 for one without dimensions, which no weight is."""
     return len(tensor) if tensor.dim() else 0
+
+
+def num_axes(weights: Weights) -> int | None:
+    """Axes of the maps that weights are for: 2 or, of videos, 3; None if none tells."""
+    stem = weights.get(STEM)
+    return None if stem is None or stem.dim() not in (4, 5) else stem.dim() - 2
 
 
 def last_stage(names: Collection[str]) -> int:

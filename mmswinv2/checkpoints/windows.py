@@ -7,10 +7,10 @@ from torch import Tensor
 
 from mmswinv2.ops.log_coords import windows_of_coords
 
-Window = tuple[int, int]  # (height, width) in tokens
+Window = tuple[int, ...]  # (height, width) or (time, height, width) in tokens
 StageWindows = list[tuple[Window, Window]]  # (window, normaliser) of every stage
 
-WINDOW_RECORD = "window_record"  # buffer (stages, 2, 2) in our own checkpoints
+WINDOW_RECORD = "window_record"  # buffer (stages, 2, axes) in our own checkpoints
 MAX_WINDOW = 4096  # tokens, 16,384 px at stage 0: more than any map has
 PATCH_SIZE = 4  # px per token at stage 0; every stage halves the map
 
@@ -18,7 +18,7 @@ PATCH_SIZE = 4  # px per token at stage 0; every stage halves the map
 def effective_windows(
     window: int | Window, image_size: int | Window, num_stages: int = 4
 ) -> list[Window]:
-    """Window really used at every stage when training at one image size.
+    """Window really used at every stage when training on images of one size.
 
     A window never exceeds its map (official code): window 16 at 256 px is
     16, 16, 16, 8.
@@ -68,6 +68,8 @@ def windows_of_buffers(weights: dict[str, Tensor]) -> StageWindows | None:
 def parse_stage_windows(given: object) -> StageWindows:
     """Windows as a file has them: a list of ((h, w), (h, w)), one per stage.
 
+    Those of videos are (t, h, w).
+
     Raises:
         ValueError: If it is none.
     """
@@ -76,25 +78,33 @@ def parse_stage_windows(given: object) -> StageWindows:
     return [*windows]
 
 
-def check_windows(windows: Sequence, stages: int | None = None) -> None:
+def check_windows(
+    windows: Sequence, stages: int | None = None, axes: int | None = None
+) -> None:
     """Raise ValueError unless these can be the windows of a model.
 
     Args:
-        windows (Sequence): ((h, w), (h, w)) of every stage, window and normaliser.
+        windows (Sequence): (window, normaliser) of every stage, of two or three axes.
         stages (int, optional): How many stages there are. Defaults to any number.
+        axes (int, optional): How many axes its maps have. Defaults to either.
     """
     sound = isinstance(windows, (list, tuple)) and len(windows) > 0
     sound = sound and all(
         isinstance(stage, tuple)
-        and [len(pair) if isinstance(pair, tuple) else 0 for pair in stage] == [2, 2]
-        and all(type(n) is int and 1 <= n <= MAX_WINDOW for pair in stage for n in pair)
+        and len(stage) == 2
+        and all(isinstance(window, tuple) for window in stage)
+        and all(type(n) is int and 1 <= n <= MAX_WINDOW for w in stage for n in w)
         for stage in windows
     )
-    if not sound or stages not in (None, len(windows)):
+    lengths = {len(window) for stage in windows for window in stage} if sound else set()
+    if stages not in (None, len(windows)) or lengths not in (
+        ({2}, {3}) if axes is None else ({axes},)
+    ):
+        window = "(time, height, width)" if axes == 3 else "(height, width)"
         raise ValueError(
             f"the checkpoint has the windows {str(windows)[:100]}, expected for each "
-            f"of its {stages or ''} stages ((height, width), (height, width)): the "
-            f"window and the one of pre-training, of 1 to {MAX_WINDOW} tokens"
+            f"of its {stages or ''} stages ({window}, {window}): the window and the "
+            f"one of pre-training, of 1 to {MAX_WINDOW} tokens"
         )
 
 
@@ -103,10 +113,15 @@ def _tuples(given: object) -> object:
 
 
 def record_of(windows: StageWindows) -> Tensor:
-    """Windows as the tensor that our checkpoints keep, ``(stages, 2, 2)``."""
+    """Windows as the tensor that our checkpoints keep, ``(stages, 2, axes)``."""
     return torch.tensor([[list(pair) for pair in stage] for stage in windows])
 
 
 def per_stage(windows: Sequence[Window]) -> str:
-    """Windows in short: '16, 16, 16, 8'; rectangles as '16x8'."""
-    return ", ".join(str(h) if h == w else f"{h}x{w}" for h, w in windows)
+    """Windows in short, see :func:`short`: '16, 16, 16, 8'."""
+    return ", ".join(map(short, windows))
+
+
+def short(window: Window) -> str:
+    """'16' if all axes are alike, else '16x8' for height and width, or '8x16x16'."""
+    return "x".join(map(str, window if len({*window}) > 1 else window[:1]))

@@ -19,7 +19,7 @@ def draw_bias_maps(
     """Draw, for each stage and some heads, the bias before and after side by side.
 
     Axes are offsets in tokens; a dashed square marks the offsets known before; both
-    maps of a head share one colour scale.
+    maps of a head share one colour scale. Of videos it is the bias at one time.
 
     Args:
         transfers (Sequence[StageTransfer]): One per stage.
@@ -47,17 +47,17 @@ def draw_bias_maps(
 def _draw_head(
     figure: Figure, pair: np.ndarray, transfer: StageTransfer, stage: int, head: int
 ) -> None:
-    maps = [
-        bias[head].cpu().numpy() for bias in (transfer.bias_before, transfer.bias_after)
-    ]
+    maps = [bias[head].cpu().numpy() for bias in transfer.bias_maps]
     low, high = min(m.min() for m in maps), max(m.max() for m in maps)
     windows = (transfer.before, transfer.after)
-    for ax, bias, (h, w), when in zip(pair, maps, windows, ("before", "after")):
+    for ax, bias, window, when in zip(pair, maps, windows, ("before", "after")):
+        h, w = window[-2:]
+        sizes = " x ".join(map(str, window)) + ", time 0" * (len(window) == 3)
         extent = (0.5 - w, w - 0.5, h - 0.5, 0.5 - h)
         image = ax.imshow(bias, extent=extent, vmin=low, vmax=high, cmap="viridis")
-        ax.set_title(f"stage {stage}, head {head}: {when}, {h} x {w}", fontsize=8)
+        ax.set_title(f"stage {stage}, head {head}: {when}, {sizes}", fontsize=8)
         ax.tick_params(labelsize=7)
-    known_h, known_w = transfer.before
+    known_h, known_w = transfer.before[-2:]
     if transfer.after != transfer.before:
         x, y = known_w - 0.5, known_h - 0.5
         pair[1].plot([-x, x, x, -x, -x], [-y, -y, y, y, -y], "w--", linewidth=1)

@@ -1,4 +1,4 @@
-"""Resize batches of MMDetection and MMSegmentation, annotations included.
+"""Resize batches of images and clips, annotations included.
 
 A training resolution is set here, on the batch, and not in the data pipeline. What
 comes out is the same, since resizing the result of a pipeline multiplies every size in
@@ -7,6 +7,8 @@ exactly: workers, persistent or not, have read batches ahead of a change, how ma
 depends on their speed, and a resumed run could not repeat it. The images are read at
 the largest resolution all along; they are resized where the model is.
 """
+
+from collections.abc import Iterable
 
 import torch.nn.functional as F
 from mmengine.structures import BaseDataElement, PixelData
@@ -19,15 +21,15 @@ def resize_batch(batch: dict, scale: float) -> None:
     """Resize images and annotations of a training batch, in place.
 
     Args:
-        batch (dict): ``inputs``, a list of images ``(C, H, W)`` or one tensor
-            ``(B, C, H, W)``, and ``data_samples``.
+        batch (dict): ``inputs``, a list of images ``(C, H, W)`` or clips
+            ``(C, T, H, W)``, or one tensor of them, and ``data_samples``.
         scale (float): New size over the old one.
     """
     inputs, sizes = batch["inputs"], image_sizes(batch)
     if isinstance(inputs, Tensor):
         batch["inputs"] = _resize_image(inputs, scale)
     else:
-        batch["inputs"] = [_resize_image(image[None], scale)[0] for image in inputs]
+        batch["inputs"] = [_resize_image(image, scale) for image in inputs]
     for sample, size in zip(batch.get("data_samples") or (), sizes):
         _resize_sample(sample, size, scale)
 
@@ -53,7 +55,9 @@ class FixedSizes:
     """
 
     def __init__(self, preprocessor: nn.Module) -> None:
-        augments = getattr(preprocessor, "batch_augments", None) or ()
+        augments = getattr(preprocessor, "batch_augments", None)
+        if not isinstance(augments, Iterable):  # mmpretrain's, which keep sizes
+            augments = ()
         for augment in augments:
             if not hasattr(augment, "size"):
                 raise ValueError(
@@ -74,9 +78,12 @@ class FixedSizes:
 
 
 def _resize_image(images: Tensor, scale: float) -> Tensor:
-    """``(B, C, H, W)`` of any dtype -> float, anti-aliased."""
-    size = [scaled(length, scale) for length in images.shape[-2:]]
-    return F.interpolate(images.float(), size, mode="bilinear", antialias=True)
+    """``(..., H, W)`` of any dtype -> float, anti-aliased."""
+    *others, height, width = images.shape
+    size = [scaled(length, scale) for length in (height, width)]
+    planes = images.float().reshape(1, -1, height, width)
+    planes = F.interpolate(planes, size, mode="bilinear", antialias=True)
+    return planes.view(*others, *size)
 
 
 def _resize_sample(

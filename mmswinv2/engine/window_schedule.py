@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from mmswinv2.checkpoints.windows import PATCH_SIZE
-from mmswinv2.models.window_fit import Window, is_int, is_list, parse_windows
+from mmswinv2.models.window_fit import AXES, Window, is_int, is_list, parse_windows
 
 KEYS = ("begin", "window_size", "scale")
 
@@ -97,21 +97,24 @@ def check_windows(
         steps (Sequence[Step]): The schedule.
         image_size (tuple[int, int]): (height, width) in px of training images, from
             the data pipeline.
-        current (Sequence[tuple[int, int]]): The model's windows, one per stage.
+        current (Sequence[tuple[int, ...]]): The model's windows, one per stage.
         num_stages (int, optional): Of its architecture, where it has not all of them.
 
     Raises:
-        ValueError: If the window of stage 0, where maps are largest, is larger than
-            that map along both axes.
+        ValueError: If the window of stage 0, where maps are largest, is higher and
+            wider than that map.
     """
+    axes = AXES[len(current[0])]
     for step in steps:
         windows = current
         if step.window_size is not None:
             stages = num_stages or len(current)
-            windows = parse_windows(step.window_size, stages, built=len(current))
+            windows = parse_windows(
+                step.window_size, stages, built=len(current), axes=axes
+            )
         image = [scaled(length, step.scale) for length in image_size]
         tokens = [-(-length // PATCH_SIZE) for length in image]
-        if all(window > size for window, size in zip(windows[0], tokens)):
+        if all(window > size for window, size in zip(windows[0][-2:], tokens)):
             raise ValueError(
                 f"schedule: from {step.begin} the window is {windows[0]}, but images "
                 f"of {image_size[0]} x {image_size[1]} px at scale {step.scale:g} have "

@@ -122,7 +122,7 @@ class WindowResolutionTransferHook(Hook):
                 transfers = stage_transfers(_backbone(runner), before)
                 _draw(runner, transfers, runner.iter)
         if self.scheduled:
-            height = _backbone(runner).window_size[0][0]
+            height = _backbone(runner).window_size[0][-2]
             runner.message_hub.update_scalar("train/window_size", height)
             runner.message_hub.update_scalar("train/image_scale", step.scale)
             self._check_batch(runner, data_batch)

@@ -1,5 +1,5 @@
 """Scaled cosine window attention: projections around the one operator."""
-# B batch, H W map in tokens, C channels, n heads
+# B batch, H W (or T H W) map in tokens, C channels, n heads
 
 import math
 
@@ -24,7 +24,7 @@ class WindowAttention(PositionBias):
         embed_dims (int): Number of channels C.
         num_heads (int): Number of heads; divides ``embed_dims``.
         position_bias (str): See :class:`PositionBias`.
-        pretrained_window (tuple[int, int]): Window of a table of biases, in tokens.
+        pretrained_window (tuple[int, ...]): Window of a table of biases, in tokens.
         qkv_bias (bool): Whether queries and values have a bias. Defaults to True.
         attn_drop_rate (float): Dropout of attention weights. Defaults to 0.
         proj_drop_rate (float): Dropout of the output. Defaults to 0.
@@ -37,7 +37,7 @@ class WindowAttention(PositionBias):
         *,
         num_heads: int,
         position_bias: str,
-        pretrained_window: tuple[int, int],
+        pretrained_window: tuple[int, ...],
         qkv_bias: bool = True,
         attn_drop_rate: float = 0.0,
         proj_drop_rate: float = 0.0,
@@ -61,19 +61,19 @@ class WindowAttention(PositionBias):
         x: Tensor,
         table: Tensor,
         *,
-        window: tuple[int, int],
-        shift: tuple[int, int],
+        window: tuple[int, ...],
+        shift: tuple[int, ...],
     ) -> Tensor:
         """Attend within windows.
 
         Args:
-            x (Tensor): Tokens ``(B, H, W, C)``.
+            x (Tensor): Tokens ``(B, H, W, C)``, of videos ``(B, T, H, W, C)``.
             table (Tensor): From :meth:`position_bias` for ``window``.
-            window (tuple[int, int]): Window in tokens.
-            shift (tuple[int, int]): Shift in tokens.
+            window (tuple[int, ...]): Window in tokens.
+            shift (tuple[int, ...]): Shift in tokens.
 
         Returns:
-            Tensor: ``(B, H, W, C)``.
+            Tensor: Of the shape of ``x``.
         """
         out = window_attention(
             linear(x, self.qkv.weight, self._qkv_bias(x)),

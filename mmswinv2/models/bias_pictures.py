@@ -23,7 +23,7 @@ def draw_stage(
 
     All maps have one colour scale. Axes are offsets, query minus key: in tokens below
     and on the left, in px above and on the right. A dashed frame in the map after holds
-    the offsets known before.
+    the offsets known before. Of videos it is the bias at one time.
 
     Args:
         transfer (StageTransfer): Bias before and after.
@@ -40,11 +40,7 @@ def draw_stage(
         figsize=(2 * PANEL_INCHES + 1, PANEL_INCHES * len(heads)), layout="constrained"
     )
     grid = figure.subplots(len(heads), 2, squeeze=False)
-    drawn = [
-        bias[head]
-        for bias in (transfer.bias_before, transfer.bias_after)
-        for head in heads
-    ]
+    drawn = [bias[head] for bias in transfer.bias_maps for head in heads]
     scale = (
         min(bias.min().item() for bias in drawn),
         max(bias.max().item() for bias in drawn),
@@ -53,18 +49,19 @@ def draw_stage(
     for axes, head in zip(grid, heads):
         for ax, bias, window, when in zip(
             axes,
-            (transfer.bias_before, transfer.bias_after),
+            transfer.bias_maps,
             (transfer.before, transfer.after),
             ("before", "after"),
         ):
-            image = draw_map(ax, bias[head], window, scale, px)
-            h, w = window
-            ax.set_title(f"head {head}, {when}: window {h} x {w}", fontsize=10)
-        h, w = (size - 0.5 for size in transfer.before)
+            image = draw_map(ax, bias[head], window[-2:], scale, px)
+            sizes = " x ".join(map(str, window))
+            ax.set_title(f"head {head}, {when}: window {sizes}", fontsize=10)
+        h, w = (size - 0.5 for size in transfer.before[-2:])
         if transfer.before != transfer.after:
             axes[1].plot([-w, w, w, -w, -w], [-h, -h, h, h, -h], "w--", linewidth=1)
             axes[1].autoscale(False)
-    figure.suptitle(f"stage {stage}, last block: position bias by query minus key")
+    at = ", at time offset 0" if len(transfer.before) == 3 else ""
+    figure.suptitle(f"stage {stage}, last block: position bias by query minus key{at}")
     figure.colorbar(image, ax=grid, shrink=0.6, label="added to the attention logit")
     return figure
 

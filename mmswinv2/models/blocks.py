@@ -1,5 +1,5 @@
 """Patch embedding, res-post-norm block, patch merging and stage."""
-# B batch, H W map in tokens, C channels
+# B batch, H W (or T H W) map in tokens, C channels
 
 import torch
 import torch.nn.functional as F
@@ -38,7 +38,8 @@ class PatchEmbed(nn.Module):
 class PatchMerging(nn.Module):
     """Join 2 x 2 tokens, ``(B, H, W, C)`` -> ``(B, ceil(H/2), ceil(W/2), 2C)``.
 
-    V2 normalises after the reduction, V1 before. Odd maps are zero padded.
+    V2 normalises after the reduction, V1 before. Odd maps are zero padded. Of videos
+    ``(B, T, H, W, C)``, tokens are joined in space alone, as in Video Swin.
     """
 
     def __init__(self, embed_dims: int) -> None:
@@ -48,12 +49,12 @@ class PatchMerging(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """See the class."""
-        H, W = x.shape[1:3]
+        H, W = x.shape[-3:-1]
         if H % 2 or W % 2:
             x = F.pad(x, (0, 0, 0, W % 2, 0, H % 2))
-        x = x.unflatten(2, (-1, 2)).unflatten(1, (-1, 2))  # (B, H/2, 2, W/2, 2, C)
+        x = x.unflatten(-2, (-1, 2)).unflatten(-4, (-1, 2))  # (B, H/2, 2, W/2, 2, C)
         # Order of the official weights: top-left, bottom-left, top-right, bottom-right.
-        x = x.permute(0, 1, 3, 4, 2, 5).flatten(3)
+        x = x.movedim(-4, -2).flatten(-3)
         return self.norm(self.reduction(x))
 
 
@@ -144,13 +145,13 @@ class SwinBlock(nn.Module):
         low: Tensor | None = None,
         with_low: bool = False,
     ) -> Tensor | tuple[Tensor, Tensor]:
-        """``(B, H, W, C)`` -> the same; see :meth:`WindowAttention.forward`.
+        """A map to one of its shape; see :meth:`WindowAttention.forward`.
 
         Args:
-            x (Tensor): Main branch ``(B, H, W, C)``.
+            x (Tensor): Main branch ``(B, H, W, C)`` or ``(B, T, H, W, C)``.
             table (Tensor): Position bias.
-            window (tuple[int, int]): Window in tokens.
-            shift (tuple[int, int]): Shift in tokens.
+            window (tuple[int, ...]): Window in tokens.
+            shift (tuple[int, ...]): Shift in tokens.
             recompute_mlp (bool): Recompute the MLP in the backward pass. Defaults to
                 False.
             low (Tensor, optional): ``x`` in the precision of matrix products, if that
@@ -158,8 +159,8 @@ class SwinBlock(nn.Module):
             with_low (bool): Return such a pair. Defaults to False.
 
         Returns:
-            Tensor | tuple: ``(B, H, W, C)``; with ``with_low`` also as ``low``, or
-            twice where no copy was written.
+            Tensor | tuple: Of the shape of ``x``; with ``with_low`` also as ``low``,
+            or twice where no copy was written.
         """
         attended = self.attn(
             x if low is None else low, table, window=window, shift=shift
@@ -186,8 +187,8 @@ class SwinStage(nn.Module):
         embed_dims (int): Number of channels C.
         drop_path_rates (list[float]): Stochastic depth of every block.
         downsample (bool): Whether the stage ends with patch merging.
-        window (tuple[int, int]): Window in tokens.
-        pretrained_window (tuple[int, int]): Normaliser of the position bias, in tokens;
+        window (tuple[int, ...]): Window in tokens.
+        pretrained_window (tuple[int, ...]): Normaliser of the position bias, in tokens;
             for a table of biases, its window.
         window_fit (str): See :func:`fit_axis`.
         with_cp (bool): Recompute in the backward pass to save memory.
@@ -231,24 +232,25 @@ class SwinStage(nn.Module):
         self.downsample = PatchMerging(embed_dims) if downsample else None
 
     def forward(self, x: Tensor) -> Tensor:
-        """``(B, H, W, C)`` -> the same, before patch merging."""
-        H, W = x.shape[1:3]
+        """``(B, H, W, C)`` or ``(B, T, H, W, C)`` -> the same, before patch merging."""
+        sizes = x.shape[1:-1]
         if torch.jit.is_tracing():  # they are tensors, and would stay so
-            H, W = int(H), int(W)
+            sizes = map(int, sizes)
         recompute_block = self.with_cp and self.checkpoint == "block"
         # Of a recomputed block both would be kept.
         pairs = not recompute_block and self._takes_pairs(x.device.type)
         low = None
         fits = [
             fit_axis(size, window, shifted=True, fit=self.window_fit)
-            for size, window in zip((H, W), self.window)
+            for size, window in zip(sizes, self.window)
         ]
         window, shift = zip(*fits)
+        unshifted = (0,) * len(shift)
         # Outside the recomputed part: the tables do not depend on x.
         attentions = [block.attn for block in self.blocks]
         tables = position_biases(attentions, window, self.pretrained_window)
         for block, table in zip(self.blocks, tables):
-            args = (x, table, window, shift if block.shifted else (0, 0))
+            args = (x, table, window, shift if block.shifted else unshifted)
             if recompute_block:
                 x = _recompute(block, *args)
             elif pairs and block is not self.blocks[-1]:

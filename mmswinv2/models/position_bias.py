@@ -4,8 +4,10 @@
 same network of linear coordinates. 'table': one learned value per offset, as in Swin
 V1, carried to other windows by interpolation.
 """
-# h w window size, n heads, b blocks of a stage, L = (2 * h - 1) * (2 * w - 1) offsets
+# h w window size (of videos t h w), n heads, b blocks of a stage, L offsets:
+# (2 * h - 1) * (2 * w - 1)
 
+import math
 import operator
 from collections.abc import Callable, Sequence
 from functools import cache
@@ -36,19 +38,20 @@ class LogCPB(nn.Sequential):
 
     Args:
         num_heads (int): Number of attention heads.
+        num_axes (int): Axes of a window. Defaults to 2, those of images.
     """
 
     coords = staticmethod(kept(64)(log_spaced_coords))
 
-    def __init__(self, num_heads: int) -> None:
+    def __init__(self, num_heads: int, num_axes: int = 2) -> None:
         super().__init__(
-            nn.Linear(2, HIDDEN_DIMS),
+            nn.Linear(num_axes, HIDDEN_DIMS),
             nn.ReLU(inplace=True),
             nn.Linear(HIDDEN_DIMS, num_heads, bias=False),
         )
 
     def forward(
-        self, window: tuple[int, int], pretrained_window: tuple[int, int]
+        self, window: tuple[int, ...], pretrained_window: tuple[int, ...]
     ) -> Tensor:
         """Bias table ``(n, 2 * h - 1, 2 * w - 1)``, fp32; its centre is offset 0."""
         hidden, _, out = self
@@ -56,7 +59,7 @@ class LogCPB(nn.Sequential):
         with torch.autocast(coords.device.type, enabled=False):
             x = F.linear(coords, hidden.weight.float(), hidden.bias.float()).relu_()
             x = F.linear(x, out.weight.float())
-            return BIAS_RANGE * x.sigmoid().permute(2, 0, 1)
+            return BIAS_RANGE * x.sigmoid().movedim(-1, 0)
 
 
 class LinearCPB(LogCPB):
@@ -121,14 +124,15 @@ class PositionBias(nn.Module):
     Args:
         kind (str): 'log_cpb', 'linear_cpb' or 'table'.
         num_heads (int): Number of attention heads.
-        pretrained_window (tuple[int, int]): Window of a table, in tokens.
+        pretrained_window (tuple[int, ...]): Window of a table, in tokens; of any kind,
+            its length is that of every window.
 
     Raises:
         ValueError: If ``kind`` is unknown.
     """
 
     def __init__(
-        self, kind: str, *, num_heads: int, pretrained_window: tuple[int, int]
+        self, kind: str, *, num_heads: int, pretrained_window: tuple[int, ...]
     ) -> None:
         super().__init__()
         if kind not in POSITION_BIASES:
@@ -138,20 +142,21 @@ class PositionBias(nn.Module):
             )
         self._kept: dict[str, _Kept] = {}
         if kind == "table":
-            h, w = pretrained_window
-            table = torch.zeros((2 * h - 1) * (2 * w - 1), num_heads)
+            offsets = math.prod(2 * size - 1 for size in pretrained_window)
+            table = torch.zeros(offsets, num_heads)
             self.relative_position_bias_table = nn.Parameter(table)
         else:
-            self.cpb_mlp = {"log_cpb": LogCPB, "linear_cpb": LinearCPB}[kind](num_heads)
+            network = {"log_cpb": LogCPB, "linear_cpb": LinearCPB}[kind]
+            self.cpb_mlp = network(num_heads, len(pretrained_window))
 
     def position_bias(
-        self, window: tuple[int, int], pretrained_window: tuple[int, int]
+        self, window: tuple[int, ...], pretrained_window: tuple[int, ...]
     ) -> Tensor:
         """Bias of every relative offset in a window.
 
         Args:
-            window (tuple[int, int]): Window in tokens.
-            pretrained_window (tuple[int, int]): Unit of the coordinates; for a table,
+            window (tuple[int, ...]): Window in tokens.
+            pretrained_window (tuple[int, ...]): Unit of the coordinates; for a table,
                 the window that it was made with.
 
         Returns:
@@ -200,7 +205,7 @@ class PositionBias(nn.Module):
         return value
 
     def compute_position_bias(
-        self, window: tuple[int, int], pretrained_window: tuple[int, int]
+        self, window: tuple[int, ...], pretrained_window: tuple[int, ...]
     ) -> Tensor:
         """As :meth:`position_bias`, always computed."""
         if hasattr(self, "cpb_mlp"):
@@ -233,8 +238,8 @@ class PositionBias(nn.Module):
 
 def position_biases(
     modules: Sequence[PositionBias],
-    window: tuple[int, int],
-    pretrained_window: tuple[int, int],
+    window: tuple[int, ...],
+    pretrained_window: tuple[int, ...],
 ) -> Sequence[Tensor]:
     """:meth:`PositionBias.position_bias` of all blocks of a stage.
 
@@ -243,8 +248,8 @@ def position_biases(
 
     Args:
         modules (Sequence[PositionBias]): Of one kind and one number of heads.
-        window (tuple[int, int]): Window in tokens.
-        pretrained_window (tuple[int, int]): Unit of the coordinates.
+        window (tuple[int, ...]): Window in tokens.
+        pretrained_window (tuple[int, ...]): Unit of the coordinates.
 
     Returns:
         Sequence[Tensor]: ``(n, 2 * h - 1, 2 * w - 1)`` of every module, fp32.
@@ -258,10 +263,10 @@ def position_biases(
             torch.stack([net[i].weight for net in networks]).float() for i in (0, 2)
         )
         bias = torch.stack([net[0].bias for net in networks]).float()
-        x = coords.flatten(0, 1).expand(len(networks), -1, -1)  # (b, L, 2)
+        x = coords.flatten(0, -2).expand(len(networks), -1, -1)  # (b, L, axes)
         x = torch.baddbmm(bias[:, None], x, weight.mT).relu_()  # (b, L, hidden)
         x = BIAS_RANGE * (out @ x.mT).sigmoid()  # (b, n, L)
-    return x.unflatten(-1, coords.shape[:2]).unbind()
+    return x.unflatten(-1, coords.shape[:-1]).unbind()
 
 
 def _is_batchable(module: PositionBias) -> bool:

@@ -1,5 +1,5 @@
 """Residual connections with the norm behind the branch (Swin V2, section 3.2)."""
-# B batch, H W map in tokens, C channels
+# B batch, H W (or T H W) map in tokens, C channels
 
 import torch
 from torch import Tensor, nn
@@ -51,8 +51,8 @@ def add_branch(
     """``x + drop_path(norm(branch))``, where possible in one kernel.
 
     Args:
-        x (Tensor): Main branch ``(B, H, W, C)``.
-        branch (Tensor): ``(B, H, W, C)``.
+        x (Tensor): Main branch ``(B, H, W, C)`` or ``(B, T, H, W, C)``.
+        branch (Tensor): Of the shape of ``x``.
         norm (nn.Module): LayerNorm over channels.
         drop_path (nn.Module): Stochastic depth.
         with_low (bool): Whether a matrix product comes next that may take a copy in

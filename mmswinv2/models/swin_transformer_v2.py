@@ -19,7 +19,7 @@ from mmswinv2.registry import MODELS
 
 from .blocks import PatchEmbed, SwinBlock, SwinStage
 from .layer_ids import layer_id
-from .window_fit import WINDOW_FITS, Window, parse_windows
+from .window_fit import SPACE, WINDOW_FITS, Window, parse_windows
 
 # What published weights need not have; the token of SimMIM is a subclass's.
 _OPTIONAL = re.compile(rf"norm\d\.|(mask_token|{WINDOW_RECORD})$")
@@ -88,6 +88,8 @@ class SwinTransformerV2(BaseModule):
         >>> [tuple(x.shape) for x in backbone(torch.rand(1, 3, 100, 64))]
         [(1, 32, 25, 16), (1, 64, 13, 8), (1, 128, 7, 4), (1, 256, 4, 2)]
     """
+
+    axes = SPACE  # of a map
 
     def __init__(
         self,
@@ -164,7 +166,7 @@ class SwinTransformerV2(BaseModule):
         fixed = pretrained_window_size != "auto" or position_bias == "table"
         self.adopt_pretrained_window = not fixed
 
-        self.patch_embed = PatchEmbed(in_channels, self.embed_dims, norm=patch_norm)
+        self.patch_embed = self._make_patch_embed(in_channels, patch_norm)
         self.pos_drop = nn.Dropout(drop_rate)
         num_blocks = sum(self.depths)
         rates = [drop_path_rate * i / max(num_blocks - 1, 1) for i in range(num_blocks)]
@@ -199,6 +201,9 @@ class SwinTransformerV2(BaseModule):
         self._reset_parameters()
         self._freeze_stages()
 
+    def _make_patch_embed(self, in_channels: int, norm: bool) -> PatchEmbed:
+        return PatchEmbed(in_channels, self.embed_dims, norm=norm)
+
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
         """Feature maps of an image.
 
@@ -222,7 +227,7 @@ class SwinTransformerV2(BaseModule):
         for i, stage in enumerate(self.layers):
             x = stage(x)
             if i in self.out_indices:
-                out = self.get_submodule(f"norm{i}")(x).permute(0, 3, 1, 2)
+                out = self.get_submodule(f"norm{i}")(x).movedim(-1, 1)
                 # mmcv's RoIAlign takes any memory for contiguous, and reads
                 # channels-last maps, which convolutions keep as such, wrongly.
                 maps.append(out.contiguous())
@@ -234,12 +239,12 @@ class SwinTransformerV2(BaseModule):
 
     @property
     def window_size(self) -> tuple[Window, ...]:
-        """Configured window (h, w) of every stage, in tokens."""
+        """Configured window of every stage, in tokens: (h, w)."""
         return tuple(stage.window for stage in self.layers)
 
     @property
     def pretrained_window_size(self) -> tuple[Window, ...]:
-        """Normaliser (h, w) of the position bias of every stage, in tokens."""
+        """Normaliser of the position bias of every stage, in tokens: (h, w)."""
         return tuple(stage.pretrained_window for stage in self.layers)
 
     def set_window_size(self, window_size: int | Sequence) -> None:
@@ -257,10 +262,12 @@ class SwinTransformerV2(BaseModule):
         self, value: int | Sequence, *, name: str = "window_size"
     ) -> tuple[Window, ...]:
         """Windows of the stages of this model, see :func:`parse_windows`."""
-        return parse_windows(value, self.num_stages, name=name, built=len(self.depths))
+        return parse_windows(
+            value, self.num_stages, name=name, built=len(self.depths), axes=self.axes
+        )
 
     def _window_record(self) -> Tensor:
-        """``(stages, 2, 2)``: window and pre-training window, each (h, w)."""
+        """``(stages, 2, axes)``: window and pre-training window of every stage."""
         pairs = zip(self.window_size, self.pretrained_window_size)
         return torch.tensor([*pairs])
 

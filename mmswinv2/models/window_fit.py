@@ -3,7 +3,11 @@
 from collections.abc import Sequence
 
 WINDOW_FITS = ("shrink", "pad", "divide")
-Window = tuple[int, int]
+Window = tuple[int, ...]  # tokens along every axis of a map
+# Axes of maps, in the order of their windows.
+SPACE = ("height", "width")
+TIME_AND_SPACE = ("time", "height", "width")
+AXES = {len(axes): axes for axes in (SPACE, TIME_AND_SPACE)}
 
 
 def fit_axis(size: int, window: int, *, shifted: bool, fit: str) -> tuple[int, int]:
@@ -36,19 +40,22 @@ def parse_windows(
     *,
     name: str = "window_size",
     built: int | None = None,
+    axes: tuple[str, ...] = SPACE,
 ) -> tuple[Window, ...]:
-    """Bring a configured window to one (height, width) per stage.
+    """Bring a configured window to one per stage, such as (height, width).
 
     Args:
         value (int | Sequence): An int, (height, width), or one of these per stage. Two
-            numbers are (height, width) except where there are two stages.
+            numbers are (height, width) except where there are two stages; likewise
+            three and (time, height, width).
         num_stages (int): Number of stages.
         name (str): Argument that an error names. Defaults to 'window_size'.
         built (int, optional): Stages that the model has, if not all; windows of the
             others may be left out. Defaults to None: all.
+        axes (tuple[str, ...]): Axes of a map. Defaults to height and width.
 
     Returns:
-        tuple[tuple[int, int], ...]: (height, width) in tokens of every stage that the
+        tuple[tuple[int, ...], ...]: Tokens along every axis, of every stage that the
         model has.
 
     Raises:
@@ -56,29 +63,30 @@ def parse_windows(
     """
 
     def fail() -> ValueError:
+        kind = "pair" if len(axes) == 2 else "triple"
         return ValueError(
-            f"{name}={value!r}: expected a positive int, a (height, width) pair, or "
-            f"{num_stages} of these, one per stage (tokens; one token is 4, 8, 16, 32 "
-            "px at stages 0 to 3)"
+            f"{name}={value!r}: expected a positive int, a ({', '.join(axes)}) {kind}, "
+            f"or {num_stages} of these, one per stage (tokens; one token is 4, 8, 16, "
+            "32 px at stages 0 to 3)"
         )
 
     def one(entry: object) -> Window:
-        pair = (entry, entry) if is_int(entry) else entry
-        if not is_list(pair) or len(pair) != 2 or not all(map(is_int, pair)):
+        sizes = (entry,) * len(axes) if is_int(entry) else entry
+        if not is_list(sizes) or len(sizes) != len(axes):
             raise fail()
-        if min(pair) < 1:
+        if not all(map(is_int, sizes)) or min(sizes) < 1:
             raise fail()
-        return int(pair[0]), int(pair[1])
+        return tuple(map(int, sizes))
 
     built = built or num_stages
     if is_int(value):
         return (one(value),) * built
     if not is_list(value):
         raise fail()
-    pair = len(value) == 2 and all(map(is_int, value))
-    if len(value) == num_stages or (len(value) == built and not pair):
+    is_one = len(value) == len(axes) and all(map(is_int, value))
+    if len(value) == num_stages or (len(value) == built and not is_one):
         return tuple(one(entry) for entry in value)[:built]
-    if len(value) == 2:
+    if is_one:
         return (one(value),) * built
     raise fail()
 

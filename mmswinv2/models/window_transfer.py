@@ -1,5 +1,5 @@
 """What a change of window did to the position bias of a loaded backbone."""
-# h w window size, n heads
+# h w window size (of videos t h w), n heads
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,11 +19,12 @@ class StageTransfer:
     """Position bias of a stage before and after the change of window.
 
     Attributes:
-        before (tuple[int, int]): Window (h, w) that the weights came with, in tokens.
-        after (tuple[int, int]): Configured window.
-        normaliser (tuple[int, int]): Window that is the unit of the coordinates; the
+        before (tuple[int, ...]): Window that the weights came with, in tokens.
+        after (tuple[int, ...]): Configured window.
+        normaliser (tuple[int, ...]): Window that is the unit of the coordinates; the
             window of a table.
-        bias_before (Tensor): Bias of the last block, ``(n, 2h - 1, 2w - 1)`` of before.
+        bias_before (Tensor): Bias of the last block, ``(n, 2h - 1, 2w - 1)`` of before;
+            of videos ``(n, 2t - 1, 2h - 1, 2w - 1)``.
         bias_after (Tensor): Likewise, of after.
         max_change (float): Largest change of the bias of any block at the offsets that
             both windows have; 0 where the normaliser is that of the weights, but not
@@ -37,6 +38,11 @@ class StageTransfer:
     bias_after: Tensor
     max_change: float
 
+    @property
+    def bias_maps(self) -> tuple[Tensor, Tensor]:
+        """Both biases by offset in space, ``(n, 2h - 1, 2w - 1)``, at one time."""
+        return _at_one_time(self.bias_before), _at_one_time(self.bias_after)
+
 
 @torch.no_grad()
 def stage_transfers(
@@ -46,7 +52,7 @@ def stage_transfers(
 
     Args:
         backbone (SwinTransformerV2): A backbone.
-        before (Sequence[tuple[int, int]], optional): Windows to compare with, one per
+        before (Sequence[tuple[int, ...]], optional): Windows to compare with, one per
             stage. Defaults to None: those that the checkpoint came with, if it told.
 
     Returns:
@@ -76,9 +82,13 @@ def stage_transfers(
     return transfers
 
 
+def _at_one_time(bias: Tensor) -> Tensor:
+    return bias if bias.dim() == 3 else bias[:, bias.shape[1] // 2]
+
+
 def _shared(bias: Tensor, other: Tensor) -> Tensor:
     """The middle of a bias table: the offsets that another table has as well."""
-    for axis in (1, 2):
+    for axis in range(1, bias.dim()):
         surplus = max(bias.shape[axis] - other.shape[axis], 0)
         bias = bias.narrow(axis, surplus // 2, bias.shape[axis] - surplus)
     return bias

@@ -1,5 +1,5 @@
 """Carry a learned table of position biases to another window, as Swin V1 does."""
-# n heads, h w window in tokens
+# n heads, h w window in tokens, of videos t h w
 
 from functools import lru_cache
 
@@ -8,12 +8,12 @@ import torch
 from torch import Tensor
 
 
-def table_to_map(table: Tensor, window: tuple[int, int]) -> Tensor:
+def table_to_map(table: Tensor, window: tuple[int, ...]) -> Tensor:
     """``relative_position_bias_table`` of Swin V1 as a map of offsets, in fp32.
 
     Args:
         table (Tensor): ``((2 * h - 1) * (2 * w - 1), n)``.
-        window (tuple[int, int]): Its window (h, w) in tokens.
+        window (tuple[int, ...]): Its window in tokens.
 
     Returns:
         Tensor: ``(n, 2 * h - 1, 2 * w - 1)``.
@@ -26,7 +26,7 @@ def map_to_table(bias: Tensor) -> Tensor:
     return bias.flatten(1).T.contiguous()
 
 
-def carry_table(table: Tensor, window: tuple[int, int]) -> Tensor:
+def carry_table(table: Tensor, window: tuple[int, ...]) -> Tensor:
     """Position biases of another window, by geometric, bicubic interpolation.
 
     As in the official fine-tuning code: a spline goes through the biases at positions
@@ -39,12 +39,12 @@ def carry_table(table: Tensor, window: tuple[int, int]) -> Tensor:
 
     Args:
         table (Tensor): Bias of every offset, ``(n, 2 * h - 1, 2 * w - 1)``.
-        window (tuple[int, int]): Window to carry it to, in tokens.
+        window (tuple[int, ...]): Window to carry it to, in tokens.
 
     Returns:
         Tensor: ``(n, 2 * window_h - 1, 2 * window_w - 1)``.
     """
-    for axis, target in zip((1, 2), window):
+    for axis, target in enumerate(window, 1):
         source = (table.shape[axis] + 1) // 2
         if target < source:
             table = table.narrow(axis, source - target, 2 * target - 1)

@@ -20,15 +20,18 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     AVX2 it is a little faster in most shapes (see benchmarks/README.md).
 
     Args:
-        x (Tensor): ``(B, H, W, C)``; of other dimensions it is a plain linear layer.
+        x (Tensor): ``(B, H, W, C)``, of videos ``(B, T, H, W, C)``; of other dimensions
+            it is a plain linear layer.
         weight (Tensor): ``(D, C)``.
         bias (Tensor, optional): ``(D,)``.
 
     Returns:
-        Tensor: ``(B, H, W, D)``, contiguous where ``x`` is.
+        Tensor: Likewise with D channels, contiguous where ``x`` is.
     """
     if not _as_convolution(x):
         return F.linear(x, weight, bias)
+    if x.dim() == 5:  # frames below each other, in one tall map
+        return linear(x.flatten(1, 2), weight, bias).unflatten(1, x.shape[1:3])
     return _Convolution.apply(x, weight, bias)
 
 
@@ -68,9 +71,9 @@ def _as_convolution(x: Tensor) -> bool:
         HAS_ONEDNN
         and not is_recorded()
         and x.device.type == "cpu"
-        and x.dim() == 4
+        and x.dim() in (4, 5)
         and x.numel() > SMALL
-        and (x.shape[:3].numel() >= FEW or not MKL_IS_FAST)
+        and (x.shape[:-1].numel() >= FEW or not MKL_IS_FAST)
         and x.dtype == torch.float32
         and not torch.is_autocast_enabled("cpu")  # 16-bit linear layers are oneDNN's
     )

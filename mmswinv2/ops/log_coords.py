@@ -1,5 +1,5 @@
 """Coordinates of relative offsets (Swin V2, section 3.3), log-spaced or linear."""
-# h w window size in tokens
+# h w window size in tokens, of videos t h w
 
 import math
 
@@ -12,8 +12,8 @@ COORDS_RANGE = 8
 
 
 def linear_coords(
-    window: tuple[int, int],
-    pretrained_window: tuple[int, int],
+    window: tuple[int, ...],
+    pretrained_window: tuple[int, ...],
     device: torch.device | str | None = None,
 ) -> Tensor:
     """Linear coordinates of all relative offsets in a window.
@@ -24,15 +24,17 @@ def linear_coords(
     further factor would set that network apart by more than the logarithm.
 
     Args:
-        window (tuple[int, int]): Window height and width in tokens.
-        pretrained_window (tuple[int, int]): Window that the meta network was trained
+        window (tuple[int, ...]): Window in tokens, (height, width) or (time, height,
+            width).
+        pretrained_window (tuple[int, ...]): Window that the meta network was trained
             with, in tokens. It keeps the unit of the coordinates: an offset of five
             tokens has the same coordinate whatever ``window`` is.
         device (torch.device, optional): Where the coordinates are made.
 
     Returns:
-        Tensor: ``(2 * h - 1, 2 * w - 1, 2)``, fp32, the last dimension (vertical,
-        horizontal); within [-8, 8] where both windows are the same.
+        Tensor: ``(2 * h - 1, 2 * w - 1, 2)``, fp32, the last dimension in the order of
+        the axes; within [-8, 8] where both windows are the same. Of videos likewise
+        ``(2 * t - 1, 2 * h - 1, 2 * w - 1, 3)``.
     """
     axes = []
     for size, pretrained in zip(window, pretrained_window):
@@ -43,27 +45,26 @@ def linear_coords(
 
 
 def log_spaced_coords(
-    window: tuple[int, int],
-    pretrained_window: tuple[int, int],
+    window: tuple[int, ...],
+    pretrained_window: tuple[int, ...],
     device: torch.device | str | None = None,
 ) -> Tensor:
     """Log-spaced coordinates of all relative offsets in a window (equation 4).
 
     Args:
-        window (tuple[int, int]): See :func:`linear_coords`.
-        pretrained_window (tuple[int, int]): Likewise.
+        window (tuple[int, ...]): See :func:`linear_coords`.
+        pretrained_window (tuple[int, ...]): Likewise.
         device (torch.device, optional): Likewise.
 
     Returns:
-        Tensor: ``(2 * h - 1, 2 * w - 1, 2)``, fp32, the last dimension (vertical,
-        horizontal).
+        Tensor: Likewise.
     """
     offset = linear_coords(window, pretrained_window, device)
     return offset.sign() * torch.log2(offset.abs() + 1) / math.log2(COORDS_RANGE)
 
 
 def windows_of_coords(coords: Tensor) -> tuple[tuple[int, int], tuple[int, int]]:
-    """Inverse of :func:`log_spaced_coords`: window and pre-training window.
+    """Inverse of :func:`log_spaced_coords` of images: window and pre-training window.
 
     Args:
         coords (Tensor): ``(2 * h - 1, 2 * w - 1, 2)``; a leading dimension of 1, as

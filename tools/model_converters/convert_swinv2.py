@@ -20,7 +20,7 @@ if str(ROOT) not in sys.path:
 from mmswinv2.checkpoints import read_swin_weights  # noqa: E402
 from mmswinv2.checkpoints.convert import convert, fits_image  # noqa: E402
 from mmswinv2.checkpoints.layouts import LAYOUTS  # noqa: E402
-from mmswinv2.checkpoints.windows import StageWindows  # noqa: E402
+from mmswinv2.checkpoints.windows import StageWindows, short  # noqa: E402
 from mmswinv2.planning.trained_size import trained_size  # noqa: E402
 
 
@@ -120,8 +120,7 @@ def main() -> int:
         f"from '{weights.layout}'"
     )
     windows, normalisers = (
-        " ".join(str(h) if h == w else f"{h}x{w}" for h, w in sizes)
-        for sizes in zip(*converted.windows)
+        " ".join(map(short, sizes)) for sizes in zip(*converted.windows)
     )
     print(f"  windows {windows}, normalisers {normalisers} (tokens per stage)")
     if folder:
