@@ -9,6 +9,7 @@ heads, the weights and their optimizer beside it.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from math import prod
 
 from mmengine.logging import print_log
 
@@ -16,7 +17,7 @@ from mmswinv2.architectures import Architecture
 from mmswinv2.checkpoints.windows import per_stage
 from mmswinv2.models.window_fit import Window, fit_axis, is_int, is_list
 
-from .memory_model import Training, peak, stage_maps
+from .memory_model import PATCH_SIZE, Training, peak, stage_maps, written
 
 GIB = 2**30
 WINDOWS = range(4, 57)  # tokens; 56 is the largest that the paper tested
@@ -82,6 +83,7 @@ def choose_windows(
     attention: str = "auto",
     with_cp: Sequence[bool] = (),
     checkpoint: str = "block",
+    patch: Window = (PATCH_SIZE, PATCH_SIZE),
 ) -> tuple[Window, ...]:
     """The largest windows within a budget, one per stage; the log says why.
 
@@ -91,7 +93,8 @@ def choose_windows(
 
     Args:
         arch (Architecture): Sizes of the backbone.
-        image_size (int | tuple[int, int]): Training images, (height, width) in px.
+        image_size (int | tuple[int, ...]): Training images, (height, width) in px, or
+            clips, (frames, height, width).
         memory (float, optional): Most GiB that a batch may keep for the backward pass
             in the backbone, in 16-bit training.
         slowdown (float, optional): Longest forward pass over that at window 8.
@@ -100,15 +103,18 @@ def choose_windows(
         with_cp (Sequence[bool]): Whether blocks are recomputed, one per stage.
             Defaults to (): none.
         checkpoint (str): What is recomputed, 'block' or 'mlp'. Defaults to 'block'.
+        patch (tuple[int, ...]): What a token of stage 0 is made of, in px, of clips
+            (frames, height, width). Defaults to (4, 4).
 
     Returns:
-        tuple[tuple[int, int], ...]: (height, width) in tokens of every stage.
+        tuple[tuple[int, ...], ...]: (height, width) in tokens of every stage, of clips
+        (time, height, width).
 
     Raises:
         ValueError: If an argument is malformed, or no window is within the budget.
     """
     image = (image_size, image_size) if is_int(image_size) else image_size
-    if not is_list(image) or len(image) != 2 or not all(map(is_int, image)):
+    if not is_list(image) or not all(map(is_int, image)) or len(image) != len(patch):
         raise _malformed(f"image_size is {image_size!r}")
     if min(image) < 1 or not is_int(batch_size) or batch_size < 1:
         raise _malformed(f"image_size is {image_size!r}, batch_size {batch_size!r}")
@@ -116,12 +122,13 @@ def choose_windows(
     if not budgets or not all(isinstance(b, (int, float)) and b > 0 for b in budgets):
         raise _malformed(f"memory is {memory!r} and slowdown {slowdown!r}")
 
-    maps = stage_maps(image, len(arch.depths))
+    maps = stage_maps(image, len(arch.depths), patch)
     training = Training(
         arch,
         tuple(image),
         batch_size,
         windows=(),
+        patch=patch,
         attention=attention,
         with_cp=tuple(with_cp),
         checkpoint=checkpoint,
@@ -144,7 +151,7 @@ def choose_windows(
         raise ValueError(
             f"window_size='auto': no window from {WINDOWS[0]} up is within memory="
             f"{memory} GiB and slowdown={slowdown} for {batch_size} images of "
-            f"{image[0]} x {image[1]} px; window {WINDOWS[0]} takes "
+            f"{written(image)} px; window {WINDOWS[0]} takes "
             f"{least.memory:.3g} GiB and {least.seconds / unit:.3g} of the time of "
             f"window {UNIT}. Raise the budget, take smaller images or set with_cp"
         )
@@ -167,8 +174,7 @@ def fitted(maps: Sequence[Window], window: int) -> tuple[Window, ...]:
 
 def padding(size: Window, window: Window) -> float:
     """Tokens of a map that is padded to whole windows, over its real tokens."""
-    padded = [-(-length // w) * w for length, w in zip(size, window)]
-    return padded[0] * padded[1] / (size[0] * size[1])
+    return prod(-(-length // w) * w for length, w in zip(size, window)) / prod(size)
 
 
 def estimate(training: Training) -> Cost:
@@ -181,7 +187,7 @@ def forward_seconds(training: Training, stage: int) -> float:
     """Duration of the forward pass of all blocks of a stage on an H200."""
     block = training.block(stage)
     numbers = block.padded * block.channels
-    flops = numbers * (24 * block.channels + 4 * block.window[0] * block.window[1])
+    flops = numbers * (24 * block.channels + 4 * prod(block.window))
     seconds = MOVED * numbers / BYTES_PER_SECOND + flops / FLOPS_PER_SECOND
     if training.attention == "reference":
         seconds += MOVED_PER_LOGIT * block.logits / BYTES_PER_SECOND
@@ -207,8 +213,7 @@ def _reasons(
     budget = [f"memory={memory} GiB"] if memory is not None else []
     budget += [f"slowdown={slowdown}"] if slowdown is not None else []
     lines = [
-        f"window_size='auto' for images of {image[0]} x {image[1]} px: "
-        f"{per_stage(windows)}",
+        f"window_size='auto' for images of {written(image)} px: {per_stage(windows)}",
         f"  up to {best} tokens is the most within {', '.join(budget)}: "
         f"{describe(best)} ("
         + (
@@ -220,8 +225,8 @@ def _reasons(
     for i, (size, window) in enumerate(zip(maps, windows)):
         plain = tuple(min(best, length) for length in size)
         lines.append(
-            f"  stage {i}: map {size[0]} x {size[1]}, window {window[0]} x "
-            f"{window[1]}, padded to {padding(size, window):.0%} of its tokens "
+            f"  stage {i}: map {written(size)}, window {written(window)}, padded to "
+            f"{padding(size, window):.0%} of its tokens "
             f"({best}: {padding(size, plain):.0%})"
         )
     return "\n".join(lines)
@@ -231,5 +236,6 @@ def _malformed(what: str) -> ValueError:
     return ValueError(
         f"window_size='auto': {what}. Expected a size and a budget, such as "
         "auto_windows=dict(image_size=(800, 1333), memory=8, batch_size=2), memory in "
-        "GiB, or dict(image_size=1024, slowdown=1.5), over the time at window 8"
+        "GiB, or dict(image_size=1024, slowdown=1.5), over the time at window 8; of "
+        "clips image_size is (frames, height, width)"
     )

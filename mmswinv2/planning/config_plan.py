@@ -15,7 +15,7 @@ from mmswinv2.models import SwinTransformerV2
 from mmswinv2.models.blocks import SwinBlock, SwinStage
 
 from .heads_memory import heads_memory
-from .memory_model import Block, Part, Training, block_kept, block_passing, stage_maps
+from .memory_model import Block, Part, Training, block_kept, block_passing
 from .memory_plan import Memory, Parameters, Plan
 from .training_batch import image_size
 
@@ -32,8 +32,8 @@ def read_plan(
         backbone = registry.get(kind) or object
     if not issubclass(backbone, SwinTransformerV2):
         raise ValueError(
-            f"the backbone is {kind}; only mmswinv2.SwinTransformerV2 and "
-            "mmswinv2.SimMIMSwinV2 are known here"
+            f"the backbone is {kind}; only mmswinv2.SwinTransformerV2, "
+            "mmswinv2.SimMIMSwinV2 and mmswinv2.VideoSwinTransformerV2 are known here"
         )
     model = build_on_meta(cfg)
     training = read_training(cfg, model.backbone, image)
@@ -57,6 +57,13 @@ def read_training(
 ) -> Training:
     """How a config trains its backbone."""
     stages = backbone.layers
+    patch = backbone.patch_embed.proj.kernel_size
+    image = tuple(image or image_size(cfg))
+    if len(image) != len(patch):
+        raise ValueError(
+            f"--image-size {' '.join(map(str, image))}: expected HEIGHT WIDTH of "
+            "images, or FRAMES HEIGHT WIDTH where the model is one of clips"
+        )
     block: SwinBlock = stages[0].blocks[0]
     fsdp = "FSDP" in cfg.get("strategy", {}).get("type", "")
     all_cp = fsdp and cfg.strategy.get("with_cp", True)
@@ -74,9 +81,10 @@ def read_training(
             tuple(stage.blocks[0].attn.logit_scale.shape[0] for stage in stages),
             min(extra, default=0),
         ),
-        image=tuple(image or image_size(cfg)),
+        image=image,
         batch=cfg.train_dataloader.batch_size,
         windows=backbone.window_size,
+        patch=patch,
         number=2 if half else 4,
         attention=block.attn.implementation,
         with_cp=tuple(bool(stage.with_cp or all_cp) for stage in stages),
@@ -143,13 +151,13 @@ def read_memory(cfg: Config, model: nn.Module, training: Training) -> Memory:
 
 def global_attention(stage: SwinStage, training: Training) -> Part:
     """The block on the last map that HTC++ has as a neck."""
-    size = stage_maps(training.image, len(training.arch.depths))[-1]
+    size = training.maps[-1]
     block: SwinBlock = stage.blocks[0]
     shape = Block(
         batch=training.batch,
         size=size,
         window=size,
-        shift=(0, 0),
+        shift=(0,) * len(size),
         channels=block.mlp.fc1.in_features,
         heads=block.attn.logit_scale.shape[0],
         hidden=block.mlp.fc1.out_features,

@@ -26,7 +26,7 @@ def count_parameters(model: nn.Module) -> int:
     return sum(parameter.numel() for parameter in model.parameters())
 
 
-def count_flops(backbone: nn.Module, size: tuple[int, int]) -> int:
+def count_flops(backbone: nn.Module, size: tuple[int, ...]) -> int:
     """Multiply-adds of matrix products and convolutions in one forward pass.
 
     The unit is that of the papers of Swin: a multiply-add is one FLOP. Padding and the
@@ -34,7 +34,8 @@ def count_flops(backbone: nn.Module, size: tuple[int, int]) -> int:
 
     Args:
         backbone (nn.Module): On the meta device; it is not changed.
-        size (tuple[int, int]): Height and width of one image, in px.
+        size (tuple[int, ...]): Height and width of one image, in px; of a clip frames
+            before them.
     """
     backbone = copy.deepcopy(backbone).eval()
     with FakeTensorMode(allow_non_fake_inputs=True), torch.no_grad():

@@ -17,7 +17,7 @@ from mmengine.model import BaseModel, revert_sync_batchnorm
 from mmengine.registry import MODELS, init_default_scope
 from torch import Tensor, nn
 
-from .memory_model import Training, stage_maps
+from .memory_model import Training
 from .saved_tensors import CudaAutocast, SavedBytes, ZeroProducts
 from .training_batch import make_batch
 
@@ -70,9 +70,8 @@ def _focal_loss(
 def build_heads(cfg: Config, training: Training) -> BaseModel:
     """The model of a config, with random weights and without its backbones' blocks."""
     init_default_scope(cfg.default_scope)
-    sizes = stage_maps(training.image, len(training.arch.depths))
     shapes = [
-        (training.batch, training.arch.embed_dims * 2**i, *sizes[i])
+        (training.batch, training.arch.embed_dims * 2**i, *training.maps[i])
         for i in training.out_indices
     ]
     model = copy.deepcopy(cfg.model)

@@ -4,8 +4,9 @@ What autograd keeps between the forward and the backward pass follows from the c
 blocks, attention and torch, and is exact but for a few bytes per block. What passes
 while one block runs its backward pass is an estimate.
 """
-# B batch, H W map, C channels, n heads, N tokens of a window, T tokens, P tokens with
-# padding, L logits, e bytes of a number of linear layers: 4 for fp32, 2 under autocast
+# B batch, C channels, n heads, N tokens of a window, T tokens, P tokens with padding,
+# L logits, e bytes of a number of linear layers: 4 for fp32, 2 under autocast. Sizes
+# are those of images, (height, width), or of clips, (frames, height, width).
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -28,10 +29,10 @@ class Block:
     """A block at work.
 
     Attributes:
-        batch (int): Images B.
-        size (tuple[int, int]): Map (H, W) in tokens.
-        window (tuple[int, int]): Window in tokens, fitted to the map.
-        shift (tuple[int, int]): Shift in tokens.
+        batch (int): Images or clips B.
+        size (tuple[int, ...]): Map in tokens, (H, W), of clips (T, H, W).
+        window (tuple[int, ...]): Window in tokens, fitted to the map.
+        shift (tuple[int, ...]): Shift in tokens.
         channels (int): C.
         heads (int): n.
         hidden (int): Hidden channels of the MLP.
@@ -65,7 +66,7 @@ class Block:
 
     @property
     def groups(self) -> list[Window]:
-        """(rows, columns) of windows with one mask each, those of 'sdpa'."""
+        """Windows along every axis that have one mask each, those of 'sdpa'."""
         axes = zip(self.size, self.window, self.shift)
         runs = ([len([*run]) for _, run in groupby(axis_labels(*a))] for a in axes)
         return [*product(*runs)]
@@ -76,17 +77,17 @@ class Block:
 
         A group is a copy of its windows, or a view that keeps those of all groups.
         """
-        rows, columns = (-(-n // w) for n, w in zip(self.size, self.window))
+        counts = [-(-n // w) for n, w in zip(self.size, self.window)]
+        strides = [prod(counts[i:]) for i in range(len(counts) + 1)]
         copied, viewed = 0, False
-        for y, x in self.groups:
-            dims = ((self.batch, rows * columns), (y, columns), (x, 1))  # size, stride
-            dims = [dim for dim in dims if dim[0] > 1]
+        for group in self.groups:
+            dims = [dim for dim in zip((self.batch, *group), strides) if dim[0] > 1]
             if all(
                 outer == size * inner for (_, outer), (size, inner) in pairwise(dims)
             ):
                 viewed = True
             else:
-                copied += self.batch * y * x * prod(self.window)
+                copied += self.batch * prod(group) * prod(self.window)
         return copied + viewed * self.padded
 
 
@@ -157,7 +158,8 @@ def block_kept(
     offsets = prod(2 * length - 1 for length in block.window)
     table = FP32 * block.heads * offsets
     # Coordinates, hidden layer and sigmoid of the meta network.
-    bias = 0 if position_bias == "table" else FP32 * (2 + HIDDEN_DIMS) * offsets + table
+    network = FP32 * (len(block.window) + HIDDEN_DIMS) * offsets + table
+    bias = 0 if position_bias == "table" else network
     if recompute == "block" or name in ("chunked", "triton"):
         bias += table
     if recompute == "block":
@@ -240,9 +242,11 @@ class Training:
 
     Attributes:
         arch (Architecture): Sizes of the backbone.
-        image (tuple[int, int]): Images, (height, width) in px.
-        batch (int): Images per GPU.
-        windows (tuple[tuple[int, int], ...]): Window of every stage in tokens.
+        image (tuple[int, ...]): Images, (height, width) in px, or clips, (frames,
+            height, width).
+        batch (int): Images or clips per GPU.
+        windows (tuple[tuple[int, ...], ...]): Window of every stage in tokens.
+        patch (tuple[int, ...]): What a token of stage 0 is made of, as ``image``.
         number (int): Bytes of a number of linear layers: 2 under autocast, else 4.
         with_cp (tuple[bool, ...]): Of every stage; () for none.
         device (str): 'cuda' or 'cpu'.
@@ -252,6 +256,7 @@ class Training:
     image: Window
     batch: int
     windows: tuple[Window, ...]
+    patch: Window = (PATCH_SIZE, PATCH_SIZE)
     number: int = 2
     attention: str = "auto"
     with_cp: tuple[bool, ...] = ()
@@ -264,13 +269,18 @@ class Training:
     out_indices: tuple[int, ...] = (0, 1, 2, 3)
     device: str = "cuda"
 
+    @property
+    def maps(self) -> list[Window]:
+        """Map of every stage, in tokens."""
+        return stage_maps(self.image, len(self.arch.depths), self.patch)
+
     def recompute(self, stage: int) -> str | None:
         """What a stage recomputes: 'block', 'mlp' or None."""
         return self.checkpoint if any(self.with_cp[stage : stage + 1]) else None
 
     def block(self, stage: int, *, shifted: bool = False) -> Block:
         """Sizes of a block of a stage."""
-        size = stage_maps(self.image, stage + 1)[stage]
+        size = self.maps[stage]
         fitted = [
             fit_axis(length, window, shifted=shifted, fit=self.window_fit)
             for length, window in zip(size, self.windows[stage])
@@ -292,7 +302,7 @@ class Training:
         parts = []
         if self.frozen_stages < 0:
             first = self.block(0)
-            C, T, pixels = first.channels, first.tokens, 3 * PATCH_SIZE**2
+            C, T, pixels = first.channels, first.tokens, 3 * prod(self.patch)
             norm = (FP32 * C + 8) * T
             drop = 0 if not self.drop_rate else 1 if self.device == "cuda" else FP32
             kept = self.number * pixels * T + norm + drop * C * T
@@ -334,19 +344,32 @@ class Training:
             norm = (FP32 * C + 8) * T
             parts.append(Part(f"norm{stage}", stage, norm, norm))
         if stage + 1 < len(self.arch.depths):
-            merged = self.batch * prod(-(-length // 2) for length in block.size)
+            merged = self.batch * prod(merge(block.size))
             kept = merged * (4 * C * self.number + 2 * C * FP32 + 8)
             kept += self._copies(8 * C**2)
             parts.append(Part(f"{path}.downsample", stage, kept, merged * 8 * C * FP32))
         return parts
 
 
-def stage_maps(image_size: Window, num_stages: int) -> list[Window]:
-    """(height, width) in tokens of the map of every stage."""
-    maps = [tuple(-(-length // PATCH_SIZE) for length in image_size)]
+def merge(size: Window) -> Window:
+    """Map after patch merging, which joins 2 x 2 tokens and none over time."""
+    *time, height, width = size
+    return *time, -(-height // 2), -(-width // 2)
+
+
+def stage_maps(
+    image_size: Window, num_stages: int, patch: Window = (PATCH_SIZE, PATCH_SIZE)
+) -> list[Window]:
+    """Map of every stage in tokens, of images (height, width), of clips with time."""
+    maps = [tuple(-(-length // side) for length, side in zip(image_size, patch))]
     while len(maps) < num_stages:
-        maps.append(tuple(-(-length // 2) for length in maps[-1]))
+        maps.append(merge(maps[-1]))
     return maps
+
+
+def written(size: Window) -> str:
+    """A size in words, as in '16 x 224 x 224'."""
+    return " x ".join(map(str, size))
 
 
 def peak(parts: Sequence[Part], gradients: Sequence[int] = ()) -> int:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
+from math import prod
 
 from .auto_windows import forward_seconds
-from .memory_model import FP32, Part, Training, peak
+from .memory_model import FP32, Part, Training, Window, peak
 
 SHARE = 0.9  # of a GPU for tensors; CUDA's context, NCCL and fragments have the rest
 MLP_SHARE = 0.5  # of a block's time
@@ -91,7 +92,7 @@ class Memory:
         fixed = {
             "weights": FP32 * numbers.total // shards,
             "optimizer": self.state * trainable // state_shards,
-            "images": plan.training.batch * 3 * FP32 * area(plan.training),
+            "images": plan.training.batch * 3 * FP32 * prod(plan.training.image),
         }
         if plan.strategy == "fsdp":
             # A unit and the next one, and all that is in no unit, with its gradients.
@@ -129,11 +130,6 @@ class Memory:
         return (
             2 * sum(n for name, n in numbers if name.startswith(names)) if names else 0
         )
-
-
-def area(training: Training) -> int:
-    """Pixels of an image."""
-    return training.image[0] * training.image[1]
 
 
 def cheapest(memory: Memory, plan: Plan, budget: float) -> Plan | None:
@@ -201,7 +197,7 @@ def alternatives(plan: Plan) -> Iterator[Plan]:
             yield replace(plan, training=chosen, amp=amp, strategy=strategy)
 
 
-def half_windows(training: Training) -> tuple[tuple[int, int], ...]:
+def half_windows(training: Training) -> tuple[Window, ...]:
     """Windows of half the length, of 4 tokens at least."""
     return tuple(
         tuple(min(max(w // 2, 4), w) for w in window) for window in training.windows
@@ -241,8 +237,10 @@ def switches(plan: Plan, other: Plan) -> tuple[list[str], list[str]]:
     return flags, options
 
 
-def _written(windows: tuple[tuple[int, int], ...]) -> str:
+def _written(windows: tuple[Window, ...]) -> str:
     """Windows for a command line: 16, or a list of one per stage."""
-    sizes = [f"{h}" if h == w else f"({h},{w})" for h, w in windows]
+    sizes = [
+        f"{w[0]}" if len({*w}) == 1 else f"({','.join(map(str, w))})" for w in windows
+    ]
     alike = len({*sizes}) == 1 and sizes[0].isdigit()
     return sizes[0] if alike else f'"[{",".join(sizes)}]"'

@@ -7,7 +7,7 @@ from dataclasses import replace
 from rich import box
 from rich.table import Table
 
-from .memory_model import AUTO, Training, block_kept
+from .memory_model import AUTO, Training, block_kept, written
 from .memory_plan import Memory, Plan, half_windows
 
 GIB = 2**30
@@ -37,11 +37,12 @@ def describe(plan: Plan, name: str) -> str:
     precision = "16-bit autocast" if plan.amp else "fp32"
     if training.number == 2 and not plan.amp:
         precision = "backbone in 16 bits"
-    images = "1 image" if training.batch == 1 else f"{training.batch} images"
+    kind = "image" if len(training.image) == 2 else "clip"
+    images = f"{training.batch} {kind}{'s' * (training.batch > 1)}"
     gpus = "1 GPU" if plan.gpus == 1 else f"each of {plan.gpus} GPUs"
     return (
         f"{name}\n"
-        f"{images} of {training.image[0]} x {training.image[1]} px on {gpus}\n"
+        f"{images} of {written(training.image)} px on {gpus}\n"
         f"{precision}, attention {attention}, strategy {plan.strategy or 'none'}"
     )
 
@@ -78,8 +79,8 @@ def stage_table(plan: Plan) -> Table:
         block = now.block(i)
         table.add_row(
             f"{i}",
-            "{}x{}".format(*block.size),
-            "{}x{}".format(*block.window),
+            "x".join(map(str, block.size)),
+            "x".join(map(str, block.window)),
             f"{depth}",
             f"{block.tokens / 1000:.3g}k",
             gib(_attention(now, i)),

@@ -9,7 +9,7 @@ from rich import box
 from rich.table import Table
 
 from .auto_windows import estimate
-from .memory_model import Training, stage_maps
+from .memory_model import Training
 from .memory_plan import Memory, Plan
 from .memory_report import gib
 
@@ -24,7 +24,8 @@ class Cell:
     """One window and batch, with as little recomputation as fits.
 
     Attributes:
-        window (int): Tokens, at every stage with a map as large.
+        window (int): Tokens, at every stage with a map as large; over time it is that
+            of the config.
         plan (Plan): How it is trained.
         size (int): Bytes at the peak.
         fits (bool): Whether they are within the budget.
@@ -53,9 +54,9 @@ def search(memory: Memory, plan: Plan, budget: float) -> list[list[Cell]]:
         budget (float): Bytes.
     """
     given = plan.training
-    longest = max(stage_maps(given.image, len(given.arch.depths))[0])
-    own = given.windows[0]
-    windows = {w for w in WINDOWS if w <= longest} | ({own[0]} & {own[1]})
+    longest = max(given.maps[0][-2:])
+    *_, height, width = given.windows[0]
+    windows = {w for w in WINDOWS if w <= longest} | ({height} & {width})
     batches = sorted({*BATCHES, given.batch})
     return [
         [_cell(memory, plan, budget, w, batch) for batch in batches]
@@ -65,9 +66,9 @@ def search(memory: Memory, plan: Plan, budget: float) -> list[list[Cell]]:
 
 def _cell(memory: Memory, plan: Plan, budget: float, window: int, batch: int) -> Cell:
     given = plan.training
-    windows = ((window, window),) * len(given.arch.depths)
-    if window == given.windows[0][0] == given.windows[0][1]:
-        windows = given.windows  # smaller at late stages, it may be
+    windows = given.windows  # smaller at late stages, it may be
+    if {window} != {*windows[0][-2:]}:
+        windows = tuple((*own[:-2], window, window) for own in windows)
     training = replace(given, windows=windows, batch=batch)
     for variant in _recomputations(training, sharded=plan.strategy == "fsdp"):
         other = replace(plan, training=variant)

@@ -12,15 +12,15 @@ from mmswinv2.checkpoints.saved_config import read_saved_config
 from .training_batch import image_size
 
 
-def trained_size(path: str | os.PathLike) -> tuple[int, int] | None:
-    """Height and width in px of the largest images of a training run.
+def trained_size(path: str | os.PathLike) -> tuple[int, ...] | None:
+    """Height and width in px of the largest images, or clips, of a training run.
 
     Args:
         path (str | PathLike): A checkpoint, as :func:`read_checkpoint` takes it.
 
     Returns:
-        tuple[int, int] | None: None where the checkpoint has no config, or one that
-        tells no size.
+        tuple[int, ...] | None: As :func:`image_size`; None where the checkpoint has no
+        config, or one that tells no size.
     """
     settings = read_saved_config(read_checkpoint(path))
     if settings is None:

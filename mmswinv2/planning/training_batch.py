@@ -14,39 +14,51 @@ from mmswinv2.models.blocks import PATCH_SIZE
 ROI_OBJECTS, OBJECTS = 100, 20
 
 
-def image_size(cfg: Config) -> tuple[int, int]:
+def image_size(cfg: Config) -> tuple[int, ...]:
     """(height, width) in px of the largest images that the training pipeline gives.
+
+    Of clips it is (frames, height, width).
 
     Raises:
         ValueError: If no transform in it sets a size.
     """
-    size = _after(cfg.train_dataloader.dataset, cfg)
+    pipeline = _pipeline(cfg.train_dataloader.dataset, cfg)
+    frames = [t["clip_len"] for t in pipeline if _kind(t) == "SampleFrames"]
+    size = _run(pipeline, None)
     if size is None:
         raise ValueError(
             "the training pipeline has no transform that sets the size of images; give "
             "it with --image-size HEIGHT WIDTH"
         )
     divisor = cfg.model.get("data_preprocessor", {}).get("pad_size_divisor") or 1
-    return tuple(-(-int(length) // divisor) * divisor for length in size)
+    return *frames, *(-(-int(length) // divisor) * divisor for length in size)
 
 
-def _after(dataset: dict, cfg: Config) -> tuple[float, float] | None:
+def _pipeline(dataset: dict, cfg: Config) -> list[dict]:
     while "pipeline" not in dataset and "dataset" in dataset:
         dataset = dataset["dataset"]  # of a wrapper such as RepeatDataset
-    return _run(dataset.get("pipeline", cfg.get("train_pipeline", [])), None)
+    return dataset.get("pipeline", cfg.get("train_pipeline", []))
+
+
+def _kind(transform: dict) -> str:
+    """Its name without a scope."""
+    return transform["type"].split(".")[-1]
 
 
 def _run(pipeline: list[dict], size: tuple | None) -> tuple | None:
     """(height, width) after the transforms of a pipeline, at most."""
     for transform in pipeline:
-        kind = transform["type"].split(".")[-1]
+        kind = _kind(transform)
         if kind == "RandomChoice":
             sizes = [_run(branch, size) for branch in transform["transforms"]]
             size = max((s for s in sizes if s), key=lambda s: s[0] * s[1], default=size)
         elif kind == "RandomResizedCrop":
             scale = transform["scale"]  # a side, or width and height
             size = (scale, scale) if isinstance(scale, int) else tuple(scale)[::-1]
-        elif kind == "ResizeEdge":
+        elif kind in ("RandomResizedCropClip", "CenterCropClip"):
+            crop = transform["size"]
+            size = (crop, crop) if isinstance(crop, int) else tuple(crop)
+        elif kind in ("ResizeEdge", "ResizeClip"):
             size = None  # the other edge is as the picture has it
         elif "Resize" in kind:
             scales = transform.get("scales") or transform.get("scale")
@@ -67,18 +79,18 @@ def _run(pipeline: list[dict], size: tuple | None) -> tuple | None:
 
 
 def make_batch(
-    cfg: Config, batch: int, size: tuple[int, int], device: str = "cpu"
+    cfg: Config, batch: int, size: tuple[int, ...], device: str = "cpu"
 ) -> tuple[Tensor, list]:
     """Images and their annotations, as the data preprocessor hands them to a model.
 
     Args:
         cfg (Config): Of the model.
-        batch (int): Images.
-        size (tuple[int, int]): (height, width) in px.
+        batch (int): Images or clips.
+        size (tuple[int, ...]): (height, width) in px, or (frames, height, width).
         device (str): Of all tensors. Defaults to 'cpu'.
 
     Returns:
-        tuple[Tensor, list]: ``(B, 3, height, width)`` and the data samples.
+        tuple[Tensor, list]: ``(B, 3, *size)`` and the data samples.
     """
     images = torch.zeros(batch, 3, *size, device=device)
     make = SAMPLES[cfg.default_scope]
@@ -127,11 +139,11 @@ def _make_seg_sample(cfg: Config, size: tuple[int, int]) -> object:
     return sample
 
 
-def _make_cls_sample(cfg: Config, size: tuple[int, int]) -> object:
+def _make_cls_sample(cfg: Config, size: tuple[int, ...]) -> object:
     from mmpretrain.structures import DataSample
 
     # a label for a classifier, a mask for SimMIM
-    tokens = [-(-length // PATCH_SIZE) for length in size]
+    tokens = [-(-length // PATCH_SIZE) for length in size[-2:]]
     return DataSample().set_gt_label(0).set_mask(torch.ones(tokens))
 
 

@@ -169,9 +169,10 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         "--image-size",
         type=int,
-        nargs=2,
-        metavar=("HEIGHT", "WIDTH"),
-        help="px (default: the largest of the training pipeline)",
+        nargs="+",
+        metavar="PX",
+        help="height and width, of clips frames, height and width (default: the "
+        "largest of the training pipeline)",
     )
     parser.add_argument(
         "--measure",
