@@ -63,6 +63,12 @@ class VideoReader:
     def __len__(self) -> int:
         return len(self._order) if self._timed else self._decoded_count
 
+    def __iter__(self) -> Iterator[np.ndarray]:
+        """All frames in order, each ``(H, W, 3)`` of uint8, RGB, one at a time."""
+        with self._open() as container:
+            for frame in container.decode(self._stream(container)):
+                yield _upright(frame)
+
     def read(self, indices: Sequence[int] | np.ndarray) -> np.ndarray:
         """Frames by their numbers, in any order, some maybe more than once.
 
@@ -118,7 +124,9 @@ class VideoReader:
         ]
         if not pictures:
             held = sorted({stream.type for stream in container.streams}) or ["nothing"]
-            raise self._error(f"has no video in it, only {', '.join(held)}; leave it out")
+            raise self._error(
+                f"has no video in it, only {', '.join(held)}; leave it out"
+            )
         stream = pictures[0]
         stream.thread_count, stream.thread_type = 1, "NONE"
         return stream
@@ -243,15 +251,19 @@ class _Frames:
         self.pixels = np.empty((0, 0, 0, 3), np.uint8)
 
     def put(self, slot: int, frame: av.VideoFrame) -> None:
-        pixels = frame.to_ndarray(format="rgb24")
-        if turns := round(frame.rotation / 90):
-            pixels = np.rot90(pixels, turns)
+        pixels = _upright(frame)
         if not self.pixels.size:
             self.pixels = np.empty((self.count, *pixels.shape), np.uint8)
         if frame.is_corrupt or pixels.shape != self.pixels.shape[1:]:
             what = "a damaged frame" if frame.is_corrupt else "frames of several sizes"
             raise self.reader._error(f"has {what}; encode it again, or leave it out")
         self.pixels[slot] = pixels
+
+
+def _upright(frame: av.VideoFrame) -> np.ndarray:
+    pixels = frame.to_ndarray(format="rgb24")
+    turns = round(frame.rotation / 90)
+    return np.rot90(pixels, turns) if turns else pixels
 
 
 def import_av() -> object:
