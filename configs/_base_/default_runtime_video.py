@@ -1,4 +1,4 @@
-# Runtime of classifiers of videos. The first import says it where mmpretrain is missing.
+# Runtime of classifiers of videos; the first import tells where mmpretrain is missing.
 _base_ = "./default_runtime_cls.py"
 
 custom_imports = dict(
