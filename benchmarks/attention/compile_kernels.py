@@ -21,23 +21,31 @@ from triton.compiler import CompiledKernel
 
 from mmswinv2.ops.window_attention import triton_attention as attention
 
+WINDOWS = ["8", "12", "14", "16", "2x4x8", "4x6x6", "8x7x7", "8x16x16"]
+
 
 def record(
-    window: int, dtype: torch.dtype, head_channels: int, capability: int
+    window: tuple[int, ...], dtype: torch.dtype, head_channels: int, capability: int
 ) -> list[Launch]:
     """Launches of one forward and backward pass, each kernel once."""
     attention.generation = lambda device: capability // 10
     attention._tile.cache_clear()
-    size, shift, n = 2 * window, (window // 2, window // 2), 4
-    qkv = torch.zeros(1, size, size, 3 * n * head_channels, dtype=dtype)
-    table = torch.zeros(n, 2 * window - 1, 2 * window - 1)
+    size, shift, n = (2 * w for w in window), tuple(w // 2 for w in window), 4
+    qkv = torch.zeros(1, *size, 3 * n * head_channels, dtype=dtype)
+    table = torch.zeros(n, *(2 * w - 1 for w in window))
     with recorded() as launches:
         prepared = attention.prepare(table, torch.ones(n))
-        inputs = qkv, prepared, (window, window), shift
+        inputs = qkv, prepared, window, shift
         out, lse = attention.triton_forward(*inputs)
         attention.triton_backward(out, *inputs, out, lse)
     first = {launch.kernel.__name__: launch for launch in reversed(launches)}
     return [*reversed(first.values())]
+
+
+def parse_window(text: str) -> tuple[int, ...]:
+    """Window of a side, as '16', or of all axes, as '8x7x7'."""
+    axes = tuple(map(int, text.split("x")))
+    return axes * 2 if len(axes) == 1 else axes
 
 
 def measure(kernel: CompiledKernel) -> tuple[int, int, list[float]]:
@@ -65,7 +73,7 @@ def _loops(listing: str) -> Iterator[float]:
 def main() -> None:
     """Print the table of all kernels asked for; exit with an error if one is bad."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--window", type=int, nargs="+", default=[8, 12, 14, 16])
+    parser.add_argument("--window", nargs="+", default=WINDOWS, help="16 or 8x7x7")
     parser.add_argument("--head-channels", type=int, nargs="+", default=[32])
     parser.add_argument("--gpu", type=int, nargs="+", default=[80, 86, 90, 100, 120])
     parser.add_argument("--dtype", nargs="+", default=["bfloat16"])
@@ -83,7 +91,8 @@ def main() -> None:
     for dtype, d, window in product(args.dtype, args.head_channels, args.window):
         cells: dict[str, list[str]] = {}
         for gpu in args.gpu:
-            for launch in record(window, getattr(torch, dtype), d, gpu):
+            axes = parse_window(window)
+            for launch in record(axes, getattr(torch, dtype), d, gpu):
                 row = cells.setdefault(launch.kernel.__name__, [])
                 try:
                     kernel = launch.compile(gpu)
@@ -102,7 +111,7 @@ def main() -> None:
                 if spilled:
                     bad.add("spill registers")
         for name, row in cells.items():
-            row = [name.removesuffix("_kernel"), str(window), dtype, str(d), *row]
+            row = [name.removesuffix("_kernel"), window, dtype, str(d), *row]
             print("|", " | ".join(row), "|", flush=True)
     sys.exit(f"Some kernels {' and '.join(sorted(bad))}" if bad else 0)
 

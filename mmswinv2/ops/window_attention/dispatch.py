@@ -117,21 +117,22 @@ def why_not_triton(qkv: Tensor, heads: int, window: tuple[int, ...]) -> str | No
     """Why the Triton kernels cannot run on a map; None if they can.
 
     Args:
-        qkv (Tensor): ``(B, H, W, 3C)``.
+        qkv (Tensor): ``(B, *map, 3C)``.
         heads (int): Number of heads.
         window (tuple[int, ...]): In tokens.
     """
-    H, W, channels = qkv.shape[1:]
+    channels = qkv.shape[-1]
     if qkv.dtype not in DTYPES:
         return f"it needs fp16, bf16 or fp32, got {qkv.dtype}"
     if channels // (3 * heads) not in HEAD_CHANNELS:
         needed = "it needs 16, 32 or 64 channels per head"
         return f"{needed}, got {channels // (3 * heads)}"
-    if H * W * channels >= 2**31:
+    if math.prod(qkv.shape[1:]) >= 2**31:
         return "the map of one image has 2**31 or more numbers"
-    tokens = window[0] * window[1]
-    if tokens**2 >= 2**31 or tokens * window[1] >= 2**29:
-        return f"a window of {window[0]} x {window[1]} tokens is too large"
+    tokens = math.prod(window)
+    # Places are divided by all axes but the first, see :func:`.triton_windows.divide`.
+    if tokens**2 >= 2**31 or tokens * max(window[1:]) >= 2**29:
+        return f"a window of {' x '.join(map(str, window))} tokens is too large"
     return _judge(str(qkv.device), qkv.dtype, channels // (3 * heads))
 
 

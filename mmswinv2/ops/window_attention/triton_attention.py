@@ -1,11 +1,13 @@
 """Window attention in fused Triton kernels, forward and backward.
 
-The kernels read the plain map ``(B, H, W, 3C)`` and write the plain map: no padded,
-rolled or partitioned copy, no mask and no logits ever lie in memory. Gradients are
-sums in a fixed order, the same in every run.
+The kernels read the plain map ``(B, H, W, 3C)`` or ``(B, T, H, W, 3C)`` and write the
+plain map: no padded, rolled or partitioned copy, no mask and no logits ever lie in
+memory, but gradients of the bias of a few heads. Gradients are sums in a fixed order,
+the same in every run.
 """
-# B batch, H W map, h w window, N = h * w tokens, n heads, d head channels, C = n * d
+# B batch, T H W map, N tokens of a window, n heads, d head channels, C = n * d
 
+import math
 import weakref
 from contextlib import AbstractContextManager, nullcontext
 from functools import cache, lru_cache
@@ -22,6 +24,7 @@ from .tiles import FMA, ONE_TILE, generation, is_wide, tile
 HEAD_CHANNELS = (16, 32, 64)
 DTYPES = (torch.float16, torch.bfloat16, torch.float32)
 SCRATCH_BYTES = 2**26  # of gradients of the bias
+Sizes = tuple[int, ...]  # of two axes or three
 
 
 class Prepared(NamedTuple):
@@ -40,7 +43,7 @@ class Prepared(NamedTuple):
 
 
 def prepare(table: Tensor, scale: Tensor) -> Prepared:
-    """Prepare ``table``, ``(n, 2h - 1, 2w - 1)``, and ``scale``, ``(n,)``."""
+    """Prepare a table of offsets, ``(n, ...)``, and ``scale``, ``(n,)``."""
     from .triton_common import prepare_kernel
 
     table, scale = table.float().contiguous(), scale.float().contiguous()
@@ -68,29 +71,29 @@ def keep_prepared(table: Tensor, scale: Tensor) -> Prepared:
 
 
 def triton_forward(
-    qkv: Tensor, prepared: Prepared, window: tuple[int, int], shift: tuple[int, int]
+    qkv: Tensor, prepared: Prepared, window: Sizes, shift: Sizes
 ) -> tuple[Tensor, Tensor]:
     """See :func:`mmswinv2.ops.window_attention.window_attention`.
 
     Args:
-        qkv (Tensor): ``(B, H, W, 3C)``.
+        qkv (Tensor): ``(B, *map, 3C)``.
         prepared (Prepared): Of the table and the scale.
-        window (tuple[int, int]): In tokens.
-        shift (tuple[int, int]): In tokens.
+        window (tuple[int, ...]): In tokens.
+        shift (tuple[int, ...]): In tokens.
 
     Returns:
-        tuple: Output ``(B, H, W, C)`` and, for the backward pass, the log2 of the sum
-        of exponentials of every token and head, ``(B, H, W, n)``, fp32.
+        tuple: Output ``(B, *map, C)`` and, for the backward pass, the log2 of the sum
+        of exponentials of every token and head, ``(B, *map, n)``, fp32.
     """
     from .triton_forward_kernel import forward_kernel
 
     qkv = qkv.contiguous()
-    B, H, W, C3 = qkv.shape
+    *size, C3 = qkv.shape
     table, bounded, scale = prepared
     n = len(scale)
-    out = qkv.new_empty(B, H, W, C3 // 3)
-    lse = scale.new_empty(B, H, W, n)
-    N, windows, sizes = _geometry(B, H, W, n, window, shift)
+    out = qkv.new_empty(*size, C3 // 3)
+    lse = scale.new_empty(*size, n)
+    N, windows, sizes = _geometry(tuple(size), n, window, shift)
     d = C3 // 3 // n
     options = _tile("forward", N, qkv.dtype, d, qkv.device)
     with _on(qkv):
@@ -104,8 +107,8 @@ def triton_backward(
     grad_out: Tensor,
     qkv: Tensor,
     prepared: Prepared,
-    window: tuple[int, int],
-    shift: tuple[int, int],
+    window: Sizes,
+    shift: Sizes,
     out: Tensor,
     lse: Tensor,
     wanted: tuple[bool, bool, bool] = (True, True, True),
@@ -113,13 +116,13 @@ def triton_backward(
     """Gradients of qkv, table and scale, from what :func:`triton_forward` returned.
 
     Args:
-        grad_out (Tensor): ``(B, H, W, C)``.
+        grad_out (Tensor): ``(B, *map, C)``.
         qkv (Tensor): As in the forward pass, and so are the next three.
         prepared (Prepared): Of the table and the scale.
-        window (tuple[int, int]): In tokens.
-        shift (tuple[int, int]): In tokens.
-        out (Tensor): ``(B, H, W, C)``.
-        lse (Tensor): ``(B, H, W, n)``.
+        window (tuple[int, ...]): In tokens.
+        shift (tuple[int, ...]): In tokens.
+        out (Tensor): ``(B, *map, C)``.
+        lse (Tensor): ``(B, *map, n)``.
         wanted (tuple[bool, bool, bool]): Which gradients are computed; of the others
             nothing is to be used. Defaults to all.
 
@@ -128,12 +131,13 @@ def triton_backward(
         in fp32.
     """
     from . import triton_backward_kernels as kernels
+    from .triton_bias_kernels import bias_kernel
 
     grad_out, qkv = grad_out.contiguous(), qkv.contiguous()
-    B, H, W, C3 = qkv.shape
+    *size, C3 = qkv.shape
     table, _, scale = prepared
     n = len(scale)
-    N, windows, sizes = _geometry(B, H, W, n, window, shift)
+    N, windows, sizes = _geometry(tuple(size), n, window, shift)
     d = C3 // 3 // n
 
     def options(kernel: str) -> dict:
@@ -172,12 +176,13 @@ def triton_backward(
             bias = options("bias")
             tiles = _ceil(N, bias["M"]) * _ceil(N, bias["K"])
             # Of a few heads at a time: tiles of all of them may be larger than the map.
+            # Of one at least: 82 MiB where a window has 8 x 24 x 24 places.
             step = max(min(n, SCRATCH_BYTES // (4 * N * N)), 1)
             for first in range(0, n, step):
                 heads = min(step, n - first)
                 parts = _parts(windows, heads * tiles, qkv.device)
                 grad_bias = table.new_empty(parts, heads, N, N)
-                kernels.bias_kernel[(heads * tiles, parts)](
+                bias_kernel[(heads * tiles, parts)](
                     grad_out, qkv, table, scale, lse, delta, grad_bias,
                     first, *sizes, D=d, **bias,
                 )  # fmt: skip
@@ -185,26 +190,32 @@ def triton_backward(
     return grad_qkv, grad_table, grad_scale.sum((0, 2))
 
 
-def _fold(grad_bias: Tensor, window: tuple[int, int]) -> Tensor:
+def _fold(grad_bias: Tensor, window: Sizes) -> Tensor:
     """Gradient of the table from parts of that of the bias, ``(parts, n, N, N)``."""
-    from .triton_backward_kernels import fold_kernel
+    from .triton_bias_kernels import fold_kernel
 
-    h, w = window
-    grad_bias = grad_bias.sum(0)
-    grad_table = grad_bias.new_empty(len(grad_bias), 2 * h - 1, 2 * w - 1)
-    grid = len(grad_bias), 2 * h - 1, _ceil(2 * w - 1, 32)
-    fold_kernel[grid](grad_bias, grad_table, h, w, X=16, DX=32, num_warps=4)
+    grad_bias = grad_bias.sum(0) if len(grad_bias) > 1 else grad_bias[0]
+    *rows, columns = (2 * w - 1 for w in window)
+    grad_table = grad_bias.new_empty(len(grad_bias), *rows, columns)
+    grid = math.prod(rows), len(grad_bias), _ceil(columns, 32)
+    WT, WH, WW = window if len(window) == 3 else (1, *window)
+    fold_kernel[grid](grad_bias, grad_table, WT, WH, WW, X=16, DX=32, num_warps=4)
     return grad_table
 
 
 @lru_cache(maxsize=1024)
 def _geometry(
-    B: int, H: int, W: int, n: int, window: tuple[int, int], shift: tuple[int, int]
-) -> tuple[int, int, tuple[int, ...]]:
-    """N, windows of a batch, and the sizes that all kernels take."""
-    h, w = window
-    windows = B * _ceil(H, h) * _ceil(W, w)
-    return h * w, windows, (n, B, H, W, *shift, h, w, _ceil(2**30, w))
+    size: Sizes, n: int, window: Sizes, shift: Sizes
+) -> tuple[int, int, tuple[int | None, ...]]:
+    """N, windows of a batch ``(B, *map)``, and the sizes that all kernels take."""
+    B, *axes = size
+    windows = B * math.prod(map(_ceil, axes, window))
+    per_row, per_frame = _ceil(2**30, window[-1]), _ceil(2**30, window[-2])
+    if len(window) == 3:
+        sizes = n, B, *axes, *shift, *window, per_row, per_frame
+    else:
+        sizes = n, B, None, *axes, None, *shift, None, *window, per_row, None
+    return math.prod(window), windows, sizes
 
 
 @lru_cache(maxsize=1024)
