@@ -22,7 +22,7 @@ from .survey import Surveyed, find_videos, survey
 
 SPLITS = ("train", "val", "test")
 ID_LENGTH = 11  # of a video of YouTube, with which names of Kinetics' files begin
-UNREADABLE = UNREADABLE
+UNREADABLE = "unreadable.txt"
 
 
 @dataclass
@@ -236,7 +236,7 @@ def compare(splits: list[Split], official: dict[str, str]) -> None:
     known = found.keys() & official.keys()
     other = sorted(i for i in known if plain(found[i]) != plain(official[i]))
     print(
-        f"of {len(official):,} videos in the csv {len(known):,} are there and readable; "
+        f"of {len(official):,} videos in the csv {len(known):,} can be read; "
         f"{len(found.keys() - known):,} others are not in it"
     )
     if other:
