@@ -140,6 +140,14 @@ def test_windows_are_an_int_a_triple_or_one_of_these_per_stage(window, expected)
     assert build(window_size=window).window_size == tuple(expected)
 
 
+def test_windows_are_chosen_for_a_budget(logs):
+    clips = dict(image_size=(16, 128, 160), slowdown=1.5)
+    model = build(window_size="auto", auto_windows=clips)
+    time, height, width = model.window_size[0]
+    assert time == 8 and 32 % height == 40 % width == 0
+    assert "window_size='auto' for images of 16 x 128 x 160" in "\n".join(logs)
+
+
 # Training
 
 
@@ -210,7 +218,7 @@ def test_builds_by_its_scoped_name():
         (dict(window_size=(8, 7, 7, 7)), r"a \(time, height, width\) triple, or 2 of"),
         (dict(window_size=[(8, 7), (8, 7)]), r"a \(time, height, width\) triple"),
         (dict(pretrained_window_size=(0, 7, 7)), "pretrained_window_size=.*triple"),
-        (dict(window_size="auto"), "window_size='auto' chooses windows of images"),
+        (dict(window_size="auto"), r"of clips image_size is \(frames, height, width\)"),
         (dict(temporal_patch_size=0), "temporal_patch_size=0: expected the frames"),
     ],
 )
