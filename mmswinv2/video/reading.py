@@ -90,6 +90,30 @@ class VideoReader:
             return frames
         return frames[places]
 
+    def verify(self) -> None:
+        """Decodes all frames, to see whether they can be.
+
+        Raises:
+            UnreadableVideoError: One is damaged or missing.
+        """
+        count = 0
+        with self._open() as container:
+            for frame in container.decode(self._stream(container)):
+                self._check(frame)
+                count += 1
+        if count < len(self):
+            raise self._lack(count)
+
+    def _check(self, frame: av.VideoFrame) -> None:
+        if frame.is_corrupt:
+            raise self._error("has a damaged frame; copy it again, or leave it out")
+
+    def _lack(self, count: int) -> UnreadableVideoError:
+        return self._error(
+            f"has {len(self)} frames, of which only {count} can be decoded; copy it "
+            "again, or leave it out"
+        )
+
     def _error(self, what: str) -> UnreadableVideoError:
         return UnreadableVideoError(f"{self.path} {what}")
 
@@ -118,7 +142,9 @@ class VideoReader:
         ]
         if not pictures:
             held = sorted({stream.type for stream in container.streams}) or ["nothing"]
-            raise self._error(f"has no video in it, only {', '.join(held)}; leave it out")
+            raise self._error(
+                f"has no video in it, only {', '.join(held)}; leave it out"
+            )
         stream = pictures[0]
         stream.thread_count, stream.thread_type = 1, "NONE"
         return stream
@@ -228,10 +254,7 @@ class VideoReader:
                         break
                 count += 1
         if slots:
-            raise self._error(
-                f"has {len(self)} frames, of which only {count} can be decoded; copy "
-                "it again, or leave it out"
-            )
+            raise self._lack(count)
         return frames.pixels
 
 
@@ -243,14 +266,16 @@ class _Frames:
         self.pixels = np.empty((0, 0, 0, 3), np.uint8)
 
     def put(self, slot: int, frame: av.VideoFrame) -> None:
+        self.reader._check(frame)
         pixels = frame.to_ndarray(format="rgb24")
         if turns := round(frame.rotation / 90):
             pixels = np.rot90(pixels, turns)
         if not self.pixels.size:
             self.pixels = np.empty((self.count, *pixels.shape), np.uint8)
-        if frame.is_corrupt or pixels.shape != self.pixels.shape[1:]:
-            what = "a damaged frame" if frame.is_corrupt else "frames of several sizes"
-            raise self.reader._error(f"has {what}; encode it again, or leave it out")
+        if pixels.shape != self.pixels.shape[1:]:
+            raise self.reader._error(
+                "has frames of several sizes; encode it again, or leave it out"
+            )
         self.pixels[slot] = pixels
 
 
