@@ -63,6 +63,13 @@ class VideoReader:
     def __len__(self) -> int:
         return len(self._order) if self._timed else self._decoded_count
 
+    def __iter__(self) -> Iterator[np.ndarray]:
+        """All frames in order, each ``(H, W, 3)`` of uint8, RGB, one at a time."""
+        with self._open() as container:
+            for frame in container.decode(self._stream(container)):
+                self._check(frame)
+                yield _upright(frame)
+
     def read(self, indices: Sequence[int] | np.ndarray) -> np.ndarray:
         """Frames by their numbers, in any order, some maybe more than once.
 
@@ -267,9 +274,7 @@ class _Frames:
 
     def put(self, slot: int, frame: av.VideoFrame) -> None:
         self.reader._check(frame)
-        pixels = frame.to_ndarray(format="rgb24")
-        if turns := round(frame.rotation / 90):
-            pixels = np.rot90(pixels, turns)
+        pixels = _upright(frame)
         if not self.pixels.size:
             self.pixels = np.empty((self.count, *pixels.shape), np.uint8)
         if pixels.shape != self.pixels.shape[1:]:
@@ -277,6 +282,12 @@ class _Frames:
                 "has frames of several sizes; encode it again, or leave it out"
             )
         self.pixels[slot] = pixels
+
+
+def _upright(frame: av.VideoFrame) -> np.ndarray:
+    pixels = frame.to_ndarray(format="rgb24")
+    turns = round(frame.rotation / 90)
+    return np.rot90(pixels, turns) if turns else pixels
 
 
 def import_av() -> object:
