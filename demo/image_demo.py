@@ -11,7 +11,6 @@ import argparse
 import glob
 import os
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -25,6 +24,7 @@ from mmengine.structures import BaseDataElement
 from mmswinv2.apis import build_inferencer
 from mmswinv2.cli import console
 from mmswinv2.cli.launch import explain
+from mmswinv2.cli.out_dir import free_path, make_folder
 from mmswinv2.drawing import draw_sample, top_classes
 from mmswinv2.inferencers import IMAGE_SUFFIXES, read_picture
 
@@ -75,35 +75,6 @@ def find_images(images: str) -> list[str]:
             f"({' '.join(sorted(IMAGE_SUFFIXES))}) or a quoted glob"
         )
     return found
-
-
-def free_path(out_dir: Path, image: str) -> Path:
-    """A name for the picture of an image that no file in the folder has."""
-    stem = Path(image).stem
-    path = out_dir / f"{stem}.jpg"
-    count = 1
-    while path.exists():
-        count += 1
-        path = out_dir / f"{stem}_{count}.jpg"
-    return path
-
-
-def make_folder(out_dir: Path) -> None:
-    """Make a folder that files can be written to.
-
-    Raises:
-        ValueError: That is not possible there.
-    """
-    try:
-        out_dir.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=out_dir):
-            pass
-    except OSError as error:
-        reason = error.strerror or error
-        raise ValueError(
-            f"--out-dir {out_dir} is no folder that can be written to ({reason}); name "
-            "another"
-        ) from error
 
 
 def encode(drawn: np.ndarray) -> bytes:
@@ -170,7 +141,7 @@ def main() -> int:
     failed = 0
     for image in images:
         start = time.perf_counter()
-        picture = free_path(out_dir, image)
+        picture = free_path(out_dir, image, ".jpg")
         try:
             pixels = read_picture(image)
             prediction = predict(inferencer, pixels)

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from mmseg.apis import MMSegInferencer
 
     from .pretraining.inferencer import ClassifierInferencer
+    from .video.inferencer import VideoInferencer
 
 ROOT = CONFIG_DIR.parent
 
@@ -49,7 +50,7 @@ def build_inferencer(
     model: str | Path | Config,
     weights: str | Path | None = None,
     device: str | None = None,
-) -> DetInferencer | MMSegInferencer | ClassifierInferencer:
+) -> DetInferencer | MMSegInferencer | ClassifierInferencer | VideoInferencer:
     """Builds the inferencer of the framework that the config belongs to.
 
     Class names and colours come from the checkpoint, and from the config's dataset
@@ -66,9 +67,10 @@ def build_inferencer(
             accelerator, and to the CPU where there is none.
 
     Returns:
-        DetInferencer | MMSegInferencer | ClassifierInferencer: Ready to be called with
-        pictures: files, folders, arrays or pictures of Pillow, in greys, RGB or RGBA,
-        of 8 or 16 bits, and lists of these; see :func:`as_host_picture`.
+        DetInferencer | MMSegInferencer | ClassifierInferencer | VideoInferencer: Ready
+        to be called with pictures: files, folders, arrays or pictures of Pillow, in
+        greys, RGB or RGBA, of 8 or 16 bits, and lists of these; see
+        :func:`as_host_picture`. That of videos takes files, folders and lists of files.
 
     Raises:
         FileNotFoundError: The config or the checkpoint does not exist.
@@ -100,6 +102,8 @@ def build_inferencer(
         from mmdet.apis import DetInferencer as Host
     elif scope == "mmseg":
         from mmseg.apis import MMSegInferencer as Host
+    elif scope == "mmpretrain" and is_of_videos(cfg):
+        from .video.inferencer import VideoInferencer as Host
     elif scope == "mmpretrain":
         from .pretraining.inferencer import ClassifierInferencer as Host
     else:
@@ -107,7 +111,9 @@ def build_inferencer(
             f"default_scope is {scope!r}, expected 'mmdet', 'mmseg' or 'mmpretrain'"
         )
 
-    class Inferencer(AnyPictures, Host):
+    bases = (Host,) if is_of_videos(cfg) else (AnyPictures, Host)
+
+    class Inferencer(*bases):
         pass
 
     cfg.visualizer.vis_backends = None  # draws into files of the caller's choice
@@ -129,6 +135,12 @@ def build_inferencer(
     check_class_names(cfg.model, meta, str(source))
     inferencer.model.dataset_meta = inferencer.visualizer.dataset_meta = meta
     return inferencer
+
+
+def is_of_videos(cfg: Config) -> bool:
+    """Whether a config's model takes videos."""
+    kind = cfg.model.type
+    return getattr(kind, "__name__", kind).endswith("VideoClassifier")
 
 
 def find_config(model: str | Path) -> str:

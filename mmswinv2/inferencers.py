@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Set
 from pathlib import Path
 
 import cv2
@@ -113,6 +113,26 @@ def _pixels(picture: Image.Image) -> np.ndarray:
     return np.asarray(picture.convert("RGB"))[..., ::-1]
 
 
+def find_files(folder: str | Path, suffixes: Set[str], what: str) -> list[Path]:
+    """Files of some kind in a folder, sorted.
+
+    Args:
+        folder (str | Path): Where to look.
+        suffixes (Set[str]): Of their names, in small letters.
+        what (str): They are.
+
+    Raises:
+        FileNotFoundError: There is none.
+    """
+    files = sorted(Path(folder).iterdir())
+    found = [file for file in files if file.suffix.lower() in suffixes]
+    if not found:
+        raise FileNotFoundError(
+            f"{folder} has no {what} ({' '.join(sorted(suffixes))}) in it"
+        )
+    return found
+
+
 class NamingPipeline:
     """A pipeline whose errors name the picture and its size.
 
@@ -167,13 +187,7 @@ class AnyPictures:
     def _inputs_to_list(self, inputs: object) -> list:
         """Pictures that are given one by one, in a list or as a folder."""
         if isinstance(inputs, (str, Path)) and Path(inputs).is_dir():
-            files = sorted(Path(inputs).iterdir())
-            inputs = [f for f in files if f.suffix.lower() in IMAGE_SUFFIXES]
-            if not inputs:
-                raise FileNotFoundError(
-                    f"{inputs} has no pictures "
-                    f"({' '.join(sorted(IMAGE_SUFFIXES))}) in it"
-                )
+            inputs = find_files(inputs, IMAGE_SUFFIXES, "pictures")
         inputs = inputs if isinstance(inputs, (list, tuple)) else [inputs]
         pipeline = self.cfg.test_dataloader.dataset.pipeline
         loader = next(t for t in pipeline if str(t["type"]).endswith(LOADERS))

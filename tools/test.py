@@ -1,4 +1,4 @@
-"""Evaluates a trained detector, segmentor or classifier.
+"""Evaluates a trained detector, segmentor or classifier, of pictures or videos.
 
 Examples:
     >>> python tools/test.py CONFIG CHECKPOINT --tta --show-dir DIR --out FILE
@@ -16,6 +16,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # works uninstalle
 from mmengine.config import Config
 from mmengine.dist import master_only
 
+from mmswinv2.apis import is_of_videos
 from mmswinv2.checkpoints.whole_files import writes_whole_files
 from mmswinv2.cli import launch, preflight, strategies
 from mmswinv2.cli.tta import use_tta
@@ -53,7 +54,8 @@ def apply_flags(cfg: Config, args: argparse.Namespace) -> None:
     if args.show_dir:
         drawing = (cfg.get("default_hooks") or {}).get("visualization") or {}
         score_thr = drawing.get("score_thr", 0.3)
-        pictures = dict(type="mmswinv2.PictureHook", score_thr=score_thr)
+        kind = "ClipPictureHook" if is_of_videos(cfg) else "PictureHook"
+        pictures = dict(type=f"mmswinv2.{kind}", score_thr=score_thr)
         pictures["out_dir"] = os.path.abspath(args.show_dir)
         cfg.custom_hooks = [*(cfg.get("custom_hooks") or []), pictures]
     check_places(cfg)

@@ -9,9 +9,5 @@ test_pipeline = _base_.test_pipeline
 test_pipeline[2].short_side = test_pipeline[3].size = 384
 val_dataloader = dict(dataset=dict(pipeline=val_pipeline))
 test_dataloader = dict(dataset=dict(pipeline=test_pipeline))
-custom_hooks = [
-    dict(
-        type="mmswinv2.WindowResolutionTransferHook",
-        test_window_size=(8, 24, 24),
-    )
-]
+custom_hooks = _base_.custom_hooks
+custom_hooks[0].test_window_size = (8, 24, 24)

@@ -1,5 +1,5 @@
-# The second stage: from 256 to 320 px, from windows of 16 x 16 to 20 x 20 tokens (paper,
-# table 5: 83.2 at one view).
+# The second stage: from 256 to 320 px, from windows of 16 x 16 to 20 x 20 tokens
+# (paper, table 5: 83.2 at one view).
 _base_ = [
     "../_base_/models/video_classifier_swinv2-g.py",
     "../_base_/datasets/kinetics400_16x4-320px.py",

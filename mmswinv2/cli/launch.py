@@ -98,7 +98,8 @@ def explain(error: Exception) -> str:
     message = str(error.args[0]) if isinstance(error, KeyError) else str(error)
     message = re.sub(r"(class|function) `\w+` in \S+: ", "", message)
     told = (ValueError, RuntimeError, FileNotFoundError)
-    if message and (type(error) in told or isinstance(error, RunError)):
+    ours = type(error).__module__.partition(".")[0] == "mmswinv2"
+    if message and (type(error) in told or ours):
         return message
     if _is_of_the_system(error):
         place = error.filename or "a file of this run"

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from mmengine.config import Config, ConfigDict
 
+from mmswinv2.apis import is_of_videos
 from mmswinv2.evaluation.detection_limits import find_limits
 from mmswinv2.own_data.checks.config import inner_datasets
 
@@ -19,6 +20,11 @@ def use_tta(cfg: Config) -> None:
     times that. Without a ``max_per_img`` of its own, ``tta_cfg`` gets the model's.
     mmdet's DetTTAModel merges boxes but no masks, so a mask branch is left out.
     """
+    if is_of_videos(cfg):
+        raise ValueError(
+            "a test of videos has its views in the test pipeline, and no --tta: set "
+            "num_clips of SampleFrames and number of SpatialCrops there"
+        )
     if not {"tta_model", "tta_pipeline"} <= cfg.keys():
         raise ValueError("--tta needs tta_model and tta_pipeline in the config")
     boxes_only = cfg.tta_model.type == "DetTTAModel"

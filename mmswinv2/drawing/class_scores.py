@@ -37,7 +37,12 @@ def short_name(name: str) -> str:
 
 
 def draw_classes(
-    pixels: np.ndarray, sample: BaseDataElement, meta: Mapping, *, with_truth: bool
+    pixels: np.ndarray,
+    sample: BaseDataElement,
+    meta: Mapping,
+    *,
+    with_truth: bool,
+    title: str = "picture",
 ) -> np.ndarray:
     """A picture, and beside it its likeliest classes with bars, the true one's green.
 
@@ -46,6 +51,7 @@ def draw_classes(
         sample (BaseDataElement): ``pred_score``, and perhaps ``gt_label``.
         meta (Mapping): ``classes``.
         with_truth (bool): Whether ``gt_label`` is looked at.
+        title (str): Of the picture. Defaults to 'picture'.
 
     Returns:
         ndarray: RGB.
@@ -69,7 +75,7 @@ def draw_classes(
         draw.text((x, y + line // 2), text, INK, font(size), anchor="lm")
         end = x + score * (width - size)
         draw.rectangle((x, y + line, end, y + line + size), fill=color)
-    picture = make_panel(pixels, "picture", (), size)
+    picture = make_panel(pixels, title, (), size)
     return side_by_side(
         [picture, make_panel(np.array(bars), "prediction", legend, size)]
     )

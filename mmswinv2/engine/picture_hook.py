@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import cv2
 import mmcv
+import numpy as np
 from mmengine.fileio import get
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
@@ -46,14 +47,17 @@ class PictureHook(Hook):
     ) -> None:
         """Draws a batch."""
         for sample in outputs or ():
-            content = get(sample.img_path)
-            pixels = mmcv.imfrombytes(content, channel_order="rgb")
-            meta = runner.visualizer.dataset_meta
-            drawn = draw_sample(pixels, sample, meta, score_thr=self.score_thr)
+            drawn = self.draw(sample, runner.visualizer.dataset_meta)
             path = self._name(Path(sample.img_path))
             _, encoded = cv2.imencode(path.suffix, drawn[..., ::-1])
             with whole_file(path, flush=False) as unfinished:
                 unfinished.write_bytes(encoded)
+
+    def draw(self, sample: BaseDataElement, meta: Mapping) -> np.ndarray:
+        """The picture of one sample, RGB."""
+        content = get(sample.img_path)
+        pixels = mmcv.imfrombytes(content, channel_order="rgb")
+        return draw_sample(pixels, sample, meta, score_thr=self.score_thr)
 
     def _name(self, image: Path) -> Path:
         suffix = ".jpg" if image.suffix.lower() in (".jpg", ".jpeg") else ".png"

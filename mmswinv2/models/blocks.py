@@ -20,19 +20,31 @@ PIECE_TOKENS = 512  # at least: every piece reads, and oneDNN rearranges, all we
 
 
 class PatchEmbed(nn.Module):
-    """Embed patches of 4 x 4 px, then LayerNorm; pads pixels bottom and right."""
+    """Embed patches, then LayerNorm; pads pixels bottom and right with zeros.
 
-    def __init__(self, in_channels: int, embed_dims: int, *, norm: bool = True) -> None:
+    Args:
+        in_channels (int): Channels of the image.
+        embed_dims (int): Channels C.
+        size (tuple[int, ...]): Of a patch, (height, width) in px; of clips (frames,
+            height, width), which are padded at their end, too.
+        norm (bool): Whether there is a LayerNorm.
+    """
+
+    def __init__(
+        self, in_channels: int, embed_dims: int, *, size: tuple[int, ...], norm: bool
+    ) -> None:
         super().__init__()
-        self.proj = nn.Conv2d(in_channels, embed_dims, PATCH_SIZE, PATCH_SIZE)
+        convolution = nn.Conv3d if len(size) == 3 else nn.Conv2d
+        self.proj = convolution(in_channels, embed_dims, size, size)
         self.norm = LayerNorm(embed_dims) if norm else nn.Identity()
 
     def forward(self, image: Tensor) -> Tensor:
-        """``(B, 3, height, width)`` in px -> ``(B, H, W, C)``."""
-        pad_h, pad_w = (-size % PATCH_SIZE for size in image.shape[2:])
-        if pad_h or pad_w:
-            image = F.pad(image, (0, pad_w, 0, pad_h))
-        return self.norm(self.proj(image).permute(0, 2, 3, 1))
+        """``(B, 3, height, width)`` in px -> ``(B, H, W, C)``; of clips likewise."""
+        sides = zip(image.shape[2:], self.proj.stride)
+        pads = [-length % side for length, side in sides]
+        if any(pads):
+            image = F.pad(image, [n for pad in reversed(pads) for n in (0, pad)])
+        return self.norm(self.proj(image).movedim(1, -1))
 
 
 class PatchMerging(nn.Module):

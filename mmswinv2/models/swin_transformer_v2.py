@@ -17,9 +17,9 @@ from mmswinv2.checkpoints.windows import WINDOW_RECORD, per_stage
 from mmswinv2.ops.layer_norm import LayerNorm
 from mmswinv2.registry import MODELS
 
-from .blocks import PatchEmbed, SwinBlock, SwinStage
+from .blocks import PATCH_SIZE, PatchEmbed, SwinBlock, SwinStage
 from .layer_ids import layer_id
-from .window_fit import SPACE, WINDOW_FITS, Window, parse_windows
+from .window_fit import AXES, WINDOW_FITS, Window, parse_windows
 
 # What published weights need not have; the token of SimMIM is a subclass's.
 _OPTIONAL = re.compile(rf"norm\d\.|(mask_token|{WINDOW_RECORD})$")
@@ -89,7 +89,7 @@ class SwinTransformerV2(BaseModule):
         [(1, 32, 25, 16), (1, 64, 13, 8), (1, 128, 7, 4), (1, 256, 4, 2)]
     """
 
-    axes = SPACE  # of a map
+    patch_size = (PATCH_SIZE, PATCH_SIZE)  # px of a token of stage 0
 
     def __init__(
         self,
@@ -154,6 +154,7 @@ class SwinTransformerV2(BaseModule):
                 attention=attention,
                 with_cp=with_cp[:num_stages],
                 checkpoint=checkpoint,
+                patch=self.patch_size,
             )
         windows = self.parse_windows(window_size)
         self.position_bias = position_bias
@@ -166,7 +167,9 @@ class SwinTransformerV2(BaseModule):
         fixed = pretrained_window_size != "auto" or position_bias == "table"
         self.adopt_pretrained_window = not fixed
 
-        self.patch_embed = self._make_patch_embed(in_channels, patch_norm)
+        self.patch_embed = PatchEmbed(
+            in_channels, self.embed_dims, size=self.patch_size, norm=patch_norm
+        )
         self.pos_drop = nn.Dropout(drop_rate)
         num_blocks = sum(self.depths)
         rates = [drop_path_rate * i / max(num_blocks - 1, 1) for i in range(num_blocks)]
@@ -200,9 +203,6 @@ class SwinTransformerV2(BaseModule):
         self.loaded: LoadReport | None = None
         self._reset_parameters()
         self._freeze_stages()
-
-    def _make_patch_embed(self, in_channels: int, norm: bool) -> PatchEmbed:
-        return PatchEmbed(in_channels, self.embed_dims, norm=norm)
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
         """Feature maps of an image.
@@ -248,11 +248,7 @@ class SwinTransformerV2(BaseModule):
         return tuple(stage.pretrained_window for stage in self.layers)
 
     def set_window_size(self, window_size: int | Sequence) -> None:
-        """Change the windows of this model; weights and normaliser stay.
-
-        Args:
-            window_size (int | Sequence): As in the constructor.
-        """
+        """Change the windows, as in the constructor; weights and normaliser stay."""
         windows = self.parse_windows(window_size)
         for stage, window in zip(self.layers, windows):
             stage.window = window
@@ -262,14 +258,12 @@ class SwinTransformerV2(BaseModule):
         self, value: int | Sequence, *, name: str = "window_size"
     ) -> tuple[Window, ...]:
         """Windows of the stages of this model, see :func:`parse_windows`."""
-        return parse_windows(
-            value, self.num_stages, name=name, built=len(self.depths), axes=self.axes
-        )
+        built, axes = len(self.depths), AXES[len(self.patch_size)]
+        return parse_windows(value, self.num_stages, name=name, built=built, axes=axes)
 
     def _window_record(self) -> Tensor:
         """``(stages, 2, axes)``: window and pre-training window of every stage."""
-        pairs = zip(self.window_size, self.pretrained_window_size)
-        return torch.tensor([*pairs])
+        return torch.tensor([*zip(self.window_size, self.pretrained_window_size)])
 
     # Weights
 
@@ -339,9 +333,8 @@ class SwinTransformerV2(BaseModule):
             if self.adopt_pretrained_window:
                 raise ValueError(
                     "the checkpoint does not tell at which window it was pre-trained; "
-                    "write pretrained_window_size=8 for one that was trained at window "
-                    "8, or one per stage, such as [16, 16, 16, 8] for window 16 at "
-                    "256 px"
+                    "write pretrained_window_size=8, or one per stage, such as "
+                    "[16, 16, 16, 8] for window 16 at 256 px"
                 )
             return
         pretrained = tuple(window for _, window in report.windows)[: len(self.layers)]
@@ -395,9 +388,7 @@ class SwinTransformerV2(BaseModule):
     def no_weight_decay(self) -> set[str]:
         """Names of parameters without weight decay, as in the official training.
 
-        Returns:
-            set[str]: Biases, norms, ``logit_scale``, the token of SimMIM, and position
-            biases: the meta networks ``cpb_mlp`` or the tables.
+        They are biases, norms, ``logit_scale``, SimMIM's token and position biases.
         """
         keywords = ("cpb_mlp", TABLE, "logit_scale", "mask_token")
         return {

@@ -99,7 +99,9 @@ class KineticsDataset(mmpretrain.datasets.BaseDataset):
             dict(filename=os.path.join(self.img_prefix, path), gt_label=label)
             for path, label in entries
         ]
-        return videos if self.labelled else [dict(filename=v["filename"]) for v in videos]
+        return (
+            videos if self.labelled else [dict(filename=v["filename"]) for v in videos]
+        )
 
     def full_init(self) -> None:
         """Reads the list and logs what it has."""

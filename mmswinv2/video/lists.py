@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 WRITER = "tools/dataset_converters/kinetics.py writes lists from folders of videos"
+NUMBERED = (r"(?P<label>\d+)[\s,]+(?P<name>.+)", r"(?P<name>.+?)[\s,]+(?P<label>\d+)")
 CSV = re.compile(r"(label,)?\"?youtube_id\b|[^/]+,[\w-]{11},\d+,\d+,")  # official
 
 
@@ -95,7 +96,10 @@ def read_classes(path: str | Path) -> tuple[str, ...]:
     """
     lines = [line.strip() for line in _lines(path, "names of classes, one a line")]
     names = [line for line in lines if line]
-    for pattern in (r"(?P<label>\d+)[\s,]+(?P<name>.+)", r"(?P<name>.+?)[\s,]+(?P<label>\d+)"):
+    for pattern in (
+        r"(?P<label>\d+)[\s,]+(?P<name>.+)",
+        r"(?P<name>.+?)[\s,]+(?P<label>\d+)",
+    ):
         found = [re.fullmatch(pattern, name) for name in names]
         if all(found):
             by_label = {int(match["label"]): match["name"] for match in found}

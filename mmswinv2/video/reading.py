@@ -63,6 +63,13 @@ class VideoReader:
     def __len__(self) -> int:
         return len(self._order) if self._timed else self._decoded_count
 
+    def __iter__(self) -> Iterator[np.ndarray]:
+        """All frames in order, each ``(H, W, 3)`` of uint8, RGB, one at a time."""
+        with self._open() as container:
+            for frame in container.decode(self._stream(container)):
+                self._check(frame)
+                yield _upright(frame)
+
     def read(self, indices: Sequence[int] | np.ndarray) -> np.ndarray:
         """Frames by their numbers, in any order, some maybe more than once.
 
@@ -89,6 +96,30 @@ class VideoReader:
         if len(numbers) == len(indices) and np.array_equal(numbers, indices):
             return frames
         return frames[places]
+
+    def verify(self) -> None:
+        """Decodes all frames, to see whether they can be.
+
+        Raises:
+            UnreadableVideoError: One is damaged or missing.
+        """
+        count = 0
+        with self._open() as container:
+            for frame in container.decode(self._stream(container)):
+                self._check(frame)
+                count += 1
+        if count < len(self):
+            raise self._lack(count)
+
+    def _check(self, frame: av.VideoFrame) -> None:
+        if frame.is_corrupt:
+            raise self._error("has a damaged frame; copy it again, or leave it out")
+
+    def _lack(self, count: int) -> UnreadableVideoError:
+        return self._error(
+            f"has {len(self)} frames, of which only {count} can be decoded; copy it "
+            "again, or leave it out"
+        )
 
     def _error(self, what: str) -> UnreadableVideoError:
         return UnreadableVideoError(f"{self.path} {what}")
@@ -118,7 +149,9 @@ class VideoReader:
         ]
         if not pictures:
             held = sorted({stream.type for stream in container.streams}) or ["nothing"]
-            raise self._error(f"has no video in it, only {', '.join(held)}; leave it out")
+            raise self._error(
+                f"has no video in it, only {', '.join(held)}; leave it out"
+            )
         stream = pictures[0]
         stream.thread_count, stream.thread_type = 1, "NONE"
         return stream
@@ -228,10 +261,7 @@ class VideoReader:
                         break
                 count += 1
         if slots:
-            raise self._error(
-                f"has {len(self)} frames, of which only {count} can be decoded; copy "
-                "it again, or leave it out"
-            )
+            raise self._lack(count)
         return frames.pixels
 
 
@@ -243,15 +273,21 @@ class _Frames:
         self.pixels = np.empty((0, 0, 0, 3), np.uint8)
 
     def put(self, slot: int, frame: av.VideoFrame) -> None:
-        pixels = frame.to_ndarray(format="rgb24")
-        if turns := round(frame.rotation / 90):
-            pixels = np.rot90(pixels, turns)
+        self.reader._check(frame)
+        pixels = _upright(frame)
         if not self.pixels.size:
             self.pixels = np.empty((self.count, *pixels.shape), np.uint8)
-        if frame.is_corrupt or pixels.shape != self.pixels.shape[1:]:
-            what = "a damaged frame" if frame.is_corrupt else "frames of several sizes"
-            raise self.reader._error(f"has {what}; encode it again, or leave it out")
+        if pixels.shape != self.pixels.shape[1:]:
+            raise self.reader._error(
+                "has frames of several sizes; encode it again, or leave it out"
+            )
         self.pixels[slot] = pixels
+
+
+def _upright(frame: av.VideoFrame) -> np.ndarray:
+    pixels = frame.to_ndarray(format="rgb24")
+    turns = round(frame.rotation / 90)
+    return np.rot90(pixels, turns) if turns else pixels
 
 
 def import_av() -> object:

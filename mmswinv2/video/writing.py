@@ -1,24 +1,32 @@
-"""Writes video files, encoded by PyAV."""
+"""Writes videos by PyAV."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
 
+from mmswinv2.checkpoints.whole_files import whole_file
+
 from .reading import import_av
 
+CODEC = "libx264"  # which browsers play
+RATE = 25  # frames a second, where none is known
 
-def write_video(path: str | Path, frames: np.ndarray, *, rate: int, crf: int = 23) -> None:
-    """Writes an mp4 file of H.264.
+
+def write_video(
+    path: Path, frames: Iterable[np.ndarray], rate: float = 0, *, crf: int = 23
+) -> None:
+    """Writes a file, whole or not at all; of an odd size the last row is doubled.
 
     The same frames give the same bytes.
 
     Args:
-        path (str | Path): Of the file.
-        frames (np.ndarray): ``(N, H, W, 3)`` of uint8, RGB; height and width are even.
-        rate (int): Frames a second.
+        path (Path): Of an .mp4.
+        frames (Iterable[ndarray]): RGB ``(H, W, 3)`` of 8 bits, all of one size.
+        rate (float): Frames a second. Defaults to 0: 25.
         crf (int): Of x264: 0 loses nothing, each 6 more about halve the file. Defaults
             to 23.
 
@@ -26,14 +34,21 @@ def write_video(path: str | Path, frames: np.ndarray, *, rate: int, crf: int = 2
         RuntimeError: PyAV is not installed.
     """
     av = import_av()
-    with av.open(str(path), "w") as container:
+    rate = Fraction(rate or RATE).limit_denominator(1001)
+    with (
+        whole_file(path, flush=False) as unfinished,
+        av.open(str(unfinished), "w", format="mp4") as container,
+    ):
         options = dict(crf=str(crf), preset="veryfast")
-        stream = container.add_stream("libx264", rate=rate, options=options)
-        stream.height, stream.width = frames.shape[1:3]
-        stream.pix_fmt = "yuv420p"  # what all players know
+        stream = container.add_stream(CODEC, rate=rate, options=options)
+        stream.pix_fmt = "yuv420p"
         stream.thread_count = 1
-        for number, pixels in enumerate(frames):
+        for pixels in frames:
+            height, width = pixels.shape[:2]
+            odd = (0, height % 2), (0, width % 2), (0, 0)
+            pixels = np.ascontiguousarray(np.pad(pixels, odd, "edge"))
+            if not stream.codec_context.is_open:
+                stream.height, stream.width = pixels.shape[:2]
             frame = av.VideoFrame.from_ndarray(pixels, format="rgb24")
-            frame.pts, frame.time_base = number, Fraction(1, rate)
             container.mux(stream.encode(frame))
         container.mux(stream.encode())

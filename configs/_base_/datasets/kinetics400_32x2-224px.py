@@ -1,7 +1,10 @@
 # Kinetics-400 by lists of files as tools/dataset_converters/kinetics.py writes them:
 # clips of 32 frames, every second one, at 224 px. Validates on one clip and the centre;
 # tests on 4 clips x 3 crops of each video, as Video Swin V1 (arXiv 2106.13230).
+_base_ = "./kinetics400_classes.py"
+
 data_root = "data/kinetics400"
+metainfo = dict(classes=_base_.classes)
 sample = dict(type="mmswinv2.SampleFrames", clip_len=32, frame_interval=2)
 
 train_pipeline = [
@@ -44,6 +47,7 @@ train_dataloader = dict(
         data_root=data_root,
         data_prefix="train",
         ann_file="train.txt",
+        metainfo=metainfo,
         pipeline=train_pipeline,
     ),
 )
@@ -57,6 +61,7 @@ val_dataloader = dict(
         data_root=data_root,
         data_prefix="val",
         ann_file="val.txt",
+        metainfo=metainfo,
         test_mode=True,
         pipeline=val_pipeline,
     ),

@@ -1,6 +1,6 @@
 # Weights of images on Kinetics-400: 30 epochs, AdamW, lr 1e-3 at batch 64 and a tenth
-# of it in the backbone, weight decay 0.02, 2.5 epochs of warm-up from a tenth, cosine to
-# zero (Video Swin V1's settings); gradients clipped at 5, as Swin V2's on images.
+# of it in the backbone, weight decay 0.02, 2.5 epochs of warm-up from a tenth, cosine
+# to zero (Video Swin V1's settings); gradients clipped at 5, as Swin V2's on images.
 _base_ = "./adamw.py"
 
 optim_wrapper = dict(

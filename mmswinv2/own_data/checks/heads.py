@@ -31,6 +31,7 @@ ONLY_V1 = (
 OTHER_CLASSES = ("rpn_head", "semantic_head", "backbone", "neck")
 # Classes of this package, of whose names mmpretrain has others.
 NAMESAKES = ("SwinTransformerV2", "SimMIMHead")
+BACKBONES = ("SwinTransformerV2", "SimMIMSwinV2", "VideoSwinTransformerV2")
 POOLED = {  # heads with a branch that pools the whole map to one pixel
     "ASPPHead",
     "DepthwiseSeparableASPPHead",
@@ -91,9 +92,12 @@ def check_last_map(model: Mapping) -> Iterator[Finding]:
             what = f"is {tuple(stages)}, but SimMIM reads one map"
             yield Finding("error", "model.backbone.out_indices", what, "write (3,)")
             return
-    elif kind_of(model) != "ImageClassifier" or kind_of(neck) != "GlobalAveragePooling":
+    elif (
+        kind_of(model) not in ("ImageClassifier", "VideoClassifier")
+        or kind_of(neck) != "GlobalAveragePooling"
+    ):
         return
-    if kind_of(backbone) not in ("SwinTransformerV2", "SimMIMSwinV2"):
+    if kind_of(backbone) not in BACKBONES:
         return
     names = ("arch", "embed_dims", "depths", "num_heads", "extra_norm_every_n_blocks")
     size = resolve_architecture(*map(backbone.get, names))
