@@ -34,9 +34,9 @@ CLASSES = tuple(sorted(MOTIONS))
 RATES = (8, 12, 24)  # frames a second
 SECONDS = 2
 SPEEDS = (0.25, 0.4)  # turns of the phase a second
-RADII = (0.1, 0.25)  # of a shape, over the height of the frame
-CONTRAST = (80, 176)  # grey levels from the background to a shape, modulo 256
-STILL = 3  # most shapes that do not move
+RADII = (0.15, 0.35)  # of a shape, over the height of the frame
+DARK, BRIGHT = (30, 110), (150, 255)  # colours of the background and of shapes
+STILL = 2  # most shapes that do not move
 # Corners as (angle / pi, distance): alike from no two sides, so that a turn is seen.
 OUTLINES = {
     "arrow": ((0.0, 1.0), (0.65, 1.0), (1.0, 0.3), (1.35, 1.0)),
@@ -74,7 +74,7 @@ def draw_clip(rng: np.random.Generator, name: str, height: int) -> Clip:
         Clip: The frames and the truth.
     """
     width = height * 9 // 8 // 2 * 2  # even, as encoders want it
-    ground = rng.uniform(40, 215, 3)
+    ground = rng.uniform(*DARK, 3)
     picture = _draw_background(rng, ground, height, width)
     for _ in range(rng.integers(STILL + 1)):
         _draw_shape(picture, _choose_look(rng, ground), rng.random(4))
@@ -95,7 +95,7 @@ def _choose_look(
     rng: np.random.Generator, ground: np.ndarray
 ) -> tuple[str, list[float]]:
     """Outline of a shape, and a colour that stands out."""
-    colour = (ground + rng.uniform(*CONTRAST, 3)) % 256
+    colour = rng.uniform(*BRIGHT, 3)
     return str(rng.choice(list(OUTLINES))), colour.tolist()
 
 
