@@ -1,7 +1,9 @@
 """Swin V2 backbones of five projects, with the same weights, for one image size.
 
 Each contender is a module that maps images ``(B, 3, height, width)`` to the maps of all
-stages. What a project cannot build or run raises its own error.
+stages. Of clips, ``(B, 3, frames, height, width)``, there is Video Swin V1 alone beside
+ours, with weights of its own, and both give the last map. What a project cannot build
+or run raises its own error.
 """
 
 from __future__ import annotations
@@ -27,11 +29,23 @@ from mmswinv2.checkpoints.convert import convert  # noqa: E402
 from mmswinv2.checkpoints.windows import effective_windows  # noqa: E402
 from mmswinv2.mmpretrain_import import import_mmpretrain  # noqa: E402
 from mmswinv2.models import SwinTransformerV2  # noqa: E402
+from mmswinv2.video.backbone import VideoSwinTransformerV2  # noqa: E402
 
 if WITHOUT_OPENCV:
     del sys.modules["cv2"]  # others ask whether it is there
 
-Size = tuple[int, int]  # height and width in px
+Size = tuple[int, ...]  # height and width in px, of clips frames before them
+
+
+def parse_size(text: str) -> int | Size:
+    """A number, or several as in '8x7x7'."""
+    numbers = tuple(map(int, text.split("x")))
+    return numbers if len(numbers) > 1 else numbers[0]
+
+
+def write_size(size: int | Size) -> str:
+    """Inverse of :func:`parse_size`."""
+    return str(size) if isinstance(size, int) else "x".join(map(str, size))
 
 
 class Maps(nn.Module):
@@ -58,6 +72,19 @@ def ours(
         drop_path_rate=0.0,
         attention=attention,
     )
+    return _awake(model)
+
+
+def ours_of_clips(arch: str, size: Size, window: Size) -> nn.Module:
+    """This project's backbone of clips."""
+    return _awake(
+        VideoSwinTransformerV2(
+            arch, window_size=window, drop_path_rate=0.0, out_indices=(3,)
+        )
+    )
+
+
+def _awake(model: nn.Module) -> nn.Module:
     for name, parameter in model.named_parameters():
         if parameter.dim() == 1 and "norm" in name:  # branches start at zero
             nn.init.normal_(parameter, float(name.endswith("weight")), 0.1)
@@ -161,6 +188,22 @@ def of_torchvision(arch: str, size: Size, window: int) -> nn.Module:
     return Maps(model, maps)
 
 
+def of_torchvision_of_clips(arch: str, size: Size, window: Size) -> nn.Module:
+    """torchvision: Video Swin V1."""
+    from torchvision.models.video.swin_transformer import SwinTransformer3d
+
+    numbers = ARCHITECTURES[arch]
+    model = SwinTransformer3d(
+        patch_size=[2, 4, 4],
+        embed_dim=numbers.embed_dims,
+        depths=numbers.depths,
+        num_heads=numbers.num_heads,
+        window_size=[*window],
+        stochastic_depth_prob=0.0,
+    )
+    return Maps(model, lambda m, x: [m.norm(m.features(m.patch_embed(x)))])
+
+
 def of_mmpretrain(arch: str, size: Size, window: int) -> nn.Module:
     """mmpretrain: small maps are padded to the window."""
     import_mmpretrain()
@@ -192,4 +235,8 @@ CONTENDERS: dict[str, Callable[..., nn.Module]] = {
     "transformers": of_transformers,
     "torchvision": of_torchvision,
     "mmpretrain": of_mmpretrain,
+}
+CONTENDERS_OF_CLIPS: dict[str, Callable[..., nn.Module]] = {
+    "ours": ours_of_clips,
+    "torchvision": of_torchvision_of_clips,
 }

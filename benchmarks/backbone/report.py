@@ -8,17 +8,20 @@ from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
+from contenders import Size, parse_size, write_size
 
 from mmswinv2.architectures import ARCHITECTURES, Architecture
+from mmswinv2.planning.memory_model import stage_maps
 
 
-def flops(arch: Architecture, size: tuple[int, int], window: int, batch: int) -> float:
+def flops(arch: Architecture, size: Size, window: int | Size, batch: int) -> float:
     """Of matrix products in one forward pass; padding not counted."""
     total = 0.0
-    for stage, depth in enumerate(arch.depths):
-        channels = arch.embed_dims * 2**stage
-        tokens = batch * np.prod([-(-px // (4 * 2**stage)) for px in size])
-        area = np.prod([min(window, -(-px // (4 * 2**stage))) for px in size])
+    patch = (2, 4, 4)[-len(size) :]
+    for stage, lengths in enumerate(stage_maps(size, len(arch.depths), patch)):
+        depth, channels = arch.depths[stage], arch.embed_dims * 2**stage
+        tokens = batch * np.prod(lengths)
+        area = np.minimum(window, lengths).prod()
         # qkv 3, projection 1, MLP 8 products of channels; attention 2 of a window
         total += depth * tokens * 2 * (12 * channels**2 + 2 * channels * area)
         if stage + 1 < len(arch.depths):
@@ -36,7 +39,7 @@ def read_results(folder: Path) -> list[dict]:
             r["case"]["compiled"],
             r["case"]["batch"],
             np.prod(r["case"]["size"]),
-            r["case"]["window"],
+            np.prod(r["case"]["window"]),
         ),
     )
 
@@ -89,7 +92,7 @@ def _conditions(machine: dict) -> str:
 
 def _summary(records: list[dict]) -> list[str]:
     """Rows of sizes, columns of windows."""
-    cells: dict[str, dict[int, str]] = {}
+    cells: dict[str, dict[str, str]] = {}
     for record in records:
         case, result = record["case"], record["result"]
         if case["batch"] > 1 or case["compiled"] or "error" in result["ours"]:
@@ -102,9 +105,10 @@ def _summary(records: list[dict]) -> list[str]:
             cell += f", {min(r['ratio'] for r in others):.2f}"
             if least := min(r["bytes"] for r in others):
                 cell += f", {mine['bytes'] / least:.2f}"
-        row = f"{case['mode']}, {case['size'][0]} x {case['size'][1]}"
-        cells.setdefault(row, {})[case["window"]] = cell
-    windows = sorted({window for row in cells.values() for window in row})
+        row = f"{case['mode']}, {' x '.join(map(str, case['size']))}"
+        cells.setdefault(row, {})[write_size(case["window"])] = cell
+    windows = {window for row in cells.values() for window in row}
+    windows = sorted(windows, key=lambda window: np.prod(parse_size(window)))
     return [
         "| | " + " | ".join(f"window {window}" for window in windows) + " |",
         "| --- |" + " --- |" * len(windows),
@@ -119,8 +123,8 @@ def _summary(records: list[dict]) -> list[str]:
 
 def _row(record: dict, others: Iterable[str], roof: float) -> str:
     case, result = record["case"], record["result"]
-    height, width = case["size"]
-    name = f"{case['mode']} {height}x{width} w{case['window']} b{case['batch']}"
+    size, window = write_size(case["size"]), write_size(case["window"])
+    name = f"{case['mode']} {size} w{window} b{case['batch']}"
     name += " compiled" * case["compiled"]
     mine = result["ours"]
     if "error" in mine:
@@ -152,7 +156,7 @@ def _plot(records: list[dict], names: list[str], file: Path) -> None:
         r
         for r in records
         if r["case"]["mode"] == "training"
-        and r["case"]["size"][0] == r["case"]["size"][1]
+        and r["case"]["size"] == 2 * r["case"]["size"][:1]
         and r["case"]["batch"] == 1
         and not r["case"]["compiled"]
     ]

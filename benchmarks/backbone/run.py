@@ -8,6 +8,7 @@ a contender that needs more memory than is free fails like one that cannot be bu
 Examples:
     >>> python benchmarks/backbone/run.py --threads 2
     >>> python benchmarks/backbone/run.py --device cuda --dtype bf16 --compile
+    >>> python benchmarks/backbone/run.py --sizes 16x224x224 --windows 8x7x7  # clips
 """
 
 from __future__ import annotations
@@ -26,7 +27,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
-from contenders import CONTENDERS, Size
+from contenders import (
+    CONTENDERS,
+    CONTENDERS_OF_CLIPS,
+    Size,
+    parse_size,
+    write_size,
+)
 from rich.console import Console
 from torch import Tensor, nn
 
@@ -47,24 +54,29 @@ class Case:
 
     Attributes:
         mode (str): 'forward' (no gradients, eval) or 'training' (forward, backward).
-        size (tuple[int, int]): Image height and width in px.
-        window (int): Window in tokens.
-        batch (int): Images at a time.
+        size (tuple[int, ...]): Image height and width in px, of clips frames before.
+        window (int | tuple[int, ...]): Window in tokens, of clips of every axis.
+        batch (int): Images or clips at a time.
         compiled (bool): Whether torch.compile runs them.
     """
 
     mode: str
     size: Size
-    window: int
+    window: int | Size
     batch: int
     compiled: bool
 
     @property
     def name(self) -> str:
         """Name of the file of results."""
-        height, width = self.size
+        size, window = write_size(self.size), write_size(self.window)
         kind = "compiled" if self.compiled else "eager"
-        return f"{self.mode}-{height}x{width}-w{self.window}-b{self.batch}-{kind}"
+        return f"{self.mode}-{size}-w{window}-b{self.batch}-{kind}"
+
+    @property
+    def contenders(self) -> dict[str, Callable[..., nn.Module]]:
+        """Who can take part."""
+        return CONTENDERS if len(self.size) == 2 else CONTENDERS_OF_CLIPS
 
 
 def step(model: nn.Module, image: Tensor, case: Case, dtype: torch.dtype) -> None:
@@ -127,10 +139,11 @@ def measure(case: Case, args: argparse.Namespace, say: Callable[[str], None]) ->
     models, result = {}, {}
     if case.compiled:
         torch.compiler.reset()  # or shapes of the case before make these symbolic
-    for name in args.contenders:
+    for name in filter(case.contenders.get, args.contenders):
         say(f"{case.name}: {name}")
         try:
-            model = CONTENDERS[name](args.arch, case.size, case.window).to(args.device)
+            model = case.contenders[name](args.arch, case.size, case.window)
+            model.to(args.device)
             model.train(case.mode == "training")
             if case.compiled:
                 model = torch.compile(model)
@@ -225,7 +238,12 @@ def main() -> None:
     parser.add_argument("--arch", default="tiny")
     parser.add_argument("--contenders", nargs="+", default=[*CONTENDERS])
     parser.add_argument("--sizes", nargs="+", default=SIZES, help="height x width, px")
-    parser.add_argument("--windows", nargs="+", type=int, default=[8, 16, 24, 32])
+    parser.add_argument(
+        "--windows",
+        nargs="+",
+        default=["8", "16", "24", "32"],
+        help="tokens; of clips, time x height x width",
+    )
     parser.add_argument("--batch", nargs="+", type=int, default=[1])
     parser.add_argument("--modes", nargs="+", default=["forward", "training"])
     parser.add_argument("--compile", action="store_true", help="also compiled")
@@ -251,7 +269,7 @@ def main() -> None:
     out = args.out or FOLDER / f"{args.arch}-{args.device}-{args.dtype}"
     out.mkdir(parents=True, exist_ok=True)
     cases = [
-        Case(mode, tuple(map(int, size.split("x"))), window, batch, compiled)
+        Case(mode, parse_size(size), parse_size(window), batch, compiled)
         for size in args.sizes
         for window in args.windows
         for mode in args.modes

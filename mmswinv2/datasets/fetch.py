@@ -69,7 +69,7 @@ class Fetch:
     def _file(self, index: int) -> str:
         try:
             info = self.dataset.get_data_info(index)
-            return f", {info['img_path']},"
+            return f", {info.get('img_path') or info['filename']},"
         except Exception:  # a dataset of another kind, or what failed is this
             return ""
 

@@ -57,7 +57,7 @@ def read_training(
 ) -> Training:
     """How a config trains its backbone."""
     stages = backbone.layers
-    patch = backbone.patch_embed.proj.kernel_size
+    patch = backbone.patch_size
     image = tuple(image or image_size(cfg))
     if len(image) != len(patch):
         raise ValueError(

@@ -37,7 +37,7 @@ def count_flops(backbone: nn.Module, size: tuple[int, ...]) -> int:
         size (tuple[int, ...]): Height and width of one image, in px; of a clip frames
             before them.
     """
-    backbone = copy.deepcopy(backbone).eval()
+    backbone = copy.deepcopy(backbone).eval().requires_grad_(False)
     with FakeTensorMode(allow_non_fake_inputs=True), torch.no_grad():
         backbone.to_empty(device="cpu")
         image = torch.empty(1, 3, *size)

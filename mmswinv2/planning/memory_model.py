@@ -17,6 +17,7 @@ from mmswinv2.architectures import Architecture
 from mmswinv2.models.blocks import PATCH_SIZE
 from mmswinv2.models.position_bias import HIDDEN_DIMS
 from mmswinv2.models.window_fit import Window, fit_axis
+from mmswinv2.ops.window_attention.bias_rows import rows_of
 from mmswinv2.ops.window_attention.dispatch import AUTO
 from mmswinv2.ops.window_attention.windows import axis_labels
 
@@ -203,8 +204,8 @@ def block_passing(
     if name == "triton":
         held = 3 * e * C * T + FP32 * block.heads * T
     elif name == "chunked":
-        h, w = block.window
-        strips = 2 * FP32 * block.heads * w * (2 * h - 1) * w  # of biases and gradient
+        h, c = rows_of(block.window)
+        strips = 2 * FP32 * block.heads * c * (2 * h - 1) * c  # of biases and gradient
         held = 3 * e * C * T + CHUNKED_SCRATCH[device] + strips
     elif name == "sdpa" and device == "cuda":
         held = e * block.logits + 3 * (e + FP32) * C * P

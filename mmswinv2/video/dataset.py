@@ -81,7 +81,9 @@ class KineticsDataset(mmpretrain.datasets.BaseDataset):
             **{**kwargs, "lazy_init": True},
         )
         parts = self.pipeline.transforms
-        self.test_mode |= any(getattr(part, "test_mode", False) for part in parts)
+        self.test_mode = self.test_mode or any(
+            getattr(part, "test_mode", False) for part in parts
+        )
         if not kwargs.get("lazy_init"):
             self.full_init()
 

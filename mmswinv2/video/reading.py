@@ -131,7 +131,7 @@ class VideoReader:
         try:
             # a playlist called .mp4 must not send anybody to another machine
             only_files = dict(protocol_whitelist="file")
-            with av.open(self.path, options=only_files) as container:
+            with av.open(self.path, container_options=only_files) as container:
                 yield container
         except (av.FFmpegError, OSError) as error:
             why = getattr(error, "strerror", None) or str(error)
@@ -169,13 +169,15 @@ class VideoReader:
                 for p in container.demux(stream)
                 if p.size
             ]
-            listed = len(stream.index_entries)
+            listed = len(getattr(stream, "index_entries", ()))  # PyAV 16 has none
             reorders = stream.codec_context.has_b_frames
         times, keys, left_out, cut = zip(*packets) if packets else ((),) * 4
-        if any(cut) or listed > len(times):
+        whole = len(times) - any(cut)
+        if whole < max(listed, len(times)):
+            of = f" of {listed}" if listed > whole else ", within one"
             raise self._error(
-                f"is cut: it ends after {len(times) - any(cut)} frames of "
-                f"{max(listed, len(times))}; copy it again, or leave it out"
+                f"is cut: it ends after {whole} frames{of}; copy it again, or leave it "
+                "out"
             )
         self._timed = None not in times and len({*times}) == len(times)
         if not self._timed or (reorders and [*times] == sorted(times)):
@@ -206,6 +208,7 @@ class VideoReader:
                 if frame.pts is None or (last is not None and frame.pts <= last):
                     return None
                 last = frame.pts
+                self._check(frame)  # what is damaged spreads to later ones
                 if frame.pts in slots:
                     frames.put(slots.pop(frame.pts), frame)
         return None if slots else frames.pixels
@@ -235,18 +238,15 @@ class VideoReader:
         runs: list[tuple[int, int]],
     ) -> Iterator[av.VideoFrame]:
         """Decodes runs of packets, each by itself."""
-        runs = iter(runs)
-        first, last = next(runs, (0, -1))
-        packets = (packet for packet in container.demux(stream) if packet.size)
-        for place, packet in enumerate(packets):
-            if place >= first and packet.pts >= self._times[first]:
-                yield from stream.decode(packet)
-            if place == last:
-                yield from stream.decode(None)
-                stream.codec_context.flush_buffers()
-                first, last = next(runs, (0, -1))
-                if last < 0:
-                    return
+        packets = enumerate(packet for packet in container.demux(stream) if packet.size)
+        for first, last in runs:
+            for place, packet in packets:
+                if place >= first and packet.pts >= self._times[first]:
+                    yield from stream.decode(packet)
+                if place == last:
+                    break
+            yield from stream.decode(None)
+            stream.codec_context.flush_buffers()
 
     def _read_counted(self, numbers: np.ndarray) -> np.ndarray:
         """Frames by counting all that are decoded."""
@@ -255,6 +255,7 @@ class VideoReader:
         count = 0
         with self._open() as container:
             for frame in container.decode(self._stream(container)):
+                self._check(frame)
                 if count in slots:
                     frames.put(slots.pop(count), frame)
                     if not slots:
@@ -273,7 +274,6 @@ class _Frames:
         self.pixels = np.empty((0, 0, 0, 3), np.uint8)
 
     def put(self, slot: int, frame: av.VideoFrame) -> None:
-        self.reader._check(frame)
         pixels = _upright(frame)
         if not self.pixels.size:
             self.pixels = np.empty((self.count, *pixels.shape), np.uint8)

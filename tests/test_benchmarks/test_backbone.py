@@ -17,6 +17,18 @@ def compare(out: Path, *options: str) -> str:
     return done.stdout
 
 
+def test_clips_are_compared_with_video_swin_v1(tmp_path: Path) -> None:
+    compare(tmp_path, "--sizes", "4x32x48", "--windows", "2x3x3")
+    (forward,) = tmp_path.glob("forward-4x32x48-w2x3x3-b1-eager.json")
+    record = json.loads(forward.read_text())
+    assert record["case"]["window"] == [2, 3, 3]
+    assert {*record["result"]} == {"ours", "torchvision"}  # timm has none
+    assert all(r["seconds"] > 0 for r in record["result"].values())
+    table = (tmp_path / "table.md").read_text()
+    assert "| training 4x32x48 w2x3x3 b1 |" in table
+    assert "| | window 2x3x3 |" in table
+
+
 def test_measures_writes_and_goes_on(tmp_path: Path) -> None:
     """One file per case; a second call measures what is new; failures are shown."""
     compare(tmp_path, "--sizes", "64x64", "--modes", "forward")

@@ -40,13 +40,23 @@ SEVERAL_TILES = [
     ((5, 13), (5, 13), (0, 0)),
 ]
 CASES = ONE_TILE + SEVERAL_TILES
+# clips: padded and wrapped along all axes; the whole time or a row in a window, without
+# a shift there; a frame at a time; then of several tiles, inner windows among them
+CLIPS = [
+    ((3, 5, 7), (2, 4, 3), (1, 2, 1)),
+    ((3, 6, 5), (3, 4, 5), (0, 2, 0)),
+    ((3, 3, 5), (1, 4, 4), (0, 0, 2)),
+    ((7, 4, 4), (4, 4, 4), (2, 0, 0)),
+    ((4, 5, 7), (3, 5, 5), (1, 0, 2)),
+    ((5, 5, 4), (4, 5, 4), (0, 2, 0)),
+]
 
 
 def make_inputs(size, window, dtype=torch.float32, heads=2, channels=16, batch=1):
     """Logits of the first head are bounded well, those of the last are not."""
     torch.manual_seed(0)
     qkv = torch.randn(batch, *size, 3 * heads * channels).to(dtype)
-    table = 16 * torch.rand(heads, 2 * window[0] - 1, 2 * window[1] - 1)
+    table = 16 * torch.rand(heads, *(2 * w - 1 for w in window))
     inputs = qkv, table, torch.linspace(5, 80, heads)
     return [x.cuda() for x in inputs] if GPU else inputs
 
@@ -77,14 +87,15 @@ def assert_near(results, references, tolerance):
         assert error < tolerance, f"{name}: relative error {error:.1e}"
 
 
-@pytest.mark.parametrize(("size", "window", "shift"), CASES)
+@pytest.mark.parametrize(("size", "window", "shift"), CASES + CLIPS)
 def test_values_and_all_gradients_are_those_of_the_reference(size, window, shift):
     # one picture of six tokens has gradients too small for a relative error
-    inputs = *make_inputs(size, window, batch=2 if size[0] == 1 else 1), window, shift
+    options = dict(batch=2 if size[0] == 1 else 1, heads=4 - len(size))
+    inputs = *make_inputs(size, window, **options), window, shift
     assert_near(run(*inputs), expected(*inputs), 2e-5)
 
 
-@pytest.mark.parametrize(("size", "window", "shift"), CASES[:7])
+@pytest.mark.parametrize(("size", "window", "shift"), [*CASES[:7], CLIPS[0], CLIPS[-1]])
 def test_half_precision_keeps_logits_and_sums_in_fp32(size, window, shift):
     """Also the one kernel for all gradients of a window of one tile."""
     inputs = *make_inputs(size, window, torch.float16, batch=2), window, shift

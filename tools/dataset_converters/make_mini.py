@@ -1,11 +1,15 @@
-"""Write the mini data: generated scenes in the layouts of COCO and ADE20K.
+"""Write the mini data: generated scenes in the layouts of COCO and ADE20K, or clips.
 
 Both trees hold the same pictures, in the folders, file names, labels and
 annotation formats of COCO 2017 and ADE20K 2016, so that ``CocoDataset`` and
 ``ADE20KDataset`` read them with their own 80 and 150 classes.
 
+With ``--clips``, mp4 files of moving shapes in the layout of Kinetics: a folder for
+each class, and lists. This needs the extra 'video'.
+
 Examples:
     >>> python tools/dataset_converters/make_mini.py --out data/mini
+    >>> python tools/dataset_converters/make_mini.py --clips --out data/mini-clips
 """
 
 from __future__ import annotations
@@ -15,6 +19,7 @@ import json
 import os
 import shutil
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # works uninstalled
@@ -27,8 +32,16 @@ from mmswinv2.datasets.mini_scenes import Scene, draw_scene
 
 MANIFEST = "mini.json"
 FORMAT = 1  # raised when the same parameters give another tree
+CLIPS_FORMAT = 1
+# Without and with --clips.
+DEFAULTS = (
+    dict(out=Path("data/mini"), train=160, val=40, size=256),
+    dict(out=Path("data/mini-clips"), train=960, val=160, size=64),
+)
 MIN_SIZE = 64  # px; below, the large objects are smaller than the small ones
+CRF = 18  # of x264; artefacts of its coding are less than the texture
 SPLITS = {"train": "training", "val": "validation"}  # COCO's name, ADE20K's
+MIN_CLIP_SIZE = 32  # px; below, the smallest shapes have no sides
 CONTOUR_SCALE = 4  # outlines are traced on a mask enlarged this many times
 
 # COCO's 80 classes by supercategory, in the order of their ids.
@@ -180,6 +193,33 @@ def write_split(root: Path, split: str, count: int, seed: int, size: int) -> Non
     path.write_text(json.dumps(content))
 
 
+def write_clips(root: Path, split: str, count: int, seed: int, size: int) -> None:
+    """Write clips of one split, as Kinetics has them, and their list.
+
+    Args:
+        root (Path): The folder that gets one for the split, and lists.
+        split (str): 'train' or 'val'.
+        count (int): Number of clips, of all classes in turn.
+        seed (int): Seed; each clip depends on it and its own number only.
+        size (int): Height in px.
+    """
+    from mmswinv2.video.moving_shapes import CLASSES, draw_clip
+    from mmswinv2.video.writing import write_video
+
+    lines = []
+    for name in CLASSES:
+        (root / split / name).mkdir(parents=True)
+    for number in range(count):
+        label = number % len(CLASSES)
+        rng = np.random.default_rng([seed, list(SPLITS).index(split), number + 1])
+        clip = draw_clip(rng, CLASSES[label], size)
+        path = f"{CLASSES[label]}/{number + 1:06d}.mp4"
+        write_video(root / split / path, clip.frames, rate=clip.rate, crf=CRF)
+        lines.append(f"{path} {label}\n")
+    (root / f"{split}.txt").write_text("".join(lines))
+    (root / "classes.txt").write_text("".join(f"{name}\n" for name in CLASSES))
+
+
 def is_complete(root: Path, parameters: dict[str, int]) -> bool:
     """Whether a folder holds these data already.
 
@@ -208,16 +248,22 @@ def is_complete(root: Path, parameters: dict[str, int]) -> bool:
 
 
 def make_mini(
-    out: Path, seed: int = 0, train: int = 160, val: int = 40, size: int = 256
+    out: Path,
+    seed: int = 0,
+    train: int = 160,
+    val: int = 40,
+    size: int = 256,
+    clips: bool = False,
 ) -> bool:
     """Write the mini data, or keep what is there.
 
     Args:
         out (Path): The folder to write.
         seed (int): Seed of every choice. Defaults to 0.
-        train (int): Number of training pictures. Defaults to 160.
-        val (int): Number of validation pictures. Defaults to 40.
-        size (int): Height and width in px. Defaults to 256.
+        train (int): Number of pictures or clips to train on. Defaults to 160.
+        val (int): Number of those to validate on. Defaults to 40.
+        size (int): Height in px, and width of pictures. Defaults to 256.
+        clips (bool): Whether to write clips in place of pictures. Defaults to False.
 
     Returns:
         bool: Whether it was written; False where it was complete.
@@ -225,16 +271,23 @@ def make_mini(
     Raises:
         ValueError: If a number makes no sense or the folder holds something
             else.
+        RuntimeError: If clips need PyAV, which is not installed.
     """
     for name, value, least in (
         ("seed", seed, 0),
         ("train", train, 1),
         ("val", val, 1),
-        ("size", size, MIN_SIZE),
+        ("size", size, MIN_CLIP_SIZE if clips else MIN_SIZE),
     ):
         if value < least:
             raise ValueError(f"--{name} is {value}; expected at least {least}")
+    if clips and size % 2:
+        raise ValueError(f"--size is {size}; expected an even number for clips")
     parameters = dict(format=FORMAT, seed=seed, train=train, val=val, size=size)
+    write: Callable[[Path, str, int, int, int], None] = write_split
+    if clips:
+        parameters.update(format=CLIPS_FORMAT, clips=True)
+        write = write_clips
     if is_complete(out, parameters):
         return False
     # All or nothing: an interrupted run leaves no half-written folder.
@@ -242,7 +295,7 @@ def make_mini(
     try:
         draft.mkdir(parents=True)
         for split, count in (("train", train), ("val", val)):
-            write_split(draft, split, count, seed, size)
+            write(draft, split, count, seed, size)
         paths = sorted(p for p in draft.rglob("*") if p.is_file())
         files = [p.relative_to(draft).as_posix() for p in paths]
         manifest = dict(parameters=parameters, files=files)
@@ -257,24 +310,33 @@ def make_mini(
 
 def parse_args() -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__.split("\n")[0],
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
-    )
-    parser.add_argument("--out", type=Path, default="data/mini", help="folder")
-    parser.add_argument("--seed", type=int, default=0, help="seed")
-    parser.add_argument("--train", type=int, default=160, help="pictures to train on")
-    parser.add_argument("--val", type=int, default=40, help="pictures to evaluate on")
-    parser.add_argument("--size", type=int, default=256, help="side of a picture, px")
-    return parser.parse_args()
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    add = parser.add_argument
+    add("--clips", action="store_true", help="clips of Kinetics' layout, not pictures")
+    add("--out", type=Path, help=f"folder ({describe_default('out')})")
+    add("--seed", type=int, default=0, help="seed (default: 0)")
+    add("--train", type=int, help=f"number to train on ({describe_default('train')})")
+    add("--val", type=int, help=f"number to evaluate on ({describe_default('val')})")
+    add("--size", type=int, help=f"height in px ({describe_default('size')})")
+    args = parser.parse_args()
+    for name, value in DEFAULTS[args.clips].items():
+        if getattr(args, name) is None:
+            setattr(args, name, value)
+    return args
+
+
+def describe_default(name: str) -> str:
+    """What an option is without being given."""
+    pictures, clips = DEFAULTS
+    return f"default: {pictures[name]}, of clips {clips[name]}"
 
 
 def main() -> int:
     """Write the data; return the exit code."""
     args = parse_args()
     try:
-        written = make_mini(args.out, args.seed, args.train, args.val, args.size)
-    except (ValueError, OSError) as error:
+        written = make_mini(**vars(args))
+    except (ValueError, RuntimeError, OSError) as error:
         print(f"make_mini.py: {error}", file=sys.stderr)
         return 1
     print(f"{args.out}: {'written' if written else 'complete, kept'}")

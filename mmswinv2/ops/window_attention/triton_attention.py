@@ -24,7 +24,7 @@ from .tiles import FMA, ONE_TILE, generation, is_wide, tile
 HEAD_CHANNELS = (16, 32, 64)
 DTYPES = (torch.float16, torch.bfloat16, torch.float32)
 SCRATCH_BYTES = 2**26  # of gradients of the bias
-Sizes = tuple[int, ...]  # of two axes or three
+Axes = tuple[int, ...]  # (h, w) or (t, h, w)
 
 
 class Prepared(NamedTuple):
@@ -71,7 +71,7 @@ def keep_prepared(table: Tensor, scale: Tensor) -> Prepared:
 
 
 def triton_forward(
-    qkv: Tensor, prepared: Prepared, window: Sizes, shift: Sizes
+    qkv: Tensor, prepared: Prepared, window: Axes, shift: Axes
 ) -> tuple[Tensor, Tensor]:
     """See :func:`mmswinv2.ops.window_attention.window_attention`.
 
@@ -107,8 +107,8 @@ def triton_backward(
     grad_out: Tensor,
     qkv: Tensor,
     prepared: Prepared,
-    window: Sizes,
-    shift: Sizes,
+    window: Axes,
+    shift: Axes,
     out: Tensor,
     lse: Tensor,
     wanted: tuple[bool, bool, bool] = (True, True, True),
@@ -190,7 +190,7 @@ def triton_backward(
     return grad_qkv, grad_table, grad_scale.sum((0, 2))
 
 
-def _fold(grad_bias: Tensor, window: Sizes) -> Tensor:
+def _fold(grad_bias: Tensor, window: Axes) -> Tensor:
     """Gradient of the table from parts of that of the bias, ``(parts, n, N, N)``."""
     from .triton_bias_kernels import fold_kernel
 
@@ -205,7 +205,7 @@ def _fold(grad_bias: Tensor, window: Sizes) -> Tensor:
 
 @lru_cache(maxsize=1024)
 def _geometry(
-    size: Sizes, n: int, window: Sizes, shift: Sizes
+    size: Axes, n: int, window: Axes, shift: Axes
 ) -> tuple[int, int, tuple[int | None, ...]]:
     """N, windows of a batch ``(B, *map)``, and the sizes that all kernels take."""
     B, *axes = size

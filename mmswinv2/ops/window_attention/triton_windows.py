@@ -100,7 +100,10 @@ def locate(index, T, H, W, ST, SH, SW, WT, WH, WW, BORDER: tl.constexpr):
             image //= F
         y = index // X % Y
         x = index % X
-    return image.to(tl.int64) * volume(T, H, W), front, y * WH, x * WW
+    token = image.to(tl.int64) * H * W
+    if WT is not None:
+        token *= T
+    return token, front, y * WH, x * WW
 
 
 @triton.jit
@@ -174,8 +177,9 @@ def regions(
 ):  # fmt: skip
     """Region of places of a window: tokens see those of their own.
 
-    0 to 7 on either side of the seams; from NO_TOKEN on there is none. Padding of two
-    axes is none of REGIONS: nothing sees it. INSIDE: no place is beyond the window.
+    0 to 7 on either side of the seams; from NO_TOKEN on there is none. Every axis has a
+    bit of its own, which spares instructions; padding of more than 16 is no region of
+    REGIONS: nothing sees it. INSIDE: no place is beyond the window.
     """
     region = row * 0
     if BORDER:
@@ -183,9 +187,9 @@ def regions(
         if WT is not None:
             frame = divide(row, PER_FRAME)
             y -= frame * WH
-            region = side(frame, front + ST, T, WT, 4)
-        region += side(y, top + SH, H, WH, 2)
-        region += side(place - row * WW, left + SW, W, WW, 1)
+            region = side(frame, front + ST, T, WT, 4, 4 * NO_TOKEN)
+        region += side(y, top + SH, H, WH, 2, NO_TOKEN)
+        region += side(place - row * WW, left + SW, W, WW, 1, 2 * NO_TOKEN)
     if not INSIDE:
         beyond = first + tl.arange(0, SIZE) >= volume(WT, WH, WW)
         region = tl.where(beyond, BEYOND, region)
@@ -193,13 +197,13 @@ def regions(
 
 
 @triton.jit
-def side(i, start, size, window, WRAPPED: tl.constexpr):
-    """Side of the seam of an axis: 0 before it, WRAPPED behind; NO_TOKEN for padding.
+def side(i, start, size, window, WRAPPED: tl.constexpr, PADDING: tl.constexpr):
+    """Side of the seam of an axis: 0 before it, WRAPPED behind; or PADDING.
 
     ``i`` counts from ``start``, the first place of the window after the shift.
     """
     seam = tl.cdiv(size, window) * window - start
-    return tl.where(i < size - start, 0, tl.where(i < seam, NO_TOKEN, WRAPPED))
+    return tl.where(i < size - start, 0, tl.where(i < seam, PADDING, WRAPPED))
 
 
 @triton.jit

@@ -21,6 +21,7 @@ from .heads import kind_of, parts, predicts_masks
 from .labels import LabelUse, check_labels
 from .limits import check_limits
 from .pictures import check_pictures
+from .videos import VideoCheck
 
 STUFF = (
     ". These are the pixel maps of things and stuff of COCO-Stuff, "
@@ -83,6 +84,16 @@ class DatasetCheck:
             built.data_prefix
         ):
             yield from self._check_segmentation(built)
+        elif hasattr(built, "max_unreadable"):
+            check = VideoCheck(
+                built,
+                self.dataset,
+                self.cfg.model,
+                key=self.key,
+                training=self.split == "train",
+            )
+            yield from check.findings()
+            self.pictures = check.videos
         classes = built.metainfo.get("classes")
         if isinstance(classes, (list, tuple)):
             self.num_classes = len(classes)
