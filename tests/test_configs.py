@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from config_names import grammar
 from mmengine.config import Config
 from mmengine.optim import OptimWrapper, build_optim_wrapper
 from mmengine.registry import (
@@ -26,28 +27,12 @@ from torch import nn
 
 from mmswinv2.architectures import ARCHITECTURES
 from mmswinv2.checkpoints.zoo import find_entry
+from mmswinv2.cli.preflight import as_list
 from mmswinv2.cli.tta import use_tta
 from mmswinv2.models.window_fit import fit_axis
 
 CONFIGS = sorted(ROOT.glob("configs/[!_]*/*.py"))
 
-SIZE = "(nano|[tsblhg])-p4"
-# <model>_<backbone>-<size>-p4-w<window>[-<pre-training>][_fpn]_
-# [<GPUs>xb<batch>-][<augmentation>-]<schedule>_<data>
-DET_NAME = (
-    r"((cascade-)?mask-rcnn|retinanet|dino-\dscale|mask2former|"
-    rf"htc(\+\+)?(-without-semantic)?)_swinv2-{SIZE}-w\d+(-in22k)?(_fpn)?_"
-    r"((\d+xb\d-)?(ms-crop-|(instaboost-)?lsj-)?(\dx|\d+[ek])_coco|mini-\d+px)"
-)
-# <backbone>-<size>-p4-w<window>[-<pre-training>-pre]_<model>_<schedule>_<data>-<crop>
-SEG_NAME = (
-    rf"swinv2-{SIZE}-w\d+(-(in1k|(simmim-|in)22k)-\d+-pre)?_(upernet|mask2former)_"
-    r"(\d+xb\d-\d+k_ade20k-\d+x\d+(-to-\d+x\d+)?|mini-\d+px)"
-)
-# <backbone>-<size>-p4-w<window>[-<pre-training>-pre]_<GPUs>xb<batch>-<epochs>_<data>
-SCHEDULE = r"\d+xb\d+-\d+e_in(1k|22k)-\d+px"
-CLS_NAME = rf"swinv2-{SIZE}-w\d+(-(in22k|simmim-1k)-192-pre)?_{SCHEDULE}"
-SIMMIM_NAME = rf"simmim_swinv2-{SIZE}-w\d+_{SCHEDULE}"
 # Parameters in millions. Swin V1's with the same heads, where it has them: V2 adds the
 # small networks of the position bias, 0.1 to 0.3 %. UPerNet, Mask R-CNN, Cascade: V1's
 # READMEs; HTC++: V1's paper, table 2; Mask2Former: its paper.
@@ -73,6 +58,7 @@ PARAMETERS = {
 # Of the backbone: section 3.6 of the paper (H: 658 M with its classifier), hub (SimMIM)
 BACKBONES = dict(t=28, s=50, b=88, l=197, h=655, g=3000)
 
+KINDS = dict(simmim="SimMIMSwinV2", kinetics400="VideoSwinTransformerV2")
 TTA_MODELS = {"mmswinv2.InstanceTTAModel", "SegTTAModel", "mmswinv2.AverageClsScoreTTA"}
 
 
@@ -95,13 +81,6 @@ def without_weights(cfg: Config) -> Config:
     return cfg
 
 
-def grammar(path: Path, cfg: Config) -> str:
-    """The pattern of a config's name."""
-    if cfg.default_scope == "mmpretrain":
-        return CLS_NAME if path.parent.name == "imagenet" else SIMMIM_NAME
-    return DET_NAME if cfg.default_scope == "mmdet" else SEG_NAME
-
-
 def test_there_are_configs() -> None:
     """The tests below are not vacuous."""
     assert len(CONFIGS) >= 70
@@ -110,14 +89,14 @@ def test_there_are_configs() -> None:
 def test_name_and_size(cfg: Config) -> None:
     """OpenMMLab's grammar; what the name says is so; a file says only its own."""
     path = Path(cfg.filename)
-    assert re.fullmatch(grammar(path, cfg), path.stem)
-    window = int(re.search(r"-w(\d+)", path.stem)[1])
+    assert re.fullmatch(grammar(path, cfg.default_scope), path.stem)
+    window, *others = map(int, re.search(r"-w([\dx]+)", path.stem)[1].split("x"))
     windows = cfg.model.backbone.window_size
     assert (windows if isinstance(windows, int) else windows[0]) == window
+    assert not others or windows == (window, *others)
     # with its scope: mmpretrain has a SwinTransformerV2 of its own
-    masked = path.parent.name == "simmim"
-    kind = "mmswinv2.SimMIMSwinV2" if masked else "mmswinv2.SwinTransformerV2"
-    assert cfg.model.backbone.type == kind
+    kind = KINDS.get(path.parent.name, "SwinTransformerV2")
+    assert cfg.model.backbone.type == f"mmswinv2.{kind}"
     size = re.search(r"swinv2-(\w+)-", path.stem)[1]
     assert cfg.model.backbone.arch.startswith(size)
     if path.parent.name != "mini":
@@ -129,7 +108,7 @@ def test_name_and_size(cfg: Config) -> None:
     if crop := re.search(r"ade20k-(\d+)x", path.stem):
         assert cfg.model.data_preprocessor.size == (int(crop[1]),) * 2
         assert cfg.train_pipeline[3].crop_size == (int(crop[1]),) * 2
-    if cfg.default_scope == "mmpretrain":
+    if cfg.default_scope == "mmpretrain" and path.parent.name != "kinetics400":
         (px,) = re.search(r"-(\d+)px$", path.stem).groups()
         assert cfg.train_dataloader.dataset.pipeline[1].scale == int(px)
         if "-pre" not in path.stem:  # one bias per offset that the last map has
@@ -187,7 +166,10 @@ def check_parameters(name: str, model: nn.Module) -> None:
 
 
 def test_rates_of_layers() -> None:
-    """0.95 for T on ADE20K (paper), 0.75 after SimMIM; a tenth with HTC++ and DETRs."""
+    """0.95 for T on ADE20K (paper), 0.75 after SimMIM; a tenth elsewhere.
+
+    With HTC++ and DETRs, and in Video Swin.
+    """
     rates = {}
     for path in CONFIGS:
         cfg = load(path)
@@ -198,7 +180,7 @@ def test_rates_of_layers() -> None:
         ablation = re.match(r"swinv2-[ts]\S+_upernet_8xb2", name)
         masked = re.search("simmim-1k-192-pre", name)
         assert layer == (0.95 if ablation else 0.75 if masked else 1), name
-        tenth = re.search(r"htc\+\+|dino|mask2former", name)
+        tenth = re.search(r"htc\+\+|dino|mask2former|kinetics400", name)
         assert backbone == (0.1 if tenth else 1), name
 
 
@@ -242,14 +224,15 @@ def test_data_and_metrics(cfg: Config) -> None:
     # those of ImageNet-22K have no names
     classes = metainfo[0].get("classes") or range(21841)
     assert number_of_classes(cfg.model) == len(classes)
-    augmented = copy.deepcopy(cfg)
-    use_tta(augmented)
-    for transform in augmented.test_dataloader.dataset.pipeline:
-        TRANSFORMS.build(transform)
-    assert cfg.tta_model.type in TTA_MODELS
-    evaluator = dict(cfg.val_evaluator)
-    evaluator.pop("ann_file", None)  # the data are not here
-    METRICS.build(evaluator)
+    if cfg.model.type != "mmswinv2.VideoClassifier":  # which has views without it
+        augmented = copy.deepcopy(cfg)
+        use_tta(augmented)
+        for transform in augmented.test_dataloader.dataset.pipeline:
+            TRANSFORMS.build(transform)
+        assert cfg.tta_model.type in TTA_MODELS
+    for evaluator in as_list(cfg.val_evaluator):
+        evaluator.pop("ann_file", None)  # the data are not here
+        METRICS.build(evaluator)
 
 
 def test_schedules_and_hooks(cfg: Config) -> None:
@@ -332,7 +315,9 @@ def test_published_settings(
         assert cfg.auto_scale_lr.base_batch_size == batch, path
 
 
-@pytest.mark.parametrize("name", ["coco", "ade20k", "imagenet", "simmim"])
+@pytest.mark.parametrize(
+    "name", ["coco", "ade20k", "imagenet", "simmim", "kinetics400"]
+)
 def test_tables(name: str) -> None:
     """Each config has its row, and each link in a table leads to a file."""
     folder = ROOT / "configs" / name
@@ -346,8 +331,9 @@ def test_one_guard_import() -> None:
     for path in CONFIGS:
         cfg = load(path)
         pretrains = cfg.default_scope == "mmpretrain"
-        package = "mmswinv2.pretraining" if pretrains else "mmswinv2"
-        expected = dict(imports=[package], allow_failed_imports=False)
+        packages = ["mmswinv2.pretraining" if pretrains else "mmswinv2"]
+        packages += ["mmswinv2.video"] * (path.parent.name == "kinetics400")
+        expected = dict(imports=packages, allow_failed_imports=False)
         assert cfg.custom_imports == expected
 
 
@@ -368,7 +354,7 @@ def test_large_windows_shrink_where_they_must() -> None:
 
 
 def test_windows_of_tests() -> None:
-    """What the paper tests at other windows than it trained: 32 -> 48, 40 -> 56."""
+    """What the paper tests at other windows: 32 -> 48, 40 -> 56, videos 20 -> 24."""
     found = {}
     for path in CONFIGS:
         hook, *_ = load(path).custom_hooks
@@ -379,7 +365,9 @@ def test_windows_of_tests() -> None:
         "htc++-without-semantic",
     }
     assert found[56] == ["swinv2-g-p4-w40_upernet_32xb1-80k_ade20k-640x640-to-896x896"]
-    assert found.keys() == {48, 56}
+    (of_videos,) = found[8, 24, 24]
+    assert of_videos.endswith("16x4-320px-to-384px")
+    assert found.keys() == {48, 56, (8, 24, 24)}
 
 
 def test_strategies(cfg: Config) -> None:

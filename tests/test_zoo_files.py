@@ -62,7 +62,9 @@ def test_entry(path: Path, zoo: object) -> None:
     assert 0 < data["Backbone Parameters (M)"] < data["Parameters (M)"]
 
 
-@pytest.mark.parametrize("folder", ["mini", "ade20k", "imagenet", "simmim"])
+@pytest.mark.parametrize(
+    "folder", ["mini", "ade20k", "imagenet", "simmim", "kinetics400"]
+)
 def test_memory_is_the_planners(folder: str, zoo: object) -> None:
     """GiB; of the first config, since heads take a while to count."""
     path = min(path for path in CONFIGS if path.parent.name == folder)

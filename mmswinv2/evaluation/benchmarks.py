@@ -83,6 +83,9 @@ IMAGENET_V2_IMAGES = 10000
 IMAGENET_V2_ROOT = "data/imagenet-v2"
 
 
+VIEWS = ("ss", "views")  # protocols of videos
+
+
 def use_imagenet_v2(cfg: Config, protocol: str, root: str | None = None) -> None:
     """Lets a classifier of ImageNet-1K be tested on ImageNet-V2.
 
@@ -111,6 +114,29 @@ def use_imagenet_v2(cfg: Config, protocol: str, root: str | None = None) -> None
         pipeline=given.pipeline,
         indices=given.get("indices"),
     )
+
+
+def use_views(cfg: Config, protocol: str, *, of_videos: bool) -> None:
+    """Lets a test of videos look at as many views as a protocol says.
+
+    Args:
+        cfg (Config): The config, changed in place.
+        protocol (str): 'ss', one view, as the config validates; 'views', all of its
+            tests.
+        of_videos (bool): Whether the model takes videos.
+
+    Raises:
+        ValueError: If the protocol is one of pictures, or the model.
+    """
+    if protocol not in VIEWS or not of_videos:
+        kind = "pictures" if of_videos else "videos"
+        raise ValueError(
+            f"protocol {protocol} is for {kind}, but the config has {cfg.model.type}"
+            + f"; take {' or '.join(VIEWS)}" * of_videos
+        )
+    if protocol == "ss":
+        pipeline = cfg.val_dataloader.dataset.pipeline
+        cfg.test_dataloader.dataset.pipeline = pipeline
 
 
 def format_only(

@@ -11,8 +11,8 @@ class Reported(NamedTuple):
     """A number of the paper or of another place.
 
     Attributes:
-        protocol (str): 'ss', one scale; 'ms', several scales and flips; 'v2',
-            ImageNet-V2, matched frequency.
+        protocol (str): 'ss', one scale, of videos one view; 'ms', several scales and
+            flips; 'v2', ImageNet-V2, matched frequency; 'views', of videos several.
         metric (str): 'box AP', 'mask AP', 'mIoU', 'top-1' or 'top-5'.
         value (float): In percent, on the validation set.
         source (str): Table of the paper, and row where the table has several; or
@@ -65,6 +65,7 @@ _HTC_L = _htc((58.9, 51.2), (60.2, 52.1))
 _HTC_G = _htc((61.9, 53.4), (62.5, 53.7))
 _HTC_ENDING = "in22k_fpn_64xb1-instaboost-lsj-3x_coco"
 _IN1K, _FINE_TUNED = "16xb64-300e_in1k-256px", "in22k-192-pre_16xb64-30e_in1k"
+_KINETICS = "swinv2-g-p2x4x4-w8x20x20_16xb4-5e_kinetics400-16x4-320px"
 _T_ADE = "in1k-256-pre_upernet_8xb2-160k_ade20k-512x512"
 
 PAPER: dict[str, tuple[Reported, ...]] = {
@@ -82,6 +83,11 @@ PAPER: dict[str, tuple[Reported, ...]] = {
     "swinv2-g-p4-w40_upernet_32xb1-80k_ade20k-640x640-to-896x896": (
         *_miou(59.3, "Table 4, window 56"),
         *_miou(59.9, "Table 4, window 56", "ms"),
+    ),
+    _KINETICS: (Reported("ss", "top-1", 83.2, "Table 5"),),
+    f"{_KINETICS}-to-384px": (
+        Reported("ss", "top-1", 83.4, "Table 5, window 24"),
+        Reported("views", "top-1", 86.8, "Table 5, window 24, 4 x 5 views"),
     ),
     f"swinv2-t-p4-w8_{_IN1K}": _classifier(81.8, 95.9, 70.45),
     f"swinv2-t-p4-w16_{_IN1K}": _classifier(82.8, 96.2, 71.91),

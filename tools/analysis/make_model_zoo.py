@@ -20,7 +20,7 @@ import yaml
 from mmengine.config import Config
 from mmengine.logging import MMLogger
 
-from mmswinv2.apis import CONFIG_DIR
+from mmswinv2.apis import CONFIG_DIR, is_of_videos
 from mmswinv2.architectures import ARCHITECTURES
 from mmswinv2.checkpoints.whole_files import write_whole
 from mmswinv2.checkpoints.zoo import ENTRIES, SCHEME, Entry, find_entry
@@ -54,12 +54,16 @@ DATASETS = {
     "ade20k": "ADE20K",
     "imagenet": "ImageNet",
     "simmim": "ImageNet, without labels",
+    "kinetics400": "Kinetics-400",
     "mini": "generated",
 }
+CODE = {"kinetics400": "mmswinv2/video/backbone.py"}
+INPUT = "Input (width x height)"  # of clips, frames x width x height
 TASKS = {
     "mmdet": "Object Detection",
     "mmseg": "Semantic Segmentation",
     "mmpretrain": "Image Classification",
+    "videos": "Action Recognition",
 }
 
 
@@ -71,7 +75,7 @@ def folders() -> list[Path]:
 def method(config: Path) -> str:
     """Name of the model of a config, from its file's name."""
     names = config.stem.split("_")
-    if config.parent.name == "imagenet":
+    if config.parent.name in ("imagenet", "kinetics400"):
         return "Classifier"
     for name in names:
         if name in METHODS:
@@ -79,11 +83,12 @@ def method(config: Path) -> str:
     raise ValueError(f"{config.name} names no method of {', '.join(METHODS)}")
 
 
-def image_size(cfg: Config) -> tuple[int, int]:
+def image_size(cfg: Config) -> tuple[int, ...]:
     """Height and width of a test image, in px, for which FLOPs are counted.
 
     For detectors, 1280 x 800 where tests resize to 1333 x 800, as Swin's tables have
-    it; for segmentors, the crop; for classifiers and SimMIM, the size of training.
+    it; for segmentors, the crop; for classifiers and SimMIM, the size of training; of
+    clips frames come first.
     """
     if cfg.default_scope == "mmpretrain":
         return training_batch.image_size(cfg)
@@ -125,7 +130,7 @@ def published_weights(cfg: Config) -> Entry | None:
 
     Of SimMIM's many runs, that of 500 thousand iterations on ImageNet-1K, 800 epochs.
     """
-    if cfg.default_scope != "mmpretrain":
+    if cfg.default_scope != "mmpretrain" or is_of_videos(cfg):
         return None
     backbone = cfg.model.backbone
     arch = ARCHITECTURES[backbone.arch]
@@ -157,7 +162,7 @@ def describe(config: Path, records: Iterable[dict]) -> dict:
     """The entry of a config in its metafile."""
     cfg = Config.fromfile(config)
     model = build_without_memory(cfg)
-    height, width = image_size(cfg)
+    size = *frames, height, width = image_size(cfg)
     published = [
         {
             "Protocol": reported.protocol,
@@ -176,8 +181,8 @@ def describe(config: Path, records: Iterable[dict]) -> dict:
         "Batch Size (per GPU)": cfg.train_dataloader.batch_size,
         "Parameters (M)": round(count_parameters(model) / 1e6, 1),
         "Backbone Parameters (M)": round(count_parameters(model.backbone) / 1e6, 1),
-        "Backbone GFLOPs": round(count_flops(model.backbone, (height, width)) / 1e9, 1),
-        "Input (width x height)": f"{width} x {height}",
+        "Backbone GFLOPs": round(count_flops(model.backbone, size) / 1e9, 1),
+        INPUT: " x ".join(map(str, (*frames, width, height))),
         "Training Memory (GB)": training_memory(Config.fromfile(config)),
     }
     weights = published_weights(cfg)
@@ -205,7 +210,7 @@ def describe(config: Path, records: Iterable[dict]) -> dict:
         for name, value in record["results"].items()
     }
     if results:
-        task = TASKS[cfg.default_scope]
+        task = TASKS["videos" if is_of_videos(cfg) else cfg.default_scope]
         dataset = DATASETS[config.parent.name]
         entry["Results"] = [{"Task": task, "Dataset": dataset, "Metrics": results}]
     if weights:
@@ -223,7 +228,9 @@ def collection(folder: Path) -> dict:
         },
         "Paper": {"URL": PAPER_URL, "Title": TITLE},
         "README": str((folder / "README.md").relative_to(ROOT)),
-        "Code": {"URL": "mmswinv2/models/swin_transformer_v2.py"},
+        "Code": {
+            "URL": CODE.get(folder.name, "mmswinv2/models/swin_transformer_v2.py")
+        },
     }
 
 
@@ -242,7 +249,7 @@ def row(entry: dict) -> str:
     time = time or f"{data['Iterations']} iterations"
     published = "; ".join(
         f"{r['Value'] if r['Metric'] == 'loss' else percent(r['Value'])} {r['Metric']}"
-        + f" ({r['Protocol']})" * (r["Protocol"] in ("ms", "v2"))
+        + f" ({r['Protocol']})" * (r["Protocol"] in ("ms", "v2", "views"))
         for r in data.get("Published Results", [])
     )
     if "Weights" in entry:
@@ -258,7 +265,7 @@ def row(entry: dict) -> str:
         data["Pretraining"].removeprefix(SCHEME),
         time,
         f"{data['Parameters (M)']:.1f}",
-        f"{data['Backbone GFLOPs']:.1f} at {data['Input (width x height)']}",
+        f"{data['Backbone GFLOPs']:.1f} at {data[INPUT]}",
         f"{data['Training Memory (GB)']:.1f}",
         published or "-",
         ours or "not trained",
@@ -281,13 +288,14 @@ PAGE = """# Model zoo
 Written by `tools/analysis/make_model_zoo.py` from the configs. Window: tokens; one
 number for all stages. Weights: those that training starts from, a name of
 `tools/weights.py list`. Parameters: millions, of the whole model. GFLOPs: billions of
-multiply-adds of the backbone for one image of the size given, width x height in px,
-padding included. Memory: GiB of a GPU in training with the batch, precision and
+multiply-adds of the backbone for one image of the size given, width x height in px, or
+for one clip, frames x width x height, padding included. Memory: GiB of a GPU in training with the batch, precision and
 strategy of the config, on as many GPUs as it is for, predicted by
 `tools/analysis/plan_memory.py`, not measured.
 
 Published: by the paper, and of classifiers by the authors' model hub; validation set,
-one scale or several (ms), ImageNet-V2 (v2), or SimMIM's loss;
+one scale or several (ms), ImageNet-V2 (v2), of videos one view or several (views), or
+SimMIM's loss;
 [results.md](results.md) has sources, and our numbers beside them. Weights that are
 published there are named: `build_inferencer` takes those of a classifier by itself,
 `tools/test.py CONFIG swinv2://NAME` and `tools/leaderboard/run.py` by that name.

@@ -18,11 +18,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # works uninstalle
 from mmengine.config import Config
 from mmengine.dist import get_world_size, is_main_process
 
-from mmswinv2.apis import CONFIG_DIR
+from mmswinv2.apis import CONFIG_DIR, is_of_videos
 from mmswinv2.checkpoints.zoo import SCHEME, fetch
 from mmswinv2.cli import launch, preflight, strategies
 from mmswinv2.cli.tta import use_tta
-from mmswinv2.evaluation.benchmarks import IMAGENET_V2, use_imagenet_v2
+from mmswinv2.evaluation.benchmarks import IMAGENET_V2, use_imagenet_v2, use_views
 from mmswinv2.evaluation.records import (
     PROTOCOLS,
     make_record,
@@ -78,6 +78,8 @@ def prepare(args: argparse.Namespace) -> Config:
     strategies.drop(cfg)
     if args.work_dir is None:
         cfg.work_dir = os.path.join(cfg.work_dir, "leaderboard", args.protocol)
+    if (of_videos := is_of_videos(cfg)) or args.protocol == "views":
+        use_views(cfg, args.protocol, of_videos=of_videos)
     if args.protocol in IMAGENET_V2:
         use_imagenet_v2(cfg, args.protocol, args.cfg_options.get("data_root"))
     if launch.is_first_process():
@@ -119,7 +121,8 @@ def main() -> None:
         metrics = runner.test()
     if not is_main_process():
         return
-    images = len(runner.test_loop.dataloader.dataset)
+    dataset = runner.test_loop.dataloader.dataset
+    images = len(dataset)
     record = make_record(
         cfg,
         protocol=args.protocol,
@@ -129,6 +132,7 @@ def main() -> None:
         metrics=metrics,
         images=images,
         processes=get_world_size(),
+        list_hash=getattr(dataset, "list_hash", None),
     )
     with launch.Preparation():
         if not record["results"]:

@@ -9,6 +9,6 @@ _base_ = [
 ]
 
 model = dict(backbone=dict(window_size=(8, 20, 20)))
-train_dataloader = dict(batch_size=1)  # clips per GPU, 64 GPUs
-first = "swinv2-g-p2x4x4-w8x16x16_80xb1-20e_kinetics400-16x4-256px"
+train_dataloader = dict(batch_size=4)  # clips per GPU, 16 GPUs
+first = "swinv2-g-p2x4x4-w8x16x16_16xb5-20e_kinetics400-16x4-256px"
 load_from = f"work_dirs/{first}/epoch_20.pth"

@@ -12,4 +12,4 @@ _base_ = [
 ]
 
 model = dict(backbone=dict(window_size=(8, 16, 16)))
-train_dataloader = dict(batch_size=1)  # clips per GPU, 80 GPUs
+train_dataloader = dict(batch_size=5)  # clips per GPU, 16 GPUs
