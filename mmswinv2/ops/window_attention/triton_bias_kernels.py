@@ -85,9 +85,11 @@ def _bias_tile(
     GRAD_OUT += first_token * C + head * D
     LSE += first_token * HEADS + head
     DELTA += first_token * HEADS + head
-    # 0, but no compiler can tell: regions kept for all windows fill the registers.
+    # 0, but no compiler can tell: regions kept for all windows fill the registers, and
+    # so do tokens of clips.
     zero = tl.minimum(top, 0) if M * K > 4096 else 0
-    place, row = places(query, WT, WH, WW, PER_ROW, M)
+    CLIP: tl.constexpr = BORDER and WT is not None
+    place, row = places(query + zero if CLIP else query, WT, WH, WW, PER_ROW, M)
     token = tokens(place, row, front, top, left, T, H, W, ST, SH, SW, WT, WH, WW,
                    PER_FRAME, BORDER)
     place, row = places(query + zero, WT, WH, WW, PER_ROW, M)
