@@ -15,6 +15,8 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
+from mmswinv2.errors import RunError
+
 from .bounds import bound_dataset
 
 
@@ -47,7 +49,8 @@ class Fetch:
         """Samples of a batch, the same wherever and whenever they are read.
 
         Raises:
-            RuntimeError: If one cannot be read; it has the name of the file.
+            RuntimeError: If one cannot be read; it has the name of the file. A
+                ``RunError`` stays as it is.
         """
         if get_worker_info() is not None:
             _die_with_parent()
@@ -60,6 +63,8 @@ class Fetch:
     def _sample(self, index: int) -> object:
         try:
             return self.dataset[index]
+        except RunError:  # which says it all
+            raise
         except Exception as error:
             raise RuntimeError(
                 f"sample {index}{self._file(index)} could not be read: "
