@@ -137,9 +137,7 @@ def test_tools_show_and_transfer_weights_of_videos(tool, weights, tmp_path) -> N
     assert changed.windows == [((4, 8, 8), (4, 6, 6)), ((2, 2, 2), (2, 3, 3))]
     assert "head.weight" in changed.tensors
     message = tool.fails(TRANSFER, weights, "--window", "8x8")
-    assert (
-        "weights are of videos, whose windows have 3 axes, such as 8x16x16" in message
-    )
+    assert "3 axes, such as 8x16x16, or one number for all, as the weights" in message
 
 
 def test_converters_keep_weights_of_videos_or_refuse(tool, weights, tmp_path) -> None:
