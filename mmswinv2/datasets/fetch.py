@@ -49,8 +49,8 @@ class Fetch:
         """Samples of a batch, the same wherever and whenever they are read.
 
         Raises:
-            RuntimeError: If one cannot be read; it has the name of the file. A
-                ``RunError`` stays as it is.
+            RuntimeError: If one cannot be read; it has the name of the file.
+            RunError: If the data set says that the run cannot go on.
         """
         if get_worker_info() is not None:
             _die_with_parent()
@@ -63,7 +63,7 @@ class Fetch:
     def _sample(self, index: int) -> object:
         try:
             return self.dataset[index]
-        except RunError:  # which says it all
+        except RunError:
             raise
         except Exception as error:
             raise RuntimeError(

@@ -10,6 +10,7 @@ from mmengine.registry import DATASETS, HOOKS
 from torch.utils.data import DataLoader
 
 import mmswinv2.video  # noqa: F401
+from mmswinv2.cli import launch
 from mmswinv2.datasets.fetch import Batch, use_fetch
 from mmswinv2.errors import RunError
 from mmswinv2.video.lists import read_classes, read_list
@@ -171,6 +172,15 @@ def test_training_stops_where_too_many_cannot_be_read(root: Path) -> None:
     np.random.seed(0)
     with pytest.raises(RunError, match="2 of 2 videos"):
         build(root, "lost.txt", max_unreadable=1)[0]
+
+
+def test_a_worker_that_stops_training_says_so_in_one_sentence(root: Path) -> None:
+    dataset = build(root, "some bad.txt", max_unreadable=0)
+    loader = DataLoader(dataset, batch_size=1, num_workers=1, collate_fn=list)
+    use_fetch(loader)
+    with pytest.raises(RunError) as caught:
+        next(iter(loader))
+    assert launch.explain(caught.value).startswith("1 of 8 videos of")
 
 
 def test_evaluation_refuses_what_cannot_be_read(root: Path) -> None:
