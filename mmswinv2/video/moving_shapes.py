@@ -31,9 +31,9 @@ MOTIONS = {
     "turn counterclockwise": (ANGLE, -1),
 }
 CLASSES = tuple(sorted(MOTIONS))
-RATES = (8, 12, 24)  # frames a second
+RATES = (12, 16, 24)  # frames a second
 SECONDS = 2
-SPEEDS = (0.25, 0.4)  # turns of the phase a second
+SPEEDS = (0.4, 0.65)  # turns of the phase a second
 RADII = (0.15, 0.35)  # of a shape, over the height of the frame
 DARK, BRIGHT = (30, 110), (150, 255)  # colours of the background and of shapes
 STILL = 2  # most shapes that do not move
