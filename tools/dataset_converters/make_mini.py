@@ -34,7 +34,7 @@ MANIFEST = "mini.json"
 FORMAT = 1  # raised when the same parameters give another tree
 CLIPS_FORMAT = 1
 PICTURES = dict(out=Path("data/mini"), train=160, val=40, size=256)
-CLIPS = dict(out=Path("data/mini-clips"), train=960, val=160, size=64)
+CLIPS = dict(out=Path("data/mini-clips"), train=1600, val=240, size=64)
 MIN_SIZE = 64  # px; below, the large objects are smaller than the small ones
 CRF = 18  # of x264; artefacts of its coding are less than the texture
 SPLITS = {"train": "training", "val": "validation"}  # COCO's name, ADE20K's
