@@ -29,12 +29,7 @@ from make_mini import CLIPS, MANIFEST, make_mini  # noqa: E402
 from motions import STARTS, Arm, write_report  # noqa: E402
 from rich.console import Console  # noqa: E402
 
-from mmswinv2.cli.stages import (  # noqa: E402
-    WEIGHTS,
-    Stage,
-    StageError,
-    run_side_by_side,
-)
+from mmswinv2.cli.stages import WEIGHTS, Stage, run_side_by_side  # noqa: E402
 from mmswinv2.cli.transfer_plan import BASE, NO_VALIDATION  # noqa: E402
 
 MINI = ROOT / "configs" / "mini"

@@ -1,4 +1,4 @@
-# Clips: which way a shape moves, from scratch, from 8 frames of 32 px, window 4 x 8 x 8.
+# Clips: how a shape moves, from scratch, from 8 frames of 32 px, window 4 x 8 x 8.
 _base_ = [
     "../_base_/models/video_classifier_swinv2.py",
     "./_base_/schedule_300i.py",
