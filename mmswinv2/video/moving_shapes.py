@@ -31,9 +31,9 @@ MOTIONS = {
     "turn counterclockwise": (ANGLE, -1),
 }
 CLASSES = tuple(sorted(MOTIONS))
-RATES = (8, 12, 24)  # frames a second
+RATES = (12, 16, 24)  # frames a second
 SECONDS = 2
-SPEEDS = (0.25, 0.4)  # turns of the phase a second
+SPEEDS = (0.4, 0.65)  # turns of the phase a second
 RADII = (0.15, 0.35)  # of a shape, over the height of the frame
 DARK, BRIGHT = (30, 110), (150, 255)  # colours of the background and of shapes
 STILL = 2  # most shapes that do not move
@@ -41,7 +41,7 @@ STILL = 2  # most shapes that do not move
 OUTLINES = {
     "arrow": ((0.0, 1.0), (0.65, 1.0), (1.0, 0.3), (1.35, 1.0)),
     "wedge": ((0.0, 1.0), (0.85, 0.8), (1.15, 0.8)),
-    "boot": ((0.1, 1.0), (0.35, 0.5), (0.6, 0.95), (0.85, 0.95), (1.2, 0.9), (1.9, 1.0)),
+    "boot": ((0.1, 1.0), (0.4, 0.5), (0.7, 1.0), (1.1, 0.9), (1.9, 1.0)),
 }
 FRACTION_BITS = 4  # of a coordinate in px, for cv2
 
