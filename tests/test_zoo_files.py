@@ -51,8 +51,9 @@ def test_entry(path: Path, zoo: object) -> None:
     assert data["Window"] == zoo.per_stage(cfg.model.backbone.window_size), AGAIN
     assert data["Pretraining"] == zoo.pretraining(cfg), AGAIN
     assert zoo.schedule(cfg).items() <= data.items(), AGAIN
-    height, width = zoo.image_size(cfg)
-    assert data["Input (width x height)"] == f"{width} x {height}", AGAIN
+    *frames, height, width = zoo.image_size(cfg)
+    size = " x ".join(map(str, (*frames, width, height)))
+    assert data[zoo.INPUT] == size, AGAIN
     reported = {
         (r["Protocol"], r["Metric"], r["Value"])
         for r in data.get("Published Results", [])

@@ -79,8 +79,16 @@ default_hooks = dict(logger=dict(interval=1))
 """
 
 
-def write_videos(root: Path) -> Path:
-    """Two videos of each class for training and two for validation, and their lists."""
+def write_videos(root: Path, *, prefixed: bool = True) -> Path:
+    """Two videos of each class for training and two for validation, and their lists.
+
+    Args:
+        root (Path): Where they go.
+        prefixed (bool): Whether paths in a list begin with its split. Defaults to True.
+
+    Returns:
+        Path: The same folder.
+    """
     noise = np.random.default_rng(0)
     for split in ("train", "val"):
         lines = []
@@ -88,9 +96,9 @@ def write_videos(root: Path) -> Path:
             for number in range(2):
                 frames = noise.integers(0, 64, (10, 40, 56, 3), np.uint8)
                 frames[..., label] += 160
-                path = f"{split}/{name}/{number}.mp4"
-                write_clip(root / path, frames)
-                lines.append(f"{path} {label}\n")
+                path = f"{name}/{number}.mp4"
+                write_clip(root / split / path, frames)
+                lines.append(f"{split}/" * prefixed + f"{path} {label}\n")
         (root / f"{split}.txt").write_text("".join(lines))
     return root
 

@@ -45,7 +45,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         "task",
         choices=SCOPES,
-        help="objects (coco), pixels (seg), or whole pictures (cls), of SimMIM too",
+        help="objects (coco), pixels (seg), or whole pictures or videos (cls)",
     )
     parser.add_argument(
         "source",

@@ -176,8 +176,8 @@ def per_stage(text: str, option: str, weights: SwinWeights) -> list[Window]:
     if any(len(window) != axes for window in windows):
         given, form = ("videos", "8x16x16") if axes == 3 else ("images", "16x8")
         raise ValueError(
-            f"{option} {text}: the weights are of {given}, whose windows have {axes} "
-            f"axes, such as {form}; write them so, or one number for all axes"
+            f"{option} {text}: expected tokens along {axes} axes, such as {form}, or "
+            f"one number for all, as the weights are of {given}"
         )
     return windows * (stages // len(windows))
 

@@ -3,7 +3,7 @@
 _base_ = "./swinv2-g-p2x4x4-w8x20x20_16xb4-5e_kinetics400-16x4-320px.py"
 
 val_pipeline = _base_.val_pipeline
-val_pipeline[2].short_side = 439  # px, 256 / 224 * 384
+val_pipeline[2].short_side = 438  # px, 256 / 224 * 384
 val_pipeline[3].size = 384
 test_pipeline = _base_.test_pipeline
 test_pipeline[2].short_side = test_pipeline[3].size = 384

@@ -96,6 +96,8 @@ def _is_of_the_system(error: BaseException | None) -> bool:
 def explain(error: Exception) -> str:
     """The message of an error, without the trail of registries it came through."""
     message = str(error.args[0]) if isinstance(error, KeyError) else str(error)
+    if message.startswith("Caught ") and isinstance(error, RunError):  # by a worker
+        message = message.rpartition(f"{type(error).__name__}: ")[2].strip()
     message = re.sub(r"(class|function) `\w+` in \S+: ", "", message)
     told = (ValueError, RuntimeError, FileNotFoundError)
     ours = type(error).__module__.partition(".")[0] == "mmswinv2"

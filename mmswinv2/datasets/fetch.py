@@ -15,6 +15,8 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
+from mmswinv2.errors import RunError
+
 from .bounds import bound_dataset
 
 
@@ -48,6 +50,7 @@ class Fetch:
 
         Raises:
             RuntimeError: If one cannot be read; it has the name of the file.
+            RunError: If the data set says that the run cannot go on.
         """
         if get_worker_info() is not None:
             _die_with_parent()
@@ -60,6 +63,8 @@ class Fetch:
     def _sample(self, index: int) -> object:
         try:
             return self.dataset[index]
+        except RunError:
+            raise
         except Exception as error:
             raise RuntimeError(
                 f"sample {index}{self._file(index)} could not be read: "

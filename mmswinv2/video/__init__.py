@@ -16,6 +16,7 @@ if is_installed("mmpretrain"):
     from .classifier import VideoClassifier, VideoClsHead
     from .dataset import KineticsDataset
     from .preprocessor import VideoDataPreprocessor
+    from .strips import ClipPictureHook
     from .transforms import (
         CenterCropClip,
         DecodeVideo,
@@ -30,6 +31,7 @@ if is_installed("mmpretrain"):
 
     __all__ += [
         "CenterCropClip",
+        "ClipPictureHook",
         "DecodeVideo",
         "FlipClip",
         "KineticsDataset",

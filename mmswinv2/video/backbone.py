@@ -19,8 +19,8 @@ class VideoSwinTransformerV2(SwinTransformerV2):
     tokens in time at the last stage as at the first. The blocks are those of Swin V2,
     and so is the position bias, over offsets (time, vertical, horizontal). Of its video
     model, size G, the Swin V2 paper states windows, training and accuracy (table 5),
-    but not the frames of a token, the shift in time, the unit of
-    temporal offsets or what 2-D weights become: those here are ours.
+    but not the frames of a token, the shift in time, the unit of temporal offsets or
+    what 2-D weights become: those here are ours.
 
     Weights of images load from all files that :class:`SwinTransformerV2` takes. They
     are inflated so that each map of a clip of equal frames, a whole number of tubelets,

@@ -128,7 +128,7 @@ class KineticsDataset(mmpretrain.datasets.BaseDataset):
                 return super().prepare_data(idx)
             except (UnreadableVideoError, FileNotFoundError) as error:
                 if self.test_mode:
-                    raise
+                    raise RunError(str(error)) from error
                 self._count(idx, error)
             idx = self._rand_another()
 

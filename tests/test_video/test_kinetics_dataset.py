@@ -10,10 +10,10 @@ from mmengine.registry import DATASETS, HOOKS
 from torch.utils.data import DataLoader
 
 import mmswinv2.video  # noqa: F401
+from mmswinv2.cli import launch
 from mmswinv2.datasets.fetch import Batch, use_fetch
 from mmswinv2.errors import RunError
 from mmswinv2.video.lists import read_classes, read_list
-from mmswinv2.video.reading import UnreadableVideoError
 
 PIPELINE = [
     dict(type="mmswinv2.SampleFrames", clip_len=4),
@@ -174,14 +174,23 @@ def test_training_stops_where_too_many_cannot_be_read(root: Path) -> None:
         build(root, "lost.txt", max_unreadable=1)[0]
 
 
+def test_a_worker_that_stops_training_says_so_in_one_sentence(root: Path) -> None:
+    dataset = build(root, "some bad.txt", max_unreadable=0)
+    loader = DataLoader(dataset, batch_size=1, num_workers=1, collate_fn=list)
+    use_fetch(loader)
+    with pytest.raises(RunError) as caught:
+        next(iter(loader))
+    assert launch.explain(caught.value).startswith("1 of 8 videos of")
+
+
 def test_evaluation_refuses_what_cannot_be_read(root: Path) -> None:
     """Without a setting of its own: SampleFrames says that this is a test."""
     dataset = build(root, "some bad.txt", pipeline=TEST, max_unreadable=0.5)
-    with pytest.raises(UnreadableVideoError, match=r"empty.mp4 cannot be read"):
+    with pytest.raises(RunError, match=r"empty.mp4 cannot be read"):
         dataset[0]
-    with pytest.raises(FileNotFoundError, match=r"missing.mp4 does not exist"):
+    with pytest.raises(RunError, match=r"missing.mp4 does not exist"):
         dataset[1]
     loader = DataLoader(dataset, batch_size=1, collate_fn=list)
     use_fetch(loader)
-    with pytest.raises(RuntimeError, match=r"sample 0, .*empty.mp4, could not be read"):
+    with pytest.raises(RunError, match=r"^\S*empty.mp4 cannot be read"):
         next(iter(loader))

@@ -289,9 +289,9 @@ Written by `tools/analysis/make_model_zoo.py` from the configs. Window: tokens; 
 number for all stages. Weights: those that training starts from, a name of
 `tools/weights.py list`. Parameters: millions, of the whole model. GFLOPs: billions of
 multiply-adds of the backbone for one image of the size given, width x height in px, or
-for one clip, frames x width x height, padding included. Memory: GiB of a GPU in training with the batch, precision and
-strategy of the config, on as many GPUs as it is for, predicted by
-`tools/analysis/plan_memory.py`, not measured.
+for one clip, frames x width x height, padding included. Memory: GiB of a GPU in
+training with the batch, precision and strategy of the config, on as many GPUs as it is
+for, predicted by `tools/analysis/plan_memory.py`, not measured.
 
 Published: by the paper, and of classifiers by the authors' model hub; validation set,
 one scale or several (ms), ImageNet-V2 (v2), of videos one view or several (views), or

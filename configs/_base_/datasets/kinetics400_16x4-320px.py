@@ -2,10 +2,10 @@
 _base_ = "./kinetics400_16x4-256px.py"
 
 train_pipeline = _base_.train_pipeline
-train_pipeline[2].short_side = 366  # px, 256 / 224 * 320
+train_pipeline[2].short_side = 365  # px, 256 / 224 * 320
 train_pipeline[3].size = 320
 val_pipeline = _base_.val_pipeline
-val_pipeline[2].short_side = 366
+val_pipeline[2].short_side = 365
 val_pipeline[3].size = 320
 test_pipeline = _base_.test_pipeline
 test_pipeline[2].short_side = 320

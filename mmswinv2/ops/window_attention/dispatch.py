@@ -133,14 +133,15 @@ def why_not_triton(qkv: Tensor, heads: int, window: tuple[int, ...]) -> str | No
     # Places are divided by all axes but the first, see :func:`.triton_windows.divide`.
     if tokens**2 >= 2**31 or tokens * max(window[1:]) >= 2**29:
         return f"a window of {' x '.join(map(str, window))} tokens is too large"
-    return _judge(str(qkv.device), qkv.dtype, channels // (3 * heads))
+    kernel = "window_attention" if len(window) == 2 else "window_attention_3d"
+    return _judge(kernel, str(qkv.device), qkv.dtype, channels // (3 * heads))
 
 
 @torch.compiler.assume_constant_result
-def _judge(device: str, dtype: torch.dtype, channels: int) -> str | None:
+def _judge(kernel: str, device: str, dtype: torch.dtype, channels: int) -> str | None:
     found = torch.device(device)
     if found.type == "cuda":
-        return refusal("window_attention", found, dtype, channels)
+        return refusal(kernel, found, dtype, channels)
     return unsupported(found)  # Triton's interpreter needs no proof
 
 
