@@ -36,8 +36,13 @@ test_pipeline = [
     dict(type="mmswinv2.SpatialCrops", size=size, number=3),
     dict(type="mmswinv2.PackClip"),
 ]
-common = dict(type="mmswinv2.KineticsDataset", data_root=data_root)
-common["classes"] = "classes.txt"
+classes = ["down", "grow", "left", "right", "shrink"]
+classes += ["turn clockwise", "turn counterclockwise", "up"]
+common = dict(
+    type="mmswinv2.KineticsDataset",
+    data_root=data_root,
+    metainfo=dict(classes=classes),
+)
 train_dataloader = dict(
     batch_size=32,
     num_workers=0,  # the videos are small; a worker costs more than it saves
@@ -72,6 +77,7 @@ val_evaluator = dict(type="Accuracy", topk=(1,))
 test_evaluator = val_evaluator
 
 optim_wrapper = dict(optimizer=dict(lr=2e-3))
+auto_scale_lr = dict(base_batch_size=32)
 default_hooks = dict(
     logger=dict(interval=10),
     checkpoint=dict(by_epoch=False, interval=100, max_keep_ckpts=1, save_best=None),

@@ -75,7 +75,8 @@ def folders() -> list[Path]:
 def method(config: Path) -> str:
     """Name of the model of a config, from its file's name."""
     names = config.stem.split("_")
-    if config.parent.name in ("imagenet", "kinetics400"):
+    clips = "_mini-clips-" in config.name
+    if clips or config.parent.name in ("imagenet", "kinetics400"):
         return "Classifier"
     for name in names:
         if name in METHODS:
