@@ -173,7 +173,7 @@ def window_attention(
     scale: Tensor,
     *,
     window: tuple[int, ...],
-    shift: tuple[int, ...] = (0, 0),
+    shift: tuple[int, ...] | None = None,
     dropout: float = 0.0,
     implementation: str = "auto",
     frozen: bool = False,
@@ -194,7 +194,8 @@ def window_attention(
             offset 0.
         scale (Tensor): Logit scale of every head, ``(heads,)``, at most 100.
         window (tuple[int, ...]): (h, w) or (t, h, w) in tokens.
-        shift (tuple[int, ...]): Likewise, the cyclic shift, smaller than the window.
+        shift (tuple[int, ...], optional): Likewise, the cyclic shift, smaller than the
+            window. Defaults to None: no shift.
         dropout (float): Probability with which attention weights are dropped.
         implementation (str): 'reference' (plain and readable, the truth for tests),
             'sdpa' (``torch.nn.functional.scaled_dot_product_attention``), 'chunked' (a
@@ -217,6 +218,7 @@ def window_attention(
         NotImplementedError: If 'chunked' or 'triton' meets forward-mode AD.
     """
     check_implementation(implementation)
+    shift = shift or (0,) * len(window)
     name = _asked() if implementation == "auto" else implementation
     if qkv.is_meta:
         name = "sdpa"
