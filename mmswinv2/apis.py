@@ -139,7 +139,7 @@ def build_inferencer(
 
 def is_of_videos(cfg: Config) -> bool:
     """Whether a config's model takes videos."""
-    kind = cfg.model.type
+    kind = (cfg.get("model") or {}).get("type", "")
     return getattr(kind, "__name__", kind).endswith("VideoClassifier")
 
 
