@@ -57,7 +57,7 @@ def find_clips(given: list[str]) -> list[str]:
     Raises:
         FileNotFoundError: If a folder has none.
     """
-    from mmswinv2.video.inferencer import VIDEO_SUFFIXES
+    from mmswinv2.video.reading import VIDEO_SUFFIXES
 
     clips = []
     for path in given:
