@@ -178,9 +178,9 @@ def _parameters(model: nn.Module) -> str:
 
 def _describe(runner: Runner, loop: BaseLoop) -> str:
     loader = loop.dataloader
-    size = len(loader.dataset)
-    what = "video" if is_of_videos(runner.cfg) else "picture"
-    text = f"{size} {what if size == 1 else f'{what}s'}"
+    count = len(loader.dataset)
+    kind = "video" if is_of_videos(runner.cfg) else "picture"
+    text = f"{count} {kind}" + "s" * (count != 1)
     if loop is not runner._train_loop:
         return text
     batch = loader.batch_size or getattr(loader.batch_sampler, "batch_size", None)
