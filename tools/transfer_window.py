@@ -184,12 +184,12 @@ def per_stage(text: str, option: str, weights: SwinWeights) -> list[Window]:
 
 def print_table(kind: str, transfers: Sequence[StageTransfer]) -> None:
     """Print one line per stage, and what there is to say about them."""
-    print(f"{'stage':<8}{'window':<16}{'normaliser':<12}{'extrapolation':<15}change")
+    print(f"{'stage':<8}{'window':<22}{'normaliser':<12}{'extrapolation':<15}change")
     for stage, transfer in enumerate(transfers):
         windows = f"{short(transfer.before)} -> {short(transfer.after)}"
         part = extrapolation(kind, transfer.before, transfer.after)
         print(
-            f"{stage:<8}{windows:<16}{short(transfer.normaliser):<12}{part:<15.2f}"
+            f"{stage:<8}{windows:<22}{short(transfer.normaliser):<12}{part:<15.2f}"
             f"{transfer.max_change:.2f}"
         )
     for stage, transfer in enumerate(transfers):
