@@ -35,7 +35,7 @@ from mmswinv2.cli.transfer_plan import BASE, NO_VALIDATION  # noqa: E402
 MINI = ROOT / "configs" / "mini"
 CONFIG = MINI / "swinv2-nano-p2x4x4-w4x8x8_mini-clips-32px.py"
 DETECTOR = MINI / "mask-rcnn_swinv2-nano-p4-w8_fpn_mini-128px.py"
-ITERATIONS = 800
+ITERATIONS = 500
 INTERVAL = 50  # iterations from one validation to the next
 SECONDS = (300.0, 20.0, 300.0)  # on a core: training, test, detector
 FROM_DETECTOR = (
@@ -127,7 +127,8 @@ def main() -> int:
     clips, pictures = data / "mini-clips", data / "mini"
     try:
         make_mini(**{**CLIPS, "out": clips}, clips=True)
-        make_mini(pictures)
+        if "inflated" in args.starts:
+            make_mini(pictures)
         detector = plan_detector(pictures, out)
         arms = [
             plan_arm(start, seed, args.iterations, clips, out, detector)

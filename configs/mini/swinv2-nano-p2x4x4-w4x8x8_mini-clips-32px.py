@@ -19,7 +19,7 @@ train_pipeline = [
     sample,
     dict(type="mmswinv2.DecodeVideo"),
     # no flip: it would make "left" of "right", and of each turn the other
-    dict(type="mmswinv2.RandomResizedCropClip", size=size, area=(0.6, 1.0)),
+    dict(type="mmswinv2.RandomResizedCropClip", size=size, area=(0.7, 1.0)),
     dict(type="mmswinv2.PackClip"),
 ]
 val_pipeline = [
@@ -76,8 +76,12 @@ test_dataloader = dict(
 val_evaluator = dict(type="Accuracy", topk=(1,))
 test_evaluator = val_evaluator
 
-optim_wrapper = dict(optimizer=dict(lr=2e-3))
 auto_scale_lr = dict(base_batch_size=32)
+param_scheduler = [
+    dict(type="LinearLR", start_factor=1e-2, by_epoch=False, begin=0, end=50),
+    dict(type="CosineAnnealingLR", eta_min=1e-5, by_epoch=False, begin=50, end=500),
+]
+train_cfg = dict(max_iters=500, val_interval=100)
 default_hooks = dict(
     logger=dict(interval=10),
     checkpoint=dict(by_epoch=False, interval=100, max_keep_ckpts=1, save_best=None),

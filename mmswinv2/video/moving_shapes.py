@@ -7,7 +7,7 @@ followed by the smallest. A phase that is even at first is so at all times, and
 independent of the others. Frames of all classes therefore have one distribution, at the
 beginning, at the end and wherever a clip is cut out; order alone tells.
 
-Shapes that stay, like the one that moves, lie around it.
+A shape that stays may lie beside it.
 """
 # N frames, H height and W width in px
 
@@ -37,7 +37,7 @@ SECONDS = 2
 SPEEDS = (0.4, 0.65)  # turns of the phase a second
 RADII = (0.15, 0.35)  # of a shape, over the height of the frame
 DARK, BRIGHT = (30, 110), (150, 255)  # colours of the background and of shapes
-STILL = 2  # most shapes that do not move
+STILL = 1  # most shapes that do not move
 # Corners as (angle / pi, distance): alike from no two sides, so that a turn is seen.
 OUTLINES = {
     "arrow": ((0.0, 1.0), (0.65, 1.0), (1.0, 0.3), (1.35, 1.0)),
