@@ -48,7 +48,6 @@ train_dataloader = dict(
     num_workers=0,  # the videos are small; a worker costs more than it saves
     persistent_workers=False,
     sampler=dict(type="InfiniteSampler", shuffle=True),
-    collate_fn=dict(type="default_collate"),
     dataset=dict(
         common, data_prefix="train", ann_file="train.txt", pipeline=train_pipeline
     ),

@@ -10,6 +10,7 @@ import torch
 from mmpretrain.models.utils.batch_augments import CutMix
 from torch import Tensor
 
+from mmswinv2.errors import RunError
 from mmswinv2.registry import MODELS
 
 
@@ -60,16 +61,16 @@ class VideoDataPreprocessor(mmpretrain.models.ClsDataPreprocessor):
             ``data_samples``.
 
         Raises:
-            ValueError: If clips of a batch differ in shape.
+            RunError: If clips of a batch differ in shape.
         """
         inputs = data["inputs"]
         if not isinstance(inputs, Tensor):
             shapes = {tuple(clip.shape) for clip in inputs}
             if len(shapes) > 1:
-                raise ValueError(
+                raise RunError(
                     f"clips of a batch have the shapes {sorted(shapes)}, but must be "
                     "alike: let the pipeline crop all to one size, or take "
                     "batch_size=1 in the data loader"
                 )
-            inputs = torch.stack(list(inputs))
+            inputs = torch.stack(self.cast_data([*inputs]))
         return super().forward({**data, "inputs": inputs}, training)

@@ -9,6 +9,7 @@ from mmpretrain.structures import DataSample
 from torch import nn
 
 import mmswinv2.video  # noqa: F401
+from mmswinv2.errors import RunError
 from mmswinv2.video import VideoClassifier, VideoDataPreprocessor
 
 MEAN, STD = [123.675, 116.28, 103.53], [58.395, 57.12, 57.375]
@@ -118,7 +119,7 @@ def test_bad_input_is_named() -> None:
         with pytest.raises(ValueError, match=f"max_testing_views={most}: expected"):
             build(max_testing_views=most)
     preprocessor = VideoDataPreprocessor(MEAN, STD)
-    with pytest.raises(ValueError, match=r"shapes \[\(3, 4, 8, 8\), \(3, 4, 8, 9\)\]"):
+    with pytest.raises(RunError, match=r"shapes \[\(3, 4, 8, 8\), \(3, 4, 8, 9\)\]"):
         preprocessor(dict(inputs=[clips(3, 4, 8, 8), clips(3, 4, 8, 9)]))
 
 

@@ -200,6 +200,9 @@ def write_clips(root: Path, split: str, count: int, seed: int, size: int) -> Non
         seed (int): Seed; each clip depends on it and its own number only.
         size (int): Height in px.
     """
+    from mmswinv2.cli import console
+
+    console.hide_noise()
     from mmswinv2.video.moving_shapes import CLASSES, draw_clip
     from mmswinv2.video.writing import write_video
 

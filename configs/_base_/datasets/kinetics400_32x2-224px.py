@@ -40,7 +40,6 @@ train_dataloader = dict(
     num_workers=8,
     persistent_workers=True,
     sampler=dict(type="DefaultSampler", shuffle=True),
-    collate_fn=dict(type="default_collate"),
     drop_last=True,
     dataset=dict(
         type="mmswinv2.KineticsDataset",
