@@ -21,10 +21,11 @@ import cv2
 import numpy as np
 from mmengine.structures import BaseDataElement
 
-from mmswinv2.apis import build_inferencer
+from mmswinv2.apis import build_inferencer, find_config, is_of_videos
 from mmswinv2.cli import console
 from mmswinv2.cli.launch import explain
 from mmswinv2.cli.out_dir import free_path, make_folder
+from mmswinv2.config_types import read_config
 from mmswinv2.drawing import draw_sample, top_classes
 from mmswinv2.inferencers import IMAGE_SUFFIXES, read_picture
 
@@ -127,8 +128,14 @@ def main() -> int:
     out_dir = Path(args.out_dir)
     try:
         images = find_images(args.images)
+        cfg = read_config(find_config(args.config))
+        if is_of_videos(cfg):
+            raise ValueError(
+                f"{args.config} has the model {cfg.model.type}, which takes no "
+                "pictures; demo/video_demo.py draws videos"
+            )
         with console.short_console():
-            inferencer = build_inferencer(args.config, args.weights, args.device)
+            inferencer = build_inferencer(cfg, args.weights, args.device)
         make_folder(out_dir)
     except Exception as error:
         if shows_traceback:

@@ -57,7 +57,7 @@ def find_clips(given: list[str]) -> list[str]:
     Raises:
         FileNotFoundError: If a folder has none.
     """
-    from mmswinv2.video.inferencer import VIDEO_SUFFIXES
+    from mmswinv2.video.reading import VIDEO_SUFFIXES
 
     clips = []
     for path in given:
@@ -75,8 +75,8 @@ def read_model(config: str, views: str | None) -> Config:
     cfg = read_config(find_config(config))
     if not is_of_videos(cfg):
         raise ValueError(
-            f"{config} has the model {cfg.model.type}, which takes no videos; "
-            "demo/image_demo.py draws pictures"
+            f"{config} has the model {cfg.get('model', {}).get('type')}, which takes "
+            "no videos; demo/image_demo.py draws pictures"
         )
     if views:
         from mmswinv2.video.inferencer import use_views
@@ -103,13 +103,15 @@ def main() -> int:
         with console.short_console():
             inferencer = build_inferencer(cfg, args.weights, args.device)
         make_folder(out_dir)
+        from mmswinv2.video.reading import VideoReader, import_av
+
+        import_av()  # not missed anew by each video
     except Exception as error:
         if shows_traceback:
             raise
         print(f"error: {error}", file=sys.stderr)
         return 1
 
-    from mmswinv2.video.reading import VideoReader
     from mmswinv2.video.strips import draw_label, draw_strip
     from mmswinv2.video.writing import write_video
 

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from .video.inferencer import VideoInferencer
 
 ROOT = CONFIG_DIR.parent
+CONFIG_SUFFIXES = (".py", ".yml", ".yaml", ".json")  # that mmengine reads
 
 
 def list_models() -> list[str]:
@@ -139,13 +140,18 @@ def build_inferencer(
 
 def is_of_videos(cfg: Config) -> bool:
     """Whether a config's model takes videos."""
-    kind = cfg.model.type
+    kind = (cfg.get("model") or {}).get("type", "")
     return getattr(kind, "__name__", kind).endswith("VideoClassifier")
 
 
 def find_config(model: str | Path) -> str:
     """Path of a config given as a file or as one of :func:`list_models`."""
     if Path(model).is_file():
+        if Path(model).suffix not in CONFIG_SUFFIXES:
+            raise ValueError(
+                f"{model} is no config: expected a file {', '.join(CONFIG_SUFFIXES)}, "
+                "and after it the weights"
+            )
         return str(model)
     index = _model_index()
     if str(model) in index:

@@ -22,10 +22,12 @@ SIMMIM_NAME = rf"simmim_swinv2-{SIZE}-w\d+_{SCHEDULE}"
 # <backbone>-<size>-p<patch>-w<window>[-<pre-training>-pre]_<GPUs>xb<batch>-<epochs>_
 # <data>-<frames>x<interval>-<crop>
 VIDEO_NAME = (
-    r"swinv2-[tsbg]-p2x4x4-w\d+x\d+x\d+(-in(1k|22k)-\d+-pre)?_\d+xb\d+-\d+e_"
-    r"kinetics400-\d+x\d-\d+px(-to-\d+px)?"
+    r"swinv2-(nano|[tsbg])-p2x4x4-w\d+x\d+x\d+(-in(1k|22k)-\d+-pre)?_"
+    r"(\d+xb\d+-\d+e_kinetics400-\d+x\d-\d+px(-to-\d+px)?|mini-clips-\d+px)"
 )
-MMPRETRAIN_NAMES = dict(imagenet=CLS_NAME, simmim=SIMMIM_NAME, kinetics400=VIDEO_NAME)
+MMPRETRAIN_NAMES = dict(
+    imagenet=CLS_NAME, simmim=SIMMIM_NAME, kinetics400=VIDEO_NAME, mini=VIDEO_NAME
+)
 
 
 def grammar(path: Path, scope: str) -> str:

@@ -11,14 +11,9 @@ import subprocess
 from pathlib import Path
 
 import pytest
-import torch
 from pages import blocks, commands
+from published_weights import write_published
 from tiny import ROOT, Tool
-
-from mmswinv2.checkpoints import zoo
-from mmswinv2.checkpoints.convert import convert
-from mmswinv2.checkpoints.locate import SwinWeights
-from mmswinv2.models import SwinTransformerV2
 
 PAGE = (ROOT / "docs" / "pretraining.md").read_text()
 COMMANDS = commands(PAGE)
@@ -84,15 +79,7 @@ def home(tmp_path_factory: pytest.TempPathFactory, class_folders: Path, data: Pa
 @pytest.fixture(scope="module")
 def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A cache of downloads with random weights of tiny-w8-256."""
-    folder = tmp_path_factory.mktemp("published")
-    entry = zoo.find_entry("tiny-w8-256")
-    tensors = SwinTransformerV2("tiny").state_dict()
-    del tensors["window_record"]
-    tensors |= {"head.weight": torch.randn(1000, 768), "head.bias": torch.zeros(1000)}
-    weights = SwinWeights("mmswinv2", tensors, entry.windows)
-    (folder / "weights").mkdir()
-    convert(weights, "official").save(folder / "weights" / entry.mirrors[0].file)
-    return folder
+    return write_published(tmp_path_factory.mktemp("published"))
 
 
 @pytest.mark.parametrize("command", COMMANDS)

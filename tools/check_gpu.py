@@ -38,11 +38,16 @@ VARIABLES = ("MMSWINV2_", "TRITON_", "CUDA_", "PYTORCH_")  # their first letters
 OTHER_VARIABLES = ("CC", "XDG_CACHE_HOME")
 DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}
 # The residual norm's kernels for up to 1024 channels prove themselves together.
-CHANNELS = {"window_attention": (16, 32, 64), "residual_norm": (1024,)}
+CHANNELS = {
+    "window_attention": (16, 32, 64),
+    "window_attention_3d": (16, 32, 64),
+    "residual_norm": (1024,),
+}
 # Kernel -> the variable that overrules 'auto', what 'auto' takes with kernels that are
 # proven, with others on a GPU, and without a GPU.
 AUTO = {
     "window_attention": ("MMSWINV2_ATTENTION", "triton", "sdpa", "chunked"),
+    "window_attention_3d": ("MMSWINV2_ATTENTION", "triton", "sdpa", "chunked"),
     "residual_norm": ("MMSWINV2_RESIDUAL_NORM", "triton", "plain", "plain"),
 }
 MOST_AT_ONCE = 8  # checks side by side, each with some 0.6 GB of the GPU's memory

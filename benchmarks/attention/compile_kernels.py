@@ -21,7 +21,7 @@ from triton.compiler import CompiledKernel
 
 from mmswinv2.ops.window_attention import triton_attention as attention
 
-WINDOWS = ["8", "12", "14", "16", "2x4x8", "4x6x6", "8x7x7", "8x16x16"]
+WINDOWS = ["8", "12", "14", "16", "4x4x4", "8x7x7", "8x14x14", "8x16x16"]
 
 
 def record(

@@ -8,14 +8,14 @@ from torch import Tensor
 
 from mmswinv2.ops.window_attention import window_attention
 
-Pair = tuple[int, int]
+Axes = tuple[int, ...]  # (h, w) or (t, h, w)
 
 
 def make_inputs(
     batch: int,
-    size: Pair,
+    size: Axes,
     heads: int,
-    window: Pair,
+    window: Axes,
     dtype: torch.dtype,
     device: str,
     *,
@@ -25,7 +25,7 @@ def make_inputs(
     """Random qkv, table and scale that require gradients."""
     torch.manual_seed(0)
     qkv = torch.randn(batch, *size, 3 * heads * channels, device=device)
-    table = 16 * torch.rand(heads, 2 * window[0] - 1, 2 * window[1] - 1, device=device)
+    table = 16 * torch.rand(heads, *(2 * w - 1 for w in window), device=device)
     scale = torch.linspace(largest_scale / 10, largest_scale, heads, device=device)
     return [x.requires_grad_() for x in (qkv.to(dtype), table, scale)]
 
@@ -36,8 +36,8 @@ def call(
     table: Tensor,
     scale: Tensor,
     *,
-    window: Pair,
-    shift: Pair,
+    window: Axes,
+    shift: Axes,
 ) -> Tensor:
     """The public operator; ``name`` is an implementation."""
     options = dict(window=window, shift=shift, implementation=name)
@@ -45,7 +45,7 @@ def call(
 
 
 def train(
-    name: str, inputs: list[Tensor], window: Pair, shift: Pair, grad: Tensor
+    name: str, inputs: list[Tensor], window: Axes, shift: Axes, grad: Tensor
 ) -> list[Tensor]:
     """Output and gradients of qkv, table and scale."""
     out = call(name, *inputs, window=window, shift=shift)

@@ -1,17 +1,18 @@
-"""Time of the attention operator alone, at the four stages of 'base' at 1024 px.
+"""Time of the attention operator alone: 'base' at 1024 px, stage by stage, and clips.
 
 The implementations of this project, then FlexAttention and the compiled reference.
 """
 
 from __future__ import annotations
 
+import math
 from argparse import Namespace
 from collections.abc import Callable
 from functools import partial
 from itertools import product
 
 import torch
-from attention import Pair, call, make_inputs
+from attention import Axes, call, make_inputs
 from flex import flex_window_attention, regions
 from measuring import take_turns
 from record import Case, Table
@@ -28,29 +29,37 @@ QUANTITIES = [
     for mode in ("", "with backward, ")
     for unit in ("ms", "host us", "1e9 logits/s", "GB/s")
 ]
-Shape = tuple[int, int, int, int]  # batch, side of the map, heads, window
+Shape = tuple[int, Axes, int, Axes]  # batch, map, heads, window
+CLIPS: list[Shape] = [
+    (4, (8, 14, 14), 12, (8, 7, 7)),  # 'tiny' at 16 frames of 224 px, stage 3
+    (1, (8, 40, 40), 16, (8, 20, 20)),  # as the paper's 'giant' at 320 px, stage 2
+]
 
 
 def plan(smoke: bool) -> dict[str, Shape]:
     """Cases by name, the default window first."""
-    shapes: list[Shape] = [
-        (batch, 1024 // 4 // 2**stage, HEADS[stage], window)
-        for window, batch, stage in product((16, 24, 32, 8), (1, 4), range(4))
-    ]
-    found = {}
-    for batch, side, heads, window in [(1, 4, 1, 4)] if smoke else shapes:
+    shapes: list[Shape] = []
+    for window, batch, stage in product((16, 24, 32, 8), (1, 4), range(4)):
+        side = 1024 // 4 // 2**stage
         window = min(window, side)
-        name = f"map {side} x {side}, {heads} heads, window {window}, batch {batch}"
-        found[name] = batch, side, heads, window
+        shapes.append((batch, (side, side), HEADS[stage], (window, window)))
+    if smoke:
+        shapes = [(1, (4, 4), 1, (4, 4)), (1, (2, 3, 3), 1, (2, 2, 2))]
+    found = {}
+    for shape in shapes if smoke else shapes + CLIPS:
+        batch, size, heads, window = shape
+        of = " x ".join(map(str, window)) if len(window) == 3 else window[0]
+        name = " x ".join(map(str, size))
+        found[f"map {name}, {heads} heads, window {of}, batch {batch}"] = shape
     return found
 
 
 def operator(
-    name: str, side: int, window: Pair, shift: Pair, args: Namespace
+    name: str, size: Axes, window: Axes, shift: Axes, args: Namespace
 ) -> Callable[..., Tensor]:
     """What a contender does with qkv, table and scale."""
     if name == FLEX:
-        region = regions((side, side), window, shift, torch.device(args.device))
+        region = regions(size, window, shift, torch.device(args.device))
         run = torch.compile(flex_window_attention, backend=backend(args), dynamic=False)
         return partial(run, window=window, shift=shift, region=region)
     if name == REFERENCE:
@@ -61,10 +70,10 @@ def operator(
 
 def measure(case: Case, shape: Shape, args: Namespace) -> None:
     """One shifted block, without gradients and with all of them."""
-    batch, side, heads, w = shape
-    window, shift = (w, w), (0 if w == side else w // 2,) * 2
+    batch, size, heads, window = shape
+    shift = tuple(0 if w == side else w // 2 for w, side in zip(window, size))
     dtype = torch.bfloat16 if args.device == "cuda" else torch.float32
-    inputs = make_inputs(batch, (side, side), heads, window, dtype, args.device)
+    inputs = make_inputs(batch, size, heads, window, dtype, args.device)
     grad = torch.randn_like(inputs[0][..., : heads * CHANNELS])
     torch.compiler.reset()
 
@@ -73,7 +82,7 @@ def measure(case: Case, shape: Shape, args: Namespace) -> None:
         if name == FLEX and args.device == "cpu":
             case.skip(name, NEEDS_GPU)
             continue
-        run = operator(name, side, window, shift, args)
+        run = operator(name, size, window, shift, args)
 
         def forward(run: Callable = run) -> None:
             with torch.no_grad():
@@ -89,7 +98,7 @@ def measure(case: Case, shape: Shape, args: Namespace) -> None:
             trainings[name] = training
 
     options = dict(rounds=1, seconds=1) if args.smoke else dict(rounds=20, seconds=3)
-    logits = batch * side**2 * heads * w**2
+    logits = batch * math.prod(size) * heads * math.prod(window)
     # Read qkv, write the output; then read both and the output's gradient, write one.
     once = inputs[0].nbytes / 3
     for mode, steps, moved in (
@@ -125,7 +134,11 @@ def main() -> None:
         Table(
             "Attention operator beside compiled ones",
             note,
-            cases=[name for name, (batch, *_) in shapes.items() if batch == 1],
+            cases=[
+                name
+                for name, (batch, size, *_) in shapes.items()
+                if batch == 1 and len(size) == 2
+            ],
             contenders=("triton", FLEX, REFERENCE),
             quantities=QUANTITIES,
         ),

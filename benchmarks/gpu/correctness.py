@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
-from attention import Pair, make_inputs, train
+from attention import Axes, make_inputs, train
 from record import Case, Table
 from section import NEEDS_GPU, arguments, open_record
 from torch import Tensor
@@ -26,9 +26,9 @@ class Inputs:
     """What the operator gets.
 
     Attributes:
-        size (tuple[int, int]): Map in tokens.
-        window (tuple[int, int]): In tokens.
-        shift (tuple[int, int]): In tokens.
+        size (tuple[int, ...]): Map in tokens, of an image or a clip.
+        window (tuple[int, ...]): In tokens.
+        shift (tuple[int, ...]): In tokens.
         batch (int): Maps.
         heads (int): Attention heads.
         channels (int): Per head.
@@ -38,9 +38,9 @@ class Inputs:
         gradient (float, optional): Size of all gradients, of random sign; else random.
     """
 
-    size: Pair
-    window: Pair
-    shift: Pair
+    size: Axes
+    window: Axes
+    shift: Axes
     batch: int = 2
     heads: int = 3
     channels: int = 32
@@ -165,14 +165,17 @@ def checks(smoke: bool) -> dict[str, Check]:
         Inputs((49, 61), (24, 24), (12, 12)),
         Inputs((30, 70), (14, 32), (7, 0)),  # rectangular
         Inputs((60, 60), (56, 56), (0, 0)),  # the paper's largest
+        Inputs((8, 25, 42), (8, 7, 7), (0, 3, 3)),  # clips
+        Inputs((7, 25, 30), (4, 12, 12), (2, 6, 6)),
+        Inputs((8, 20, 20), (8, 20, 20), (0, 0, 0), batch=1, heads=2),
     ]
     plain = dict(size=(25, 42), window=(12, 12), shift=(6, 6))
     tiny, types = (3, 5), [*TOLERANCE]
     if smoke:
-        grid = [Inputs((5, 4), (4, 4), (2, 0), batch=1, heads=1, channels=16)]
-        plain = dict(
-            size=(4, 6), window=(4, 3), shift=(0, 1), batch=1, heads=1, channels=16
-        )
+        small = dict(batch=1, heads=1, channels=16)
+        grid = [Inputs((5, 4), (4, 4), (2, 0), **small)]
+        grid += [Inputs((2, 3, 4), (2, 2, 4), (0, 1, 0), **small)]
+        plain = dict(size=(4, 6), window=(4, 3), shift=(0, 1), **small)
         tiny, types = (1, 2), [torch.float32]
     corners = {
         "16 channels per head": plain | dict(channels=16),
@@ -189,7 +192,7 @@ def checks(smoke: bool) -> dict[str, Check]:
     for dtype in types:
         kind = SHORT[dtype]
         for x in grid:
-            size, window = (f"{a} x {b}" for a, b in (x.size, x.window))
+            size, window = (" x ".join(map(str, axes)) for axes in (x.size, x.window))
             found[f"{kind}, map {size}, window {window}, shift {x.shift[0]}"] = (
                 compare, x, dtype,
             )  # fmt: skip

@@ -97,9 +97,8 @@ def check_windows(
         for stage in windows
     )
     lengths = {len(window) for stage in windows for window in stage} if sound else set()
-    if stages not in (None, len(windows)) or lengths not in (
-        ({2}, {3}) if axes is None else ({axes},)
-    ):
+    known = ({2}, {3}) if axes is None else ({axes},)
+    if lengths not in known or stages not in (None, len(windows)):
         window = "(time, height, width)" if axes == 3 else "(height, width)"
         raise ValueError(
             f"the checkpoint has the windows {str(windows)[:100]}, expected for each "

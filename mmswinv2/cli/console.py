@@ -28,6 +28,7 @@ from mmengine.runner.base_loop import BaseLoop
 from torch import nn
 
 import mmswinv2
+from mmswinv2.apis import is_of_videos
 from mmswinv2.config_types import HOSTS
 
 # Records that the log file alone gets.
@@ -177,8 +178,9 @@ def _parameters(model: nn.Module) -> str:
 
 def _describe(runner: Runner, loop: BaseLoop) -> str:
     loader = loop.dataloader
-    pictures = len(loader.dataset)
-    text = f"{pictures} {'picture' if pictures == 1 else 'pictures'}"
+    count = len(loader.dataset)
+    kind = "video" if is_of_videos(runner.cfg) else "picture"
+    text = f"{count} {kind}" + "s" * (count != 1)
     if loop is not runner._train_loop:
         return text
     batch = loader.batch_size or getattr(loader.batch_sampler, "batch_size", None)

@@ -1,4 +1,4 @@
-"""Where demos put what they draw."""
+"""Where demos and converters put what they make."""
 
 from __future__ import annotations
 
@@ -28,8 +28,12 @@ def free_path(out_dir: Path, source: str, *suffixes: str) -> Path:
     return out_dir / f"{free}{suffixes[0]}"
 
 
-def make_folder(out_dir: Path) -> None:
+def make_folder(out_dir: Path, option: str = "--out-dir") -> None:
     """Make a folder that files can be written to.
+
+    Args:
+        out_dir (Path): The folder.
+        option (str): That it is given by. Defaults to '--out-dir'.
 
     Raises:
         ValueError: That is not possible there.
@@ -41,6 +45,6 @@ def make_folder(out_dir: Path) -> None:
     except OSError as error:
         reason = error.strerror or error
         raise ValueError(
-            f"--out-dir {out_dir} is no folder that can be written to ({reason}); name "
+            f"{option} {out_dir} is no folder that can be written to ({reason}); name "
             "another"
         ) from error

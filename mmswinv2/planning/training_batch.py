@@ -56,8 +56,7 @@ def _run(pipeline: list[dict], size: tuple | None) -> tuple | None:
             scale = transform["scale"]  # a side, or width and height
             size = (scale, scale) if isinstance(scale, int) else tuple(scale)[::-1]
         elif kind in ("RandomResizedCropClip", "CenterCropClip"):
-            crop = transform["size"]
-            size = (crop, crop) if isinstance(crop, int) else tuple(crop)
+            size = (transform["size"],) * 2
         elif kind in ("ResizeEdge", "ResizeClip"):
             size = None  # the other edge is as the picture has it
         elif "Resize" in kind:

@@ -79,7 +79,3 @@ class VideoSwinTransformerV2(SwinTransformerV2):
                 "frames, height, width)"
             )
         return super().forward(x)
-
-    def embed(self, x: Tensor) -> Tensor:
-        """Clips ``(B, 3, frames, height, width)`` -> ``(B, T, H, W, C)`` of stage 0."""
-        return super().embed(x)

@@ -7,7 +7,6 @@ import os
 
 import mmpretrain.datasets
 import torch
-from mmengine.dist import get_world_size
 from mmengine.logging import print_log
 from torch import Tensor
 
@@ -36,8 +35,8 @@ class KineticsDataset(mmpretrain.datasets.BaseDataset):
             relative to ``data_root``. ``metainfo=dict(classes=...)`` will do too.
         delimiter (str): Between path and label. Defaults to ' '.
         labelled (bool): Whether the list has labels. Defaults to True.
-        max_unreadable (float): Share of videos from which on training stops, if more
-            cannot be read. Defaults to 0.1.
+        max_unreadable (float): Share of videos; a process that has met more of them
+            that cannot be read stops training. Defaults to 0.1.
         **kwargs (Any): Of mmpretrain's ``BaseDataset``. ``test_mode`` is what
             ``SampleFrames`` of the pipeline has, unless it is True.
 
@@ -119,7 +118,6 @@ class KineticsDataset(mmpretrain.datasets.BaseDataset):
         )
         if not self.test_mode:
             self.unreadable = torch.zeros(len(self), dtype=torch.uint8).share_memory_()
-            self._allowed = self.max_unreadable * len(self) / get_world_size()
 
     def prepare_data(self, idx: int) -> dict:
         """What the pipeline makes of a video, in training of one that can be read."""
@@ -141,7 +139,7 @@ class KineticsDataset(mmpretrain.datasets.BaseDataset):
             f"{error} (another video is read in its place)", "current", logging.WARNING
         )
         count = int(self.unreadable.sum())
-        if count > self._allowed or count == len(self):
+        if count > self.max_unreadable * len(self) or count == len(self):
             raise RunError(
                 f"{count} of {len(self)} videos of {self.ann_file} could not be read, "
                 f"the last because {error}. These are more than "

@@ -15,9 +15,8 @@ from mmpretrain.structures import DataSample
 from mmswinv2.inferencers import find_files
 from mmswinv2.pretraining.inferencer import ClassifierInferencer
 
+from .reading import VIDEO_SUFFIXES
 from .strips import draw_strip
-
-VIDEO_SUFFIXES = {".mp4", ".webm", ".mkv", ".avi", ".mov", ".m4v", ".mpg", ".mpeg"}
 
 
 def use_views(cfg: Config, clips: int, crops: int) -> None:

@@ -96,10 +96,7 @@ def read_classes(path: str | Path) -> tuple[str, ...]:
     """
     lines = [line.strip() for line in _lines(path, "names of classes, one a line")]
     names = [line for line in lines if line]
-    for pattern in (
-        r"(?P<label>\d+)[\s,]+(?P<name>.+)",
-        r"(?P<name>.+?)[\s,]+(?P<label>\d+)",
-    ):
+    for pattern in NUMBERED:
         found = [re.fullmatch(pattern, name) for name in names]
         if all(found):
             by_label = {int(match["label"]): match["name"] for match in found}

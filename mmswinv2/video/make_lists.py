@@ -15,6 +15,7 @@ from rich.progress import track
 from rich.table import Table
 
 from mmswinv2.checkpoints.whole_files import write_whole
+from mmswinv2.cli.out_dir import make_folder
 
 from .lists import list_hash, read_classes
 from .reading import import_av
@@ -86,6 +87,8 @@ def find_splits(root: Path, val_share: float | None) -> list[Split]:
     for split in splits:
         if not split.names:
             raise ValueError(f"{split.folder} has no videos for {split.name}.txt")
+        for name in split.names:
+            _check_name(split.folder, name)
         loose = [name for name in split.names if not class_of(name)]
         if loose and (split.name != "test" or len(loose) < len(split.names)):
             raise ValueError(
@@ -93,6 +96,16 @@ def find_splits(root: Path, val_share: float | None) -> list[Split]:
                 f"{split.folder}/CLASS/{loose[0]}"
             )
     return splits
+
+
+def _check_name(folder: Path, name: str) -> None:
+    """That a line of a text can be this path."""
+    text = name.encode(errors="replace").decode()
+    if [name.strip()] != text.splitlines():
+        raise ValueError(
+            f"{folder} has {name!a}, but no list can have a name with a line break, a "
+            "space at its start, or bytes that are no UTF-8; rename it"
+        )
 
 
 def choose(names: Iterable[str], share: float) -> set[str]:
@@ -282,6 +295,7 @@ def make_lists(
     official = read_official(csv_files)
     splits = find_splits(root, val_share)
     labels = label_folders(splits, classes)
+    make_folder(out, "--out")  # it may take hours until something is written
     for split in splits:
         look(split, workers, full)
     write(splits, labels, out)

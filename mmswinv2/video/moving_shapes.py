@@ -7,12 +7,13 @@ followed by the smallest. A phase that is even at first is so at all times, and
 independent of the others. Frames of all classes therefore have one distribution, at the
 beginning, at the end and wherever a clip is cut out; order alone tells.
 
-Shapes that stay, like the one that moves, lie around it.
+A shape that stays may lie beside it.
 """
 # N frames, H height and W width in px
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -31,17 +32,17 @@ MOTIONS = {
     "turn counterclockwise": (ANGLE, -1),
 }
 CLASSES = tuple(sorted(MOTIONS))
-RATES = (8, 12, 24)  # frames a second
+RATES = (12, 16, 24)  # frames a second
 SECONDS = 2
-SPEEDS = (0.25, 0.4)  # turns of the phase a second
+SPEEDS = (0.4, 0.65)  # turns of the phase a second
 RADII = (0.15, 0.35)  # of a shape, over the height of the frame
 DARK, BRIGHT = (30, 110), (150, 255)  # colours of the background and of shapes
-STILL = 2  # most shapes that do not move
+STILL = 1  # most shapes that do not move
 # Corners as (angle / pi, distance): alike from no two sides, so that a turn is seen.
 OUTLINES = {
     "arrow": ((0.0, 1.0), (0.65, 1.0), (1.0, 0.3), (1.35, 1.0)),
     "wedge": ((0.0, 1.0), (0.85, 0.8), (1.15, 0.8)),
-    "boot": ((0.1, 1.0), (0.35, 0.5), (0.6, 0.95), (0.85, 0.95), (1.2, 0.9), (1.9, 1.0)),
+    "block": ((0.1, 1.0), (0.4, 0.5), (0.7, 1.0), (1.1, 0.9), (1.9, 1.0)),
 }
 FRACTION_BITS = 4  # of a coordinate in px, for cv2
 
@@ -77,33 +78,36 @@ def draw_clip(rng: np.random.Generator, name: str, height: int) -> Clip:
     ground = rng.uniform(*DARK, 3)
     picture = _draw_background(rng, ground, height, width)
     for _ in range(rng.integers(STILL + 1)):
-        _draw_shape(picture, _choose_look(rng, ground), rng.random(4))
+        draw_shape(picture, *_choose_look(rng), rng.random(4))
+    rate, phases = choose_motion(rng, name)
+    outline, colour = _choose_look(rng)
+    frames = np.repeat(picture[None], len(phases), 0)
+    for frame, state in zip(frames, phases):
+        draw_shape(frame, outline, colour, state)
+    return Clip(frames, rate, phases)
+
+
+def choose_motion(rng: np.random.Generator, name: str) -> tuple[int, np.ndarray]:
+    """Frames a second, and the phases of a shape in each frame, ``(N, 4)``."""
     rate = int(rng.choice(RATES))
     moving, direction = MOTIONS[name]
     phases = np.tile(rng.random(4), (rate * SECONDS, 1))
     step = direction * rng.uniform(*SPEEDS) / rate
     phases[:, moving] += step * np.arange(len(phases))
-    phases %= 1
-    look = _choose_look(rng, ground)
-    frames = np.repeat(picture[None], len(phases), 0)
-    for frame, state in zip(frames, phases):
-        _draw_shape(frame, look, state)
-    return Clip(frames, rate, phases)
+    return rate, phases % 1
 
 
-def _choose_look(
-    rng: np.random.Generator, ground: np.ndarray
-) -> tuple[str, list[float]]:
-    """Outline of a shape, and a colour that stands out."""
-    colour = rng.uniform(*BRIGHT, 3)
-    return str(rng.choice(list(OUTLINES))), colour.tolist()
-
-
-def _draw_shape(
-    picture: np.ndarray, look: tuple[str, list[float]], phases: np.ndarray
+def draw_shape(
+    picture: np.ndarray, outline: str, colour: Sequence[float], phases: np.ndarray
 ) -> None:
-    """Draws a shape over a picture ``(H, W, 3)``, across its borders."""
-    outline, colour = look
+    """Draws a shape over a picture ``(H, W, 3)``, across its borders.
+
+    Args:
+        picture (np.ndarray): Which is changed.
+        outline (str): One of ``OUTLINES``.
+        colour (Sequence[float]): Of three channels.
+        phases (np.ndarray): Four, from 0 to 1, as of a :class:`Clip`.
+    """
     x, y, size, angle = phases
     lengths = np.array(picture.shape[1::-1])
     radius = RADII[0] * (RADII[1] / RADII[0]) ** size * lengths[1]
@@ -115,6 +119,12 @@ def _draw_shape(
     points = np.round(np.stack(copies) * 2**FRACTION_BITS).astype(np.int32)
     for polygon in points:
         cv2.fillPoly(picture, [polygon], colour, cv2.LINE_AA, FRACTION_BITS)
+
+
+def _choose_look(rng: np.random.Generator) -> tuple[str, list[float]]:
+    """Outline of a shape, and a colour that stands out."""
+    colour = rng.uniform(*BRIGHT, 3)
+    return str(rng.choice(list(OUTLINES))), colour.tolist()
 
 
 def _draw_background(

@@ -16,6 +16,11 @@ import numpy as np
 if TYPE_CHECKING:
     import av
 
+VIDEO_SUFFIXES = {
+    *(".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".flv", ".wmv"),
+    *(".mpg", ".mpeg", ".ts", ".3gp", ".gif"),
+}
+
 
 class UnreadableVideoError(ValueError):
     """A file that is there, but from which frames cannot be had."""
@@ -51,7 +56,9 @@ class VideoReader:
     def __init__(self, path: str) -> None:
         self.path = str(path)
         if not os.path.exists(self.path):
-            raise FileNotFoundError(f"{self.path} does not exist; expected a video")
+            raise FileNotFoundError(
+                f"{self.path} does not exist; expected the file of a video"
+            )
         if not os.path.isfile(self.path):  # a pipe would be waited for
             raise self._error("is no file; expected a video")
         #: Frames a second, on average.
@@ -148,10 +155,9 @@ class VideoReader:
             if not stream.disposition & Disposition.attached_pic  # cover of a song
         ]
         if not pictures:
-            held = sorted({stream.type for stream in container.streams}) or ["nothing"]
-            raise self._error(
-                f"has no video in it, only {', '.join(held)}; leave it out"
-            )
+            held = ", ".join(sorted({stream.type for stream in container.streams}))
+            only = f", only {held}" if held else ""
+            raise self._error(f"has no video in it{only}; leave it out")
         stream = pictures[0]
         stream.thread_count, stream.thread_type = 1, "NONE"
         return stream

@@ -9,12 +9,8 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-from .reading import VideoReader
+from .reading import VIDEO_SUFFIXES, VideoReader
 
-SUFFIXES = {
-    *(".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".flv", ".wmv"),
-    *(".mpg", ".mpeg", ".ts", ".3gp", ".gif"),
-}
 CHUNK = 8  # videos that a process is given at once
 
 
@@ -42,7 +38,7 @@ def find_videos(folder: str | Path) -> list[str]:
         found += [
             os.path.relpath(os.path.join(inside, name), folder)
             for name in files
-            if Path(name).suffix.lower() in SUFFIXES and not name.startswith(".")
+            if Path(name).suffix.lower() in VIDEO_SUFFIXES and not name.startswith(".")
         ]
     return sorted(found)
 

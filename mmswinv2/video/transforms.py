@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 
+import cv2
 import mmcv
 import numpy as np
 import torch
@@ -279,8 +280,12 @@ class PackClip(BaseTransform):
     def transform(self, results: dict) -> dict:
         """Packs one video."""
         imgs = results["imgs"]
-        clips = imgs.reshape(-1, results["clip_len"], *imgs.shape[1:])
-        inputs = np.ascontiguousarray(clips.transpose(0, 4, 1, 2, 3))
+        length, (height, width) = results["clip_len"], imgs.shape[1:3]
+        views = len(imgs) // length
+        inputs = np.empty((views, 3, length, height, width), np.uint8)
+        for view, planes in zip(imgs.reshape(views, -1, width, 3), inputs):
+            # four times as fast as numpy's transposition
+            cv2.split(np.ascontiguousarray(view), [*planes.reshape(3, -1, width)])
         sample = DataSample(
             metainfo=dict(
                 sample_idx=results.get("sample_idx"),
@@ -288,7 +293,7 @@ class PackClip(BaseTransform):
                 filename=results["filename"],
                 total_frames=results["total_frames"],
                 ori_shape=results["ori_shape"],
-                img_shape=imgs.shape[1:3],
+                img_shape=(height, width),
             )
         )
         if results.get("gt_label") is not None:

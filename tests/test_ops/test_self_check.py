@@ -112,9 +112,10 @@ def kept_files(tmp_path):
     return sorted((tmp_path / "cache" / "mmswinv2" / "kernels").glob("*.json"))
 
 
-def test_the_real_kernels_prove_themselves(tmp_path):
+@pytest.mark.parametrize("kernel", ["window_attention", "window_attention_3d"])
+def test_the_real_kernels_prove_themselves(kernel, tmp_path):
     """In half precision all kernels run, also the one for windows of one tile."""
-    assert refusal("window_attention", CPU, torch.float16, 32) is None
+    assert refusal(kernel, CPU, torch.float16, 32) is None
     (file,) = kept_files(tmp_path)
     assert json.loads(file.read_text())["reason"] is None
 

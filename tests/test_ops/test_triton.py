@@ -46,7 +46,7 @@ CLIPS = [
     ((3, 5, 7), (2, 4, 3), (1, 2, 1)),
     ((3, 6, 5), (3, 4, 5), (0, 2, 0)),
     ((3, 3, 5), (1, 4, 4), (0, 0, 2)),
-    ((7, 4, 4), (4, 4, 4), (2, 0, 0)),
+    ((7, 4, 4), (4, 4, 4), (1, 0, 0)),
     ((4, 5, 7), (3, 5, 5), (1, 0, 2)),
     ((5, 5, 4), (4, 5, 4), (0, 2, 0)),
 ]
@@ -98,7 +98,8 @@ def test_values_and_all_gradients_are_those_of_the_reference(size, window, shift
 @pytest.mark.parametrize(("size", "window", "shift"), [*CASES[:7], CLIPS[0], CLIPS[-1]])
 def test_half_precision_keeps_logits_and_sums_in_fp32(size, window, shift):
     """Also the one kernel for all gradients of a window of one tile."""
-    inputs = *make_inputs(size, window, torch.float16, batch=2), window, shift
+    options = dict(batch=2, heads=4 - len(size))
+    inputs = *make_inputs(size, window, torch.float16, **options), window, shift
     results = run(*inputs)
     assert [x.dtype for x in results] == 4 * [torch.float16] + 2 * [torch.float32]
     assert_near(results, expected(*inputs), 2e-2)
@@ -210,6 +211,9 @@ def test_says_that_triton_or_a_gpu_is_missing(monkeypatch):
     assert why_not_triton(qkv, 2, (4, 4)) is None
     assert "220 x 220 tokens is too large" in why_not_triton(qkv, 2, (220, 220))
     assert "1 x 30000 tokens is too large" in why_not_triton(qkv, 2, (1, 30000))
+    clip = qkv[:, None]
+    assert why_not_triton(clip, 2, (8, 24, 24)) is None
+    assert "2 x 24000 x 1 tokens" in why_not_triton(clip, 2, (2, 24000, 1))
     monkeypatch.delenv("TRITON_INTERPRET", raising=False)
     assert "CUDA" in why_not_triton(qkv, 2, (4, 4))
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
@@ -250,12 +254,13 @@ def test_compiles_for_a_gpu_and_spills_no_registers(tmp_path):
     """Compilation is stricter than the interpreter, and needs no GPU."""
     script = Path(__file__).parents[2] / "benchmarks" / "attention"
     command = [sys.executable, script / "compile_kernels.py"]
-    command += ["--window", "8", "16", "--gpu", "90"]
+    command += ["--window", "8", "16", "8x16x16", "--gpu", "90"]
     env = {**os.environ, "TRITON_INTERPRET": "0", "TRITON_CACHE_DIR": str(tmp_path)}
     done = subprocess.run(command, env=env, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
     names = [line.split()[1] for line in done.stdout.splitlines() if " / " in line]
-    assert names[1:] == ["forward", "window", "forward", "query", "key", "bias"]
+    large = ["forward", "query", "key", "bias"]
+    assert names[1:] == ["forward", "window", *large, *large]
 
 
 def test_hundreds_of_image_sizes_need_a_few_kernels():

@@ -62,6 +62,7 @@ def test_all_kernels_are_proven(tool: Tool, gpu: dict) -> None:
     assert "| cuda:0 | NVIDIA X, capability 9.0, 80.0 GiB |" in out
     row = "| window_attention | 32 | proven (0 s) | proven (0 s) | proven (0 s) |"
     assert row in out
+    assert "| window_attention_3d | 64 | proven" in out
     assert "| residual_norm | 1024 | proven" in out
     assert "window_attention: 'auto' takes 'triton', whose kernels have proven" in out
 
@@ -108,7 +109,7 @@ def test_forgets_what_was_known(
     assert self_check.refusal(*question) == "it was broken"
     monkeypatch.setattr(child, "ask", lambda *_: child.Answer(None))
     assert "refused" not in tool(SCRIPT)
-    assert len(list((tmp_path / "cache/mmswinv2/kernels").glob("*.json"))) == 12
+    assert len(list((tmp_path / "cache/mmswinv2/kernels").glob("*.json"))) == 21
     monkeypatch.setattr(decide, "_known", {})
     monkeypatch.setattr(child, "ask", None)
     assert self_check.refusal(*question) is None

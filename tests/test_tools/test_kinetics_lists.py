@@ -122,3 +122,24 @@ def test_what_is_no_set_of_videos_is_refused(
     fill(tmp_path / "k", video, names)
     assert message in tool.fails(SCRIPT, tmp_path / "k", *options)
     assert not [*tmp_path.glob("k/*.txt")]
+
+
+@pytest.mark.parametrize("name", ["b/a\nb.mp4", " b/a.mp4", "b/\udcff.mp4"])
+def test_a_name_that_no_line_can_hold_is_refused(
+    tool: Tool, video: Path, tmp_path: Path, name: str
+) -> None:
+    for path in (f"train/{name}", "val/b/c.mp4"):
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(video, tmp_path / path)
+    code, _, err = tool.run(SCRIPT, tmp_path, *ONE)
+    assert code == 1
+    assert f"{tmp_path}/train has {name!a}, but no list" in err
+
+
+def test_a_folder_that_takes_no_lists_is_named_before_videos_are_opened(
+    tool: Tool, video: Path, tmp_path: Path
+) -> None:
+    fill(tmp_path, video, "train/b/c.mp4 val/b/c.mp4")
+    code, _, err = tool.run(SCRIPT, tmp_path, "--out", "/dev/full", *ONE)
+    assert code == 1
+    assert err.startswith("error: --out /dev/full is no folder that can be written to")

@@ -142,7 +142,7 @@ def test_trains_and_evaluates(end: str, tool: Tool, tmp_path: Path) -> None:
         cfg.load_from = save_weights(cfg, tmp_path / "first.pth")
     cfg.dump("config.py")
     moved = ["--cfg-options", f"data_root={root}"]
-    tool("tools/train.py", "config.py", *moved)
+    assert "6 videos in batches of" in tool("tools/train.py", "config.py", *moved)
     (weights,) = Path("work_dirs/config").glob("best_*.pth")
     out = tool("tools/test.py", "config.py", weights, *moved)
     table = dict(re.findall(r"^(top1|top2|recall) +([\d.]+)$", out, re.MULTILINE))

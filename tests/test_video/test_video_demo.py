@@ -73,6 +73,11 @@ def test_bad_arguments_are_named(tool: Tool, root: Path, model: list[str]) -> No
     images = "swinv2-t-p4-w8_16xb64-300e_in1k-256px"
     message = tool.fails(DEMO, clip, images, model[1])
     assert "takes no videos; demo/image_demo.py" in message
+    Path("photo.jpg").touch()
+    message = tool.fails("demo/image_demo.py", "photo.jpg", *model)
+    assert "takes no pictures; demo/video_demo.py" in message
+    message = tool.fails(DEMO, clip, model[1], model[1])
+    assert message.startswith(f"{model[1]} is no config")
     Path("out").write_text("a file")
     assert "no folder that can be written to" in tool.fails(DEMO, clip, *model)
 

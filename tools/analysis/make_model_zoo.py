@@ -75,7 +75,8 @@ def folders() -> list[Path]:
 def method(config: Path) -> str:
     """Name of the model of a config, from its file's name."""
     names = config.stem.split("_")
-    if config.parent.name in ("imagenet", "kinetics400"):
+    clips = "_mini-clips-" in config.name
+    if clips or config.parent.name in ("imagenet", "kinetics400"):
         return "Classifier"
     for name in names:
         if name in METHODS:
@@ -103,9 +104,9 @@ def image_size(cfg: Config) -> tuple[int, ...]:
 
 
 def per_stage(window: object) -> str:
-    """A window, or one per stage, in tokens."""
+    """A window, or one per stage, in tokens; that of clips as '8x7x7'."""
     values = window if isinstance(window, (list, tuple)) else [window]
-    return ", ".join(map(str, values))
+    return ("x" if len(values) == 3 else ", ").join(map(str, values))
 
 
 def schedule(cfg: Config) -> dict[str, int]:

@@ -33,11 +33,8 @@ from mmswinv2.datasets.mini_scenes import Scene, draw_scene
 MANIFEST = "mini.json"
 FORMAT = 1  # raised when the same parameters give another tree
 CLIPS_FORMAT = 1
-# Without and with --clips.
-DEFAULTS = (
-    dict(out=Path("data/mini"), train=160, val=40, size=256),
-    dict(out=Path("data/mini-clips"), train=960, val=160, size=64),
-)
+PICTURES = dict(out=Path("data/mini"), train=160, val=40, size=256)
+CLIPS = dict(out=Path("data/mini-clips"), train=1600, val=240, size=64)
 MIN_SIZE = 64  # px; below, the large objects are smaller than the small ones
 CRF = 18  # of x264; artefacts of its coding are less than the texture
 SPLITS = {"train": "training", "val": "validation"}  # COCO's name, ADE20K's
@@ -319,7 +316,7 @@ def parse_args() -> argparse.Namespace:
     add("--val", type=int, help=f"number to evaluate on ({describe_default('val')})")
     add("--size", type=int, help=f"height in px ({describe_default('size')})")
     args = parser.parse_args()
-    for name, value in DEFAULTS[args.clips].items():
+    for name, value in (CLIPS if args.clips else PICTURES).items():
         if getattr(args, name) is None:
             setattr(args, name, value)
     return args
@@ -327,8 +324,7 @@ def parse_args() -> argparse.Namespace:
 
 def describe_default(name: str) -> str:
     """What an option is without being given."""
-    pictures, clips = DEFAULTS
-    return f"default: {pictures[name]}, of clips {clips[name]}"
+    return f"default: {PICTURES[name]}, of clips {CLIPS[name]}"
 
 
 def main() -> int:

@@ -1,5 +1,6 @@
 # The classes of Kinetics-400, in the order of their labels, which is the alphabet's.
-names = """
+classes = (
+    """
 abseiling, air drumming, answering questions, applauding, applying cream, archery, arm
 wrestling, arranging flowers, assembling computer, auctioning, baby waking up, baking
 cookies, balloon blowing, bandaging, barbequing, bartending, beatboxing, bee keeping,
@@ -75,5 +76,7 @@ segway, vault, waiting in line, walking the dog, washing dishes, washing feet, w
 hair, washing hands, water skiing, water sliding, watering plants, waxing back, waxing
 chest, waxing eyebrows, waxing legs, weaving basket, welding, whistling, windsurfing,
 wrapping present, wrestling, writing, yawning, yoga, zumba
-"""
-classes = names.strip().replace("\n", " ").split(", ")
+""".strip()
+    .replace("\n", " ")
+    .split(", ")
+)

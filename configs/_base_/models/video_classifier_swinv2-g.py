@@ -1,5 +1,6 @@
 # The classifier of clips in size G. Of it the paper says no more than that. Ours: mixup
-# and label smoothing, as when it fine-tunes on images, and drop path, as on ADE20K.
+# and label smoothing, as the official code fine-tunes on images, and drop path, as the
+# paper has it for G on ADE20K.
 _base_ = "./video_classifier_swinv2.py"
 
 model = dict(

@@ -14,6 +14,7 @@ from .circumstances import Question, circumstances
 # Kernel -> function (device, dtype, channels) -> None that raises where it is wrong.
 CHECKS = {
     "window_attention": "mmswinv2.ops.window_attention.self_check:check",
+    "window_attention_3d": "mmswinv2.ops.window_attention.self_check:check_clips",
     "residual_norm": "mmswinv2.ops.residual_norm.self_check:check",
 }
 
@@ -35,8 +36,7 @@ def refusal(
         kernel (str): One of ``CHECKS``.
         device (torch.device): Where it would run.
         dtype (torch.dtype): Of the tensors it would get.
-        channels (int): Of a head for 'window_attention', of the map for
-            'residual_norm'.
+        channels (int): Of the map for 'residual_norm', else of a head.
 
     Returns:
         str | None: The reason as a part of a sentence, such as 'its check failed:

@@ -52,7 +52,7 @@ def strips(table: Tensor, window: tuple[int, ...]) -> Tensor:
         pairs = pairs.unfold(axis, window[axis - 1], 1)  # last is first
     # (n, *columns of queries, 2h - 1, *columns of keys)
     pairs = pairs.flip(columns).movedim(axes - 1, axes)
-    return pairs.flatten(1, axes - 1).flatten(2)
+    return pairs.reshape(len(table), rows_of(window)[1], -1)
 
 
 def fold_strips(grad: Tensor, window: tuple[int, ...]) -> Tensor:
@@ -62,15 +62,13 @@ def fold_strips(grad: Tensor, window: tuple[int, ...]) -> Tensor:
     rows = by_row(table, 1, len(window))
     parts = grad.unflatten(2, (-1, *columns)).unbind(1)
     for place, part in zip(itertools.product(*map(range, columns)), parts):
-        starts = (size - 1 - at for size, at in zip(columns, place))
-        runs = (slice(start, start + n) for start, n in zip(starts, columns))
-        rows[(slice(None), slice(None), *runs)] += part
+        runs = [slice(n - 1 - at, 2 * n - 1 - at) for n, at in zip(columns, place)]
+        rows[(..., *runs)].add_(part)
     return table.flip([*range(1, table.dim())])
 
 
-def run(row: int, window: tuple[int, ...]) -> slice:
-    """Where the queries of a window row have their bias towards all keys."""
-    h, c = rows_of(window)
+def run(row: int, h: int, c: int) -> slice:
+    """Where the queries of one of h rows have their bias towards all keys."""
     return slice((h - 1 - row) * c, (2 * h - 1 - row) * c)
 
 
@@ -91,7 +89,7 @@ def biased_logits(
     h, c = rows_of(window)
     out = strip.new_empty(len(strip), windows, len(rows), c, h * c)
     for i, row in enumerate(rows):
-        out[:, :, i] = strip[:, None, :, run(row, window)]
+        out[:, :, i] = strip[:, None, :, run(row, h, c)]
     return out.flatten(2, 3)
 
 
@@ -99,6 +97,7 @@ def add_bias_gradient_(
     grad: Tensor, logits: Tensor, rows: range, window: tuple[int, ...]
 ) -> None:
     """Add the gradient of logits ``(m, G, rows * c, N)`` to that of their strips."""
-    total = logits.sum(1).unflatten(1, (len(rows), grad.shape[1]))
+    h, c = rows_of(window)
+    total = logits.sum(1).unflatten(1, (len(rows), c))
     for i, row in enumerate(rows):
-        grad[:, :, run(row, window)] += total[:, i]
+        grad[:, :, run(row, h, c)].add_(total[:, i])

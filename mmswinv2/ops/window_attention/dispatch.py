@@ -133,14 +133,15 @@ def why_not_triton(qkv: Tensor, heads: int, window: tuple[int, ...]) -> str | No
     # Places are divided by all axes but the first, see :func:`.triton_windows.divide`.
     if tokens**2 >= 2**31 or tokens * max(window[1:]) >= 2**29:
         return f"a window of {' x '.join(map(str, window))} tokens is too large"
-    return _judge(str(qkv.device), qkv.dtype, channels // (3 * heads))
+    kernel = "window_attention" if len(window) == 2 else "window_attention_3d"
+    return _judge(kernel, str(qkv.device), qkv.dtype, channels // (3 * heads))
 
 
 @torch.compiler.assume_constant_result
-def _judge(device: str, dtype: torch.dtype, channels: int) -> str | None:
+def _judge(kernel: str, device: str, dtype: torch.dtype, channels: int) -> str | None:
     found = torch.device(device)
     if found.type == "cuda":
-        return refusal("window_attention", found, dtype, channels)
+        return refusal(kernel, found, dtype, channels)
     return unsupported(found)  # Triton's interpreter needs no proof
 
 
@@ -172,7 +173,7 @@ def window_attention(
     scale: Tensor,
     *,
     window: tuple[int, ...],
-    shift: tuple[int, ...] = (0, 0),
+    shift: tuple[int, ...] | None = None,
     dropout: float = 0.0,
     implementation: str = "auto",
     frozen: bool = False,
@@ -193,7 +194,8 @@ def window_attention(
             offset 0.
         scale (Tensor): Logit scale of every head, ``(heads,)``, at most 100.
         window (tuple[int, ...]): (h, w) or (t, h, w) in tokens.
-        shift (tuple[int, ...]): Likewise, the cyclic shift, smaller than the window.
+        shift (tuple[int, ...], optional): Likewise, the cyclic shift, smaller than the
+            window. Defaults to None: no shift.
         dropout (float): Probability with which attention weights are dropped.
         implementation (str): 'reference' (plain and readable, the truth for tests),
             'sdpa' (``torch.nn.functional.scaled_dot_product_attention``), 'chunked' (a
@@ -216,6 +218,7 @@ def window_attention(
         NotImplementedError: If 'chunked' or 'triton' meets forward-mode AD.
     """
     check_implementation(implementation)
+    shift = shift or (0,) * len(window)
     name = _asked() if implementation == "auto" else implementation
     if qkv.is_meta:
         name = "sdpa"

@@ -38,11 +38,10 @@ class InnerWindows:
 
     def read(self, x: Tensor, heads: int, dtype: torch.dtype) -> Tensor:
         """A copy of the tokens of a map, ``(B, *map, P * d)`` -> ``(P, G, N, d)``."""
-        axes = len(self.window)
         x = self._by_window(x, heads).to(
             dtype, copy=True, memory_format=torch.contiguous_format
         )
-        return x.flatten(2 + axes, -2).flatten(1, 1 + axes)
+        return x.view(heads, -1, math.prod(self.window), x.shape[-1])
 
     def write(self, rows: Tensor, x: Tensor) -> None:
         """Inverse of :meth:`read`, into the rows of ``(B * tokens + 1, P * d)``."""
@@ -54,13 +53,18 @@ class InnerWindows:
 
     def _by_window(self, x: Tensor, heads: int) -> Tensor:
         """``(B, *map, P * d)`` -> those of the area, ``(P, B, *counts, h, w, d)``."""
+        x = x[self.area]
         axes = len(self.window)
-        x = x[self.area].unflatten(-1, (heads, -1))
-        for i in range(axes, 0, -1):
-            x = x.unflatten(i, (-1, self.window[i - 1]))
-        counts, places = range(1, 2 * axes, 2), range(2, 2 * axes + 1, 2)
-        x = x.permute(-2, 0, *counts, *places, -1)
-        return by_row(x, 2 + axes, axes)
+        lengths = zip(x.shape[1:], self.window)
+        pairs = (n for length, w in lengths for n in (length // w, w))
+        x = x.view(len(x), *pairs, heads, -1)
+        return x.permute(-2, 0, *range(1, 2 * axes, 2), *_rows_first(axes), -1)
+
+
+def _rows_first(axes: int) -> list[int]:
+    """Where the places of windows are behind their counts, in the order of rows."""
+    *before, rows, columns = range(2, 2 * axes + 1, 2)
+    return [rows, *before, columns]
 
 
 class BorderWindows:

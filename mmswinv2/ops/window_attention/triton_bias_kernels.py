@@ -118,8 +118,8 @@ def _bias_tile(
 def fold_kernel(GRAD_BIAS, GRAD_TABLE, WT, WH, WW, X: tl.constexpr, DX: tl.constexpr):
     """Sum over pairs of places with the same offset, of a head and a row of its table.
 
-    GRAD_BIAS is ``(heads, N, N)``, queries first; WT is 1 for maps of images. X columns
-    of queries and DX horizontal offsets at a time.
+    GRAD_BIAS is ``(heads, N, N)``, queries first; WT is 1 for maps of images. X queries
+    and DX horizontal offsets at a time.
     """
     table_row = tl.program_id(0)
     dt = table_row // (2 * WH - 1) - WT + 1
@@ -127,18 +127,17 @@ def fold_kernel(GRAD_BIAS, GRAD_TABLE, WT, WH, WW, X: tl.constexpr, DX: tl.const
     head = tl.program_id(1)
     offset = tl.program_id(2) * DX + tl.arange(0, DX)
     dx = offset - WW + 1
-    N = WT * WH * WW
+    layer = WH * WW
+    N = WT * layer
     GRAD_BIAS += head.to(tl.int64) * N * N
+    begin, end = tl.maximum(dy, 0) * WW, tl.minimum(WH, WH + dy) * WW
     total = tl.zeros([X, DX], tl.float32)
     for t in range(tl.maximum(dt, 0), tl.minimum(WT, WT + dt)):
-        for y in range(tl.maximum(dy, 0), tl.minimum(WH, WH + dy)):
-            row = t * WH + y
-            k_row = row - dt * WH - dy
-            for first in range(0, WW, X):
-                x = first + tl.arange(0, X)[:, None]
-                k_x = x - dx[None, :]
-                at = (row * WW + x) * N + k_row * WW + k_x
-                real = (x < WW) & (k_x >= 0) & (k_x < WW)
-                total += tl.load(GRAD_BIAS + at, real, 0.0)
+        for first in range(begin, end, X):
+            place = first + tl.arange(0, X)[:, None]
+            k_x = place % WW - dx[None, :]
+            key = (t - dt) * layer + place - dy * WW - dx[None, :]
+            real = (place < end) & (k_x >= 0) & (k_x < WW)
+            total += tl.load(GRAD_BIAS + (t * layer + place) * N + key, real, 0.0)
     GRAD_TABLE += (head * tl.num_programs(0) + table_row) * (2 * WW - 1)
     tl.store(GRAD_TABLE + offset, tl.sum(total, 0), offset < 2 * WW - 1)

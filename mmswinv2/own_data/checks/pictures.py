@@ -224,7 +224,7 @@ def check_overlap(
                 break
     if same:
         what = (
-            "pictures that are in training too, so that scores say how well they are "
+            "files that are in training too, so that scores say how well they are "
             "known by heart"
         )
         cure = "take them out of one of the sets"

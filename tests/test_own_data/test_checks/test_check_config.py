@@ -215,4 +215,4 @@ def test_same_pictures(segmentation: Config) -> None:
     segmentation.val_dataloader = segmentation.train_dataloader
     assert messages(segmentation) == []
     (message,) = messages(segmentation, "warning")
-    assert "3 pictures that are in training too" in message
+    assert "3 files that are in training too" in message

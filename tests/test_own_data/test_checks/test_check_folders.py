@@ -164,7 +164,7 @@ def test_mild_faults(classifier: Config, root: Path) -> None:
     warnings = "\n".join(messages(classifier, "warning"))
     assert messages(classifier) == []
     assert "folders of classes without a picture (wall)" in warnings
-    assert "1 pictures that are in training too" in warnings
+    assert "1 files that are in training too" in warnings
     classifier.model.data_preprocessor.num_classes = 3
     assert "(data_preprocessor.num_classes=3); write 4" in messages(classifier)[0]
 
