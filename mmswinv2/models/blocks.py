@@ -7,16 +7,15 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from mmswinv2.ops.layer_norm import LayerNorm
-from mmswinv2.ops.linear import Linear, is_recorded
+from mmswinv2.ops.linear import Linear, is_recorded, linear, tokens_at_a_time
 
 from .attention import WindowAttention
+from .plain_modules import is_plain
 from .position_bias import position_biases
 from .res_post_norm import DropPath, add_branch, takes_low
 from .window_fit import Window, fit_axis
 
 PATCH_SIZE = 4  # px per token at stage 0
-PIECE_BYTES = 2**22  # hidden tokens of an MLP per thread of a CPU, what its cache holds
-PIECE_TOKENS = 512  # at least: every piece reads, and oneDNN rearranges, all weights
 
 
 class PatchEmbed(nn.Module):
@@ -88,8 +87,7 @@ class Mlp(nn.Module):
         """``(B, H, W, C)`` -> the same."""
         if x.device.type != "cpu" or torch.is_grad_enabled() or is_recorded():
             return self._mix(x)
-        row_bytes = self.fc1.out_features * x.element_size()
-        rows = max(PIECE_BYTES * torch.get_num_threads() // row_bytes, PIECE_TOKENS)
+        rows = tokens_at_a_time(self.fc1.out_features * x.element_size())
         tokens = x.reshape(1, 1, -1, x.shape[-1])
         if tokens.shape[2] <= rows:
             return self._mix(x)
@@ -97,10 +95,12 @@ class Mlp(nn.Module):
         return torch.cat([self._mix(piece) for piece in pieces], 2).view_as(x)
 
     def _mix(self, x: Tensor) -> Tensor:
-        x = self.act(self.fc1(x))
-        if self.drop.p == 0:  # no operator, which would take the host's time
-            return self.fc2(x)
-        return self.drop(self.fc2(self.drop(x)))
+        x = self.fc1(x)
+        if self.drop.p:
+            return self.drop(self.fc2(self.drop(self.act(x))))
+        if is_plain(self.act, nn.GELU) and is_plain(self.fc2, Linear):
+            return linear(x, self.fc2.weight, self.fc2.bias, gelu=True)
+        return self.fc2(self.act(x))
 
 
 def _recompute(module: nn.Module, *args: object) -> Tensor:

@@ -17,9 +17,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.optim.optimizer import register_optimizer_step_post_hook
+from torch.utils.checkpoint import checkpoint
 
 from mmswinv2.ops.geometric_table import carry_table, table_to_map
-from mmswinv2.ops.kept import is_watched, kept, may_keep, served
+from mmswinv2.ops.kept import is_transformed, is_watched, kept, may_keep, served
 from mmswinv2.ops.linear import is_recorded
 from mmswinv2.ops.log_coords import linear_coords, log_spaced_coords
 
@@ -244,7 +245,9 @@ def position_biases(
     """:meth:`PositionBias.position_bias` of all blocks of a stage.
 
     In training their meta networks go through two batched products: launched one by
-    one, they would take more of the host's time than the attention of the blocks.
+    one, they would take more of the host's time than the attention of the blocks. On
+    CPU their hidden layers, of 512 numbers for every offset, are computed again in the
+    backward pass: of windows of clips they would be a tenth of all that is kept.
 
     Args:
         modules (Sequence[PositionBias]): Of one kind and one number of heads.
@@ -264,9 +267,18 @@ def position_biases(
         )
         bias = torch.stack([net[0].bias for net in networks]).float()
         x = coords.flatten(0, -2).expand(len(networks), -1, -1)  # (b, L, axes)
-        x = torch.baddbmm(bias[:, None], x, weight.mT).relu_()  # (b, L, hidden)
-        x = BIAS_RANGE * (out @ x.mT).sigmoid()  # (b, n, L)
+        if x.is_cpu and torch.is_grad_enabled() and not is_transformed():
+            options = dict(use_reentrant=False, preserve_rng_state=False)
+            x = checkpoint(_biases, x, bias, weight, out, **options)
+        else:
+            x = _biases(x, bias, weight, out)
     return x.unflatten(-1, coords.shape[:-1]).unbind()
+
+
+def _biases(x: Tensor, bias: Tensor, weight: Tensor, out: Tensor) -> Tensor:
+    """``(b, L, axes)`` -> ``(b, n, L)``."""
+    x = torch.baddbmm(bias[:, None], x, weight.mT).relu_()  # (b, L, hidden)
+    return BIAS_RANGE * (out @ x.mT).sigmoid()
 
 
 def _is_batchable(module: PositionBias) -> bool:

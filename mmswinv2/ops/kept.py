@@ -19,9 +19,14 @@ def is_watched() -> bool:
     return (
         torch.compiler.is_compiling()
         or torch.jit.is_tracing()
-        or torch._C._are_functorch_transforms_active()
+        or is_transformed()
         or torch._C._len_torch_dispatch_stack() > 0
     )
+
+
+def is_transformed() -> bool:
+    """Whether a functional transform such as ``vmap`` runs."""
+    return torch._C._are_functorch_transforms_active()
 
 
 def may_keep() -> bool:

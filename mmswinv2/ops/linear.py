@@ -11,8 +11,18 @@ HAS_ONEDNN = torch.backends.mkldnn.is_available()
 SMALL = 20480  # numbers up to which torch has slow convolutions of its own
 FEW = 512  # tokens too few to repay the rearrangement of weights that oneDNN needs
 
+PIECE_BYTES = 2**22  # hidden tokens of an MLP per thread of a CPU, what its cache holds
+PIECE_TOKENS = 512  # at least: every piece reads, and oneDNN rearranges, all weights
 
-def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+
+def tokens_at_a_time(token_bytes: int) -> int:
+    """Tokens of a piece that stays in the cache."""
+    return max(PIECE_BYTES * torch.get_num_threads() // token_bytes, PIECE_TOKENS)
+
+
+def linear(
+    x: Tensor, weight: Tensor, bias: Tensor | None = None, *, gelu: bool = False
+) -> Tensor:
     """Linear layer of a channels-last map; on CPU in fp32 as a 1 x 1 convolution.
 
     torch gives fp32 linear layers to MKL and convolutions to oneDNN. MKL leaves AVX-512
@@ -24,15 +34,20 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
             it is a plain linear layer.
         weight (Tensor): ``(D, C)``.
         bias (Tensor, optional): ``(D,)``.
+        gelu (bool): Take ``F.gelu(x)``. On CPU it goes through in pieces that stay in
+            the cache, and again in the backward pass, for which ``x`` alone is kept.
+            Defaults to False.
 
     Returns:
         Tensor: Likewise with D channels, contiguous where ``x`` is.
     """
-    if not _as_convolution(x):
-        return F.linear(x, weight, bias)
-    if x.dim() == 5:  # frames below each other, in one tall map
-        return linear(x.flatten(1, 2), weight, bias).unflatten(1, x.shape[1:3])
-    return _Convolution.apply(x, weight, bias)
+    convolved = _as_convolution(x)
+    if convolved and x.dim() == 5:  # frames below each other, in one tall map
+        tall = linear(x.flatten(1, 2), weight, bias, gelu=gelu)
+        return tall.unflatten(1, x.shape[1:3])
+    if convolved or (gelu and _is_plain(x)):
+        return _Linear.apply(x, weight, bias, gelu)
+    return F.linear(F.gelu(x) if gelu else x, weight, bias)
 
 
 def mkl_is_fast(capability: str, vendor: str, family: int) -> bool:
@@ -66,16 +81,23 @@ def _mkl_is_fast_here() -> bool:
 MKL_IS_FAST = _mkl_is_fast_here()
 
 
+def _is_plain(x: Tensor) -> bool:
+    """Whether nobody but eager autograd sees a map on CPU, in its own precision."""
+    return (
+        x.device.type == "cpu"
+        and not is_recorded()
+        and not torch.is_autocast_enabled("cpu")  # 16-bit linear layers are oneDNN's
+    )
+
+
 def _as_convolution(x: Tensor) -> bool:
     return (
         HAS_ONEDNN
-        and not is_recorded()
-        and x.device.type == "cpu"
+        and _is_plain(x)
         and x.dim() in (4, 5)
         and x.numel() > SMALL
         and (x.shape[:-1].numel() >= FEW or not MKL_IS_FAST)
         and x.dtype == torch.float32
-        and not torch.is_autocast_enabled("cpu")  # 16-bit linear layers are oneDNN's
     )
 
 
@@ -97,36 +119,88 @@ def _convolve(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     return F.conv2d(maps, kernel, bias, dilation=2).permute(0, 2, 3, 1)
 
 
-class _Convolution(torch.autograd.Function):
-    """:func:`_convolve` whose gradient of the weight is MKL's where that is as fast.
-
-    It is a product over all tokens, in which oneDNN is the slower one by a tenth, and
-    by more the fewer the tokens.
-    """
+class _Linear(torch.autograd.Function):
+    """:func:`linear` of a map on CPU, by oneDNN where that is faster."""
 
     generate_vmap_rule = True
 
     @staticmethod
-    def forward(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-        return _convolve(x, weight, bias)
+    def forward(x: Tensor, weight: Tensor, bias: Tensor | None, gelu: bool) -> Tensor:
+        layer = _convolve if _as_convolution(x) else F.linear
+        if not gelu:
+            return layer(x, weight, bias)
+        rows = tokens_at_a_time(x.shape[-1] * x.element_size())
+        pieces = [layer(F.gelu(p), weight, bias) for p in _tokens(x).split(rows, 2)]
+        out = pieces[0] if len(pieces) == 1 else torch.cat(pieces, 2)
+        return out.reshape(*x.shape[:-1], -1)
 
     @staticmethod
     def setup_context(
         ctx: torch.autograd.function.FunctionCtx, inputs: tuple, output: Tensor
     ) -> None:
-        ctx.save_for_backward(*inputs[:2])
-        ctx.save_for_forward(*inputs[:2])
+        x, weight, _, ctx.gelu = inputs
+        ctx.convolved = _as_convolution(x)
+        ctx.save_for_backward(x, weight)
+        ctx.save_for_forward(x, weight)
 
     @staticmethod
     def backward(
         ctx: torch.autograd.function.FunctionCtx, grad: Tensor
     ) -> tuple[Tensor | None, ...]:
         x, weight = ctx.saved_tensors
-        for_x, for_weight, for_bias = ctx.needs_input_grad
-        by_product = for_weight and MKL_IS_FAST
+        for_x, for_weight, for_bias, _ = ctx.needs_input_grad
+        how = weight, ctx.gelu, ctx.convolved, for_x, for_weight
+        rows = tokens_at_a_time(x.shape[-1] * x.element_size())
+        # Gradients of gradients follow operators, and they are not in place.
+        if not ctx.gelu or torch.is_grad_enabled() or x[..., 0].numel() <= rows:
+            grad_x, grad_weight = _gradients(grad, x, *how)
+        else:
+            grad_x, grad_weight = _gradients_in_pieces(grad, x, rows, *how)
+        grad_bias = grad.flatten(0, -2).sum(0) if for_bias else None
+        return grad_x, grad_weight, grad_bias, None
+
+    @staticmethod
+    def jvp(
+        ctx: torch.autograd.function.FunctionCtx,
+        x_tangent: Tensor | None,
+        weight_tangent: Tensor | None,
+        bias_tangent: Tensor | None,
+        _: None,
+    ) -> Tensor:
+        x, weight = ctx.saved_tensors
+        layer = _convolve if ctx.convolved else F.linear
+        parts = []
+        if x_tangent is not None:
+            along = _times_slope(x_tangent, x) if ctx.gelu else x_tangent
+            parts.append(layer(along, weight, None))
+        if weight_tangent is not None:
+            parts.append(layer(F.gelu(x) if ctx.gelu else x, weight_tangent, None))
+        if bias_tangent is not None:
+            parts.append(bias_tangent.expand(*x.shape[:-1], -1))
+        return sum(parts)
+
+
+def _gradients(
+    grad: Tensor,
+    x: Tensor,
+    weight: Tensor,
+    gelu: bool,
+    convolved: bool,
+    for_x: bool,
+    for_weight: bool,
+    out: Tensor | None = None,
+) -> tuple[Tensor | None, Tensor | None]:
+    """Gradients of a map, in ``out`` if that is given, and of the weight.
+
+    The latter is MKL's where that is as fast. It is a product over all tokens, in which
+    oneDNN is the slower one by a tenth, and by more the fewer the tokens.
+    """
+    given = F.gelu(x) if gelu and for_weight else x
+    by_product = for_weight and (MKL_IS_FAST or not convolved)
+    if convolved:
         grad_x, grad_weight, _ = torch.ops.aten.convolution_backward(
             grad.permute(0, 3, 1, 2),
-            x.permute(0, 3, 1, 2),
+            given.permute(0, 3, 1, 2),
             weight[:, :, None, None],
             bias_sizes=None,
             stride=[1, 1],
@@ -137,32 +211,41 @@ class _Convolution(torch.autograd.Function):
             groups=1,
             output_mask=[for_x, for_weight and not by_product, False],
         )
-        if by_product:
-            grad_weight = grad.flatten(0, 2).mT @ x.flatten(0, 2)
-        elif for_weight:
-            grad_weight = grad_weight[:, :, 0, 0]
-        return (
-            grad_x.permute(0, 2, 3, 1) if for_x else None,
-            grad_weight,
-            grad.sum((0, 1, 2)) if for_bias else None,
-        )
+        grad_x = grad_x.permute(0, 2, 3, 1) if for_x else None
+        grad_weight = None if grad_weight is None else grad_weight[:, :, 0, 0]
+    else:
+        grad_x, grad_weight = grad @ weight if for_x else None, None
+    if by_product:
+        grad_weight = grad.flatten(0, -2).mT @ given.flatten(0, -2)
+    if gelu and for_x:
+        grad_x = _times_slope(grad_x, x, out)
+    return grad_x, grad_weight
 
-    @staticmethod
-    def jvp(
-        ctx: torch.autograd.function.FunctionCtx,
-        x_tangent: Tensor | None,
-        weight_tangent: Tensor | None,
-        bias_tangent: Tensor | None,
-    ) -> Tensor:
-        x, weight = ctx.saved_tensors
-        parts = []
-        if x_tangent is not None:
-            parts.append(_convolve(x_tangent, weight, None))
-        if weight_tangent is not None:
-            parts.append(_convolve(x, weight_tangent, None))
-        if bias_tangent is not None:
-            parts.append(bias_tangent.expand(*x.shape[:3], -1))
-        return sum(parts)
+
+def _gradients_in_pieces(
+    grad: Tensor, x: Tensor, rows: int, *how: object
+) -> tuple[Tensor | None, Tensor | None]:
+    """:func:`_gradients` whose other maps stay in the cache."""
+    grad_x, grad_weight = torch.empty_like(x, memory_format=torch.contiguous_format), 0
+    pieces = (_tokens(map_).split(rows, 2) for map_ in (grad, x, grad_x))
+    for grad_piece, piece, out in zip(*pieces):
+        _, of_weight = _gradients(grad_piece, piece, *how, out=out)
+        if of_weight is not None:
+            grad_weight += of_weight
+    *_, for_x, for_weight = how
+    return grad_x if for_x else None, grad_weight if for_weight else None
+
+
+def _tokens(x: Tensor) -> Tensor:
+    """A map with all tokens in one row, ``(1, 1, tokens, C)``."""
+    return x.reshape(1, 1, -1, x.shape[-1])
+
+
+def _times_slope(grad: Tensor, x: Tensor, out: Tensor | None = None) -> Tensor:
+    """A gradient, or a tangent, times the slope of GELU."""
+    if out is None:
+        return torch.ops.aten.gelu_backward(grad, x)
+    return torch.ops.aten.gelu_backward.grad_input(grad, x, grad_input=out)
 
 
 class Linear(nn.Linear):

@@ -158,8 +158,12 @@ def block_kept(
     C, T, e = block.channels, block.tokens, block.number
     offsets = prod(2 * length - 1 for length in block.window)
     table = FP32 * block.heads * offsets
-    # Coordinates, hidden layer and sigmoid of the meta network.
-    network = FP32 * (len(block.window) + HIDDEN_DIMS) * offsets + table
+    # Coordinates, hidden layer and sigmoid of the meta network, or what it takes to
+    # compute them again: its weights.
+    inputs = len(block.window)
+    network = FP32 * (inputs + HIDDEN_DIMS) * offsets + table
+    if device == "cpu":
+        network = FP32 * HIDDEN_DIMS * (inputs + 1 + block.heads)
     bias = 0 if position_bias == "table" else network
     if recompute == "block" or name in ("chunked", "triton"):
         bias += table
@@ -172,7 +176,9 @@ def block_kept(
     norms = 2 * (kept * C + 8) * T + extra_norm * norm
     drop = 0 if not drop_rate else 1 if device == "cuda" else e
     attend = e * C * T + attention_kept(block, name, device) + drop * C * T
-    mlp = e * (C + 2 * block.hidden) * T + drop * (C + block.hidden) * T
+    # GELU's result is not kept on CPU but by autocast or for dropout.
+    hidden = 1 if device == "cpu" and e == FP32 and not drop else 2
+    mlp = e * (C + hidden * block.hidden) * T + drop * (C + block.hidden) * T
     copies = [4 * C**2, 2 * C * block.hidden]
     if recompute == "mlp":
         mlp, copies = kept * C * T, copies[:1]

@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from mmswinv2.models import blocks
 from mmswinv2.ops import linear
 from mmswinv2.ops.linear import Linear
+from mmswinv2.planning.saved_tensors import SavedBytes
 
 LARGE = [(2, 60, 40), (1, 1, 4000), (1, 4000, 1)]
 SHAPES = [(2, 5, 7), (1, 1, 1), *LARGE]
@@ -43,11 +44,42 @@ def test_is_a_linear_layer(size, bias, mkl_is_fast, monkeypatch):
     torch.testing.assert_close(*along, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize("mkl_is_fast", [True, False])
+@pytest.mark.parametrize("size", [(2, 5, 7), (2, 60, 40), (2, 3, 20, 40)])
+def test_of_gelu_is_a_linear_layer_of_gelu(size, mkl_is_fast, monkeypatch):
+    """Whole where gradients get gradients, else in pieces; its map alone is kept."""
+    monkeypatch.setattr(linear, "MKL_IS_FAST", mkl_is_fast)
+    monkeypatch.setattr(linear, "PIECE_BYTES", 2**14)
+    torch.manual_seed(0)
+    inputs = torch.randn(*size, 8), torch.randn(10, 8), torch.randn(10)
+    inputs = [x.requires_grad_() for x in inputs]
+
+    def of_gelu(x, weight, bias):
+        return linear.linear(x, weight, bias, gelu=True)
+
+    def plain(x, weight, bias):
+        return F.linear(F.gelu(x), weight, bias)
+
+    grads = []
+    for function in (of_gelu, plain):
+        with SavedBytes(inputs) as saved:
+            out = function(*inputs)
+        first = torch.autograd.grad(out.sin().sum(), inputs, retain_graph=True)
+        again = torch.autograd.grad(out.sin().sum(), inputs, create_graph=True)
+        second = torch.autograd.grad(sum(g.square().mean() for g in again), inputs)
+        grads.append((out, *first, *again, *second, tangents(function, inputs)))
+        assert saved.total == (0 if function is of_gelu else inputs[0].nbytes)
+    for own, other in zip(*grads):
+        torch.testing.assert_close(own, other, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("gelu", [True, False])
 @pytest.mark.parametrize("frozen", range(3))
-def test_what_is_frozen_gets_no_gradient(frozen):
+def test_what_is_frozen_gets_no_gradient(frozen, gelu, monkeypatch):
+    monkeypatch.setattr(linear, "PIECE_BYTES", 2**14)
     inputs = [torch.randn(1, 60, 60, 8), torch.randn(10, 8), torch.randn(10)]
     trained = [x.requires_grad_() for i, x in enumerate(inputs) if i != frozen]
-    linear.linear(*inputs).sum().backward()
+    linear.linear(*inputs, gelu=gelu).sum().backward()
     assert inputs[frozen].grad is None
     assert all(x.grad.isfinite().all() for x in trained)
 
@@ -130,8 +162,8 @@ def test_mlp_in_pieces(monkeypatch):
     mlp = blocks.Mlp(8, 16, 0.0)
     x = torch.randn(2, 7, 9, 8)
     whole = mlp(x)
-    monkeypatch.setattr(blocks, "PIECE_BYTES", 16 * 4 * 10)
-    monkeypatch.setattr(blocks, "PIECE_TOKENS", 5)
+    monkeypatch.setattr(linear, "PIECE_BYTES", 16 * 4 * 10)
+    monkeypatch.setattr(linear, "PIECE_TOKENS", 5)
     seen = []
     mlp.fc1.register_forward_hook(lambda _, args, out: seen.append(out[..., 0].numel()))
     torch.testing.assert_close(mlp(x), whole)

@@ -123,8 +123,8 @@ def test_switches_name_windows_of_three_axes():
 
 def test_giant_is_planned_from_its_config(tool):
     out = tool(SCRIPT, G)
-    assert "1 clip of 16 x 256 x 256 px on each of 80 GPUs" in out
-    assert re.search(r"2 +8x16x16 +8x16x16 +42 +2.05k", out)
+    assert "clips of 16 x 256 x 256 px on each of 16 GPUs" in out
+    assert re.search(r"2 +8x16x16 +8x16x16 +42 +10.2k", out)
     assert max(map(len, out[: out.index("python tools")].splitlines())) <= 120
     assert "expected HEIGHT WIDTH" in tool.fails(SCRIPT, G, "--image-size", "8", "8")
 
