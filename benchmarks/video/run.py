@@ -33,9 +33,9 @@ from mmswinv2.cli.stages import WEIGHTS, Stage, run_side_by_side  # noqa: E402
 from mmswinv2.cli.transfer_plan import BASE, NO_VALIDATION  # noqa: E402
 
 MINI = ROOT / "configs" / "mini"
-CONFIG = MINI / "swinv2-nano-p2x4x4-w4x8x8_mini-clips-32px.py"
+CONFIG = MINI / "swinv2-nano-p2x4x4-w4x4x4_mini-clips-32px.py"
 DETECTOR = MINI / "mask-rcnn_swinv2-nano-p4-w8_fpn_mini-128px.py"
-ITERATIONS = 500
+ITERATIONS = 800
 INTERVAL = 50  # iterations from one validation to the next
 SECONDS = (300.0, 20.0, 300.0)  # on a core: training, test, detector
 FROM_DETECTOR = (

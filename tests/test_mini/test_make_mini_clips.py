@@ -10,7 +10,7 @@ from tiny import ROOT, Tool, fresh_globals, load_script
 
 from mmswinv2.config_types import read_config
 
-CONFIG = ROOT / "configs/mini/swinv2-nano-p2x4x4-w4x8x8_mini-clips-32px.py"
+CONFIG = ROOT / "configs/mini/swinv2-nano-p2x4x4-w4x4x4_mini-clips-32px.py"
 MAKER = "tools/dataset_converters/make_mini.py"
 SMALL = dict(train=9, val=8, size=32)
 

@@ -1,4 +1,5 @@
-# Clips: how a shape moves, from scratch, from 8 frames of 32 px, window 4 x 8 x 8.
+# Clips: how a shape moves, from scratch, from 8 frames of 32 px, window 4 x 4 x 4:
+# all of a clip's time, and half its height and width.
 _base_ = [
     "../_base_/models/video_classifier_swinv2.py",
     "./_base_/schedule_300i.py",
@@ -8,7 +9,7 @@ _base_ = [
 model = dict(
     max_testing_views=64,
     data_preprocessor=dict(num_classes=8),
-    backbone=dict(arch="nano", window_size=(4, 8, 8), drop_path_rate=0.0),
+    backbone=dict(arch="nano", window_size=(4, 4, 4), drop_path_rate=0.0),
     head=dict(num_classes=8, in_channels=256, dropout=0.0),
 )
 
@@ -77,10 +78,10 @@ test_evaluator = val_evaluator
 
 auto_scale_lr = dict(base_batch_size=32)
 param_scheduler = [
-    dict(type="LinearLR", start_factor=1e-2, by_epoch=False, begin=0, end=50),
-    dict(type="CosineAnnealingLR", eta_min=1e-5, by_epoch=False, begin=50, end=500),
+    dict(type="LinearLR", start_factor=1e-2, by_epoch=False, begin=0, end=80),
+    dict(type="CosineAnnealingLR", eta_min=1e-5, by_epoch=False, begin=80, end=800),
 ]
-train_cfg = dict(max_iters=500, val_interval=100)
+train_cfg = dict(max_iters=800, val_interval=100)
 default_hooks = dict(
     logger=dict(interval=10),
     checkpoint=dict(by_epoch=False, interval=100, max_keep_ckpts=1, save_best=None),
