@@ -6,9 +6,9 @@ Legend: N frames, H height, W width, in px.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -75,7 +75,7 @@ class VideoReader:
         with self._open() as container:
             for frame in container.decode(self._stream(container)):
                 self._check(frame)
-                yield _upright(frame)
+                yield self._upright(frame)
 
     def read(self, indices: Sequence[int] | np.ndarray) -> np.ndarray:
         """Frames by their numbers, in any order, some maybe more than once.
@@ -117,6 +117,20 @@ class VideoReader:
                 count += 1
         if count < len(self):
             raise self._lack(count)
+
+    @cached_property
+    def _to_rgb(self) -> Callable[[av.VideoFrame], av.VideoFrame]:
+        """One converter for all frames: to make one takes longer than to convert."""
+        av = import_av()
+        # Newer ones start a thread for each core, unless told not to.
+        threads = dict(threads=1) if int(av.__version__.split(".")[0]) >= 17 else {}
+        reformat = av.video.reformatter.VideoReformatter().reformat
+        return partial(reformat, format="rgb24", **threads)
+
+    def _upright(self, frame: av.VideoFrame) -> np.ndarray:
+        pixels = self._to_rgb(frame).to_ndarray()
+        turns = round(frame.rotation / 90)
+        return np.rot90(pixels, turns) if turns else pixels
 
     def _check(self, frame: av.VideoFrame) -> None:
         if frame.is_corrupt:
@@ -280,7 +294,7 @@ class _Frames:
         self.pixels = np.empty((0, 0, 0, 3), np.uint8)
 
     def put(self, slot: int, frame: av.VideoFrame) -> None:
-        pixels = _upright(frame)
+        pixels = self.reader._upright(frame)
         if not self.pixels.size:
             self.pixels = np.empty((self.count, *pixels.shape), np.uint8)
         if pixels.shape != self.pixels.shape[1:]:
@@ -288,12 +302,6 @@ class _Frames:
                 "has frames of several sizes; encode it again, or leave it out"
             )
         self.pixels[slot] = pixels
-
-
-def _upright(frame: av.VideoFrame) -> np.ndarray:
-    pixels = frame.to_ndarray(format="rgb24")
-    turns = round(frame.rotation / 90)
-    return np.rot90(pixels, turns) if turns else pixels
 
 
 def import_av() -> object:
