@@ -178,7 +178,7 @@ def triton_backward(
             bias = options("bias")
             tiles = _ceil(N, bias["M"]) * _ceil(N, bias["K"])
             # Of a few heads at a time: tiles of all of them may be larger than the map.
-            # Of one at least: 82 MiB where a window has 8 x 24 x 24 places.
+            # Of one at least: 81 MiB where a window has 8 x 24 x 24 places.
             step = max(min(n, SCRATCH_BYTES // (4 * N * N)), 1)
             for first in range(0, n, step):
                 heads = min(step, n - first)
