@@ -120,12 +120,7 @@ class VideoReader:
 
     @cached_property
     def _to_rgb(self) -> Callable[[av.VideoFrame], av.VideoFrame]:
-        """One converter for all frames: to make one takes longer than to convert."""
-        av = import_av()
-        # Newer ones start a thread for each core, unless told not to.
-        threads = dict(threads=1) if int(av.__version__.split(".")[0]) >= 17 else {}
-        reformat = av.video.reformatter.VideoReformatter().reformat
-        return partial(reformat, format="rgb24", **threads)
+        return converter("rgb24")
 
     def _upright(self, frame: av.VideoFrame) -> np.ndarray:
         pixels = self._to_rgb(frame).to_ndarray()
@@ -302,6 +297,18 @@ class _Frames:
                 "has frames of several sizes; encode it again, or leave it out"
             )
         self.pixels[slot] = pixels
+
+
+def converter(pixels: str) -> Callable[[av.VideoFrame], av.VideoFrame]:
+    """What converts frames to a format of pixels, all by one thread.
+
+    To keep one matters: to make one takes longer than to convert a frame.
+    """
+    av = import_av()
+    # Unless told not to, newer ones start a thread for each core.
+    threads = dict(threads=1) if int(av.__version__.split(".")[0]) >= 17 else {}
+    reformat = av.video.reformatter.VideoReformatter().reformat
+    return partial(reformat, format=pixels, **threads)
 
 
 def import_av() -> object:

@@ -10,9 +10,9 @@ import numpy as np
 
 from mmswinv2.checkpoints.whole_files import whole_file
 
-from .reading import import_av
+from .reading import converter, import_av
 
-CODEC = "libx264"  # which browsers play
+CODEC, PIXELS = "libx264", "yuv420p"  # which browsers play
 RATE = 25  # frames a second, where none is known
 
 
@@ -33,15 +33,16 @@ def write_video(
     Raises:
         RuntimeError: PyAV is not installed.
     """
-    av = import_av()
+    av, convert = import_av(), converter(PIXELS)
     rate = Fraction(rate or RATE).limit_denominator(1001)
     with (
         whole_file(path, flush=False) as unfinished,
         av.open(str(unfinished), "w", format="mp4") as container,
     ):
-        options = dict(crf=str(crf), preset="veryfast")
+        # With its trees, the bytes of small videos differ from time to time.
+        options = {"crf": str(crf), "preset": "veryfast", "x264-params": "mbtree=0"}
         stream = container.add_stream(CODEC, rate=rate, options=options)
-        stream.pix_fmt = "yuv420p"
+        stream.pix_fmt = PIXELS
         stream.thread_count = 1
         for pixels in frames:
             height, width = pixels.shape[:2]
@@ -50,5 +51,5 @@ def write_video(
             if not stream.codec_context.is_open:
                 stream.height, stream.width = pixels.shape[:2]
             frame = av.VideoFrame.from_ndarray(pixels, format="rgb24")
-            container.mux(stream.encode(frame))
+            container.mux(stream.encode(convert(frame)))
         container.mux(stream.encode())
