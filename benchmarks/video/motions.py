@@ -1,4 +1,4 @@
-"""What was learnt of moving shapes: results.json, a table and curves."""
+"""What was learnt of moving shapes: results.json, a table, curves, and some clips."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -17,13 +18,13 @@ from mmswinv2.cli.stages import Stage
 from mmswinv2.cli.transfer_plan import format_cell
 from mmswinv2.drawing.curves import COLORS, smooth
 from mmswinv2.drawing.run_log import read_run
+from mmswinv2.video.moving_shapes import CLASSES, draw_clip
 
 STARTS = {
     "scratch": "from random weights",
     "inflated": "from a detector of pictures, inflated",
     "frame": "from random weights, one frame",
 }
-CLASSES = 8
 METRIC = "accuracy/top1"
 
 
@@ -45,7 +46,7 @@ class Arm:
 
 
 def write_report(arms: Sequence[Arm], out: Path) -> str:
-    """Write results.json, table.md and curves.png.
+    """Write results.json, table.md, curves.png and clips.png.
 
     Args:
         arms (Sequence[Arm]): All trainings; their tests have finished.
@@ -70,7 +71,7 @@ def write_report(arms: Sequence[Arm], out: Path) -> str:
     for start, cells in results.items():
         values = " | ".join(format_cell(cells[key]) for key in views)
         lines.append(f"| {STARTS[start]} | {values} |")
-    lines.append(f"| chance | {' | '.join([f'{100 / CLASSES:.1f}'] * 2)} |")
+    lines.append(f"| chance | {' | '.join([f'{100 / len(CLASSES):.1f}'] * 2)} |")
     table = "\n".join(lines)
     record = dict(
         seeds=sorted({arm.seed for arm in arms}),
@@ -81,6 +82,7 @@ def write_report(arms: Sequence[Arm], out: Path) -> str:
     (out / "results.json").write_text(json.dumps(record, indent=2) + "\n")
     (out / "table.md").write_text(table + "\n")
     draw(arms).savefig(out / "curves.png", dpi=100)
+    draw_clips().savefig(out / "clips.png", dpi=60)
     return table
 
 
@@ -104,11 +106,24 @@ def draw(arms: Sequence[Arm]) -> Figure:
         color = COLORS[list(STARTS).index(start)]
         of_accuracy.plot([], [], color=color, label=label)
     chance = dict(color="grey", linestyle=":", label="chance")
-    of_accuracy.axhline(100 / CLASSES, **chance)
+    of_accuracy.axhline(100 / len(CLASSES), **chance)
     of_accuracy.set_ylim(0, 100)
     _label(of_loss, "training loss")
     _label(of_accuracy, "accuracy on one view, percent")
     of_accuracy.legend(frameon=False, fontsize=8)
+    return figure
+
+
+def draw_clips(frames: int = 8, interval: int = 2) -> Figure:
+    """A clip of each class, drawn as those of the data are, a class a row."""
+    figure = Figure(figsize=(frames * 1.1, len(CLASSES)), layout="constrained")
+    rows = figure.subplots(len(CLASSES), frames)
+    for number, (name, row) in enumerate(zip(CLASSES, rows)):
+        clip = draw_clip(np.random.default_rng([1, number]), name, height=64)
+        for axes, picture in zip(row, clip.frames[::interval]):
+            axes.imshow(picture)
+            axes.set(xticks=[], yticks=[])
+        row[0].set_ylabel(name.replace("turn ", ""), fontsize=8)
     return figure
 
 

@@ -145,7 +145,9 @@ def main() -> int:
         print("stopped; the same command goes on from here", file=sys.stderr)
         return 130
     console.print(write_report(arms, out), soft_wrap=True)
-    console.print(f"results.json, table.md, curves.png: {out}", soft_wrap=True)
+    console.print(
+        f"results.json, table.md, curves.png, clips.png: {out}", soft_wrap=True
+    )
     return 0
 
 
