@@ -29,7 +29,6 @@ from mmswinv2.checkpoints.convert import convert  # noqa: E402
 from mmswinv2.checkpoints.windows import effective_windows  # noqa: E402
 from mmswinv2.mmpretrain_import import import_mmpretrain  # noqa: E402
 from mmswinv2.models import SwinTransformerV2  # noqa: E402
-from mmswinv2.video.backbone import VideoSwinTransformerV2  # noqa: E402
 
 if WITHOUT_OPENCV:
     del sys.modules["cv2"]  # others ask whether it is there
@@ -77,6 +76,8 @@ def ours(
 
 def ours_of_clips(arch: str, size: Size, window: Size) -> nn.Module:
     """This project's backbone of clips."""
+    from mmswinv2.video.backbone import VideoSwinTransformerV2  # with all of video/
+
     return _awake(
         VideoSwinTransformerV2(
             arch, window_size=window, drop_path_rate=0.0, out_indices=(3,)
