@@ -2,6 +2,7 @@
 
 import re
 import shlex
+from dataclasses import replace
 
 import pytest
 import torch
@@ -43,12 +44,13 @@ def load(name):
 
 @pytest.mark.parametrize("name", [DET, SEG, CLS, SIMMIM])
 def test_prediction_is_what_a_real_forward_pass_saves(name):
-    """Of the whole model, computed without any trick."""
+    """Of the whole model, computed without any trick, on a CPU."""
     cfg = load(name)
     cfg.model.backbone.init_cfg = None
     init_default_scope(cfg.default_scope)
     model = revert_sync_batchnorm(MODELS.build(cfg.model)).train()
     training = config_plan.read_training(cfg, model.backbone, (96, 160))
+    training = replace(training, device="cpu")
     images, samples = training_batch.make_batch(cfg, training.batch, training.image)
     tensors = [*model.parameters(), *model.buffers()]
     with saved_tensors.SavedBytes(tensors) as saved:
