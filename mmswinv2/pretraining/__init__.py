@@ -15,10 +15,12 @@ from .random_patch_mask import RandomPatchMask
 from .reconstruction_hook import ReconstructionHook
 from .simmim_backbone import SimMIMSwinV2
 from .simmim_head import SimMIMHead
+from .teachers import ConfigTeacher, TimmTeacher, TransformersTeacher
 from .tta import AverageClsScoreTTA
 
 __all__ = [
     "AverageClsScoreTTA",
+    "ConfigTeacher",
     "ImageNet22K",
     "ImageNetV2",
     "LinearClsHead",
@@ -26,4 +28,6 @@ __all__ = [
     "ReconstructionHook",
     "SimMIMHead",
     "SimMIMSwinV2",
+    "TimmTeacher",
+    "TransformersTeacher",
 ]
