@@ -122,15 +122,17 @@ def describe_maps(
 
 
 def label_rows(
-    job: Job, rank: int, labeller: Labeller, tell: Callable[[str], None]
+    job: Job,
+    blocks: Sequence[range],
+    labeller: Labeller,
+    tell: Callable[[str], None],
 ) -> Iterator[Rows]:
-    """Labels the blocks of one process: each in its turn of those that are left.
+    """Labels the blocks of one process.
 
     Yields:
         Rows: That were labelled, but for their faults.
     """
     writer = MapWriter(job.out)
-    blocks = [[*rows] for rows in writer.blocks()][rank :: job.processes]
     pictures = SquashedPictures(
         job.data,
         writer.paths(),
@@ -139,7 +141,10 @@ def label_rows(
         exif_rotation=writer.spec.exif_rotation,
     )
     loader = DataLoader(
-        pictures, batch_sampler=blocks, num_workers=job.workers, collate_fn=collate
+        pictures,
+        batch_sampler=[*map(list, blocks)],
+        num_workers=job.workers,
+        collate_fn=collate,
     )
     for batch in loader:
         maps = halving(labeller, batch.images, tell)
@@ -166,15 +171,18 @@ def label_all(
     Raises:
         RunError: If a process fails or dies.
     """
+    blocks = [*MapWriter(job.out).blocks()]
     if job.processes == 1:
-        for batch in label_rows(job, 0, labeller, tell):
+        for batch in label_rows(job, blocks, labeller, tell):
             yield len(batch.rows), batch.faults
         return
     context = multiprocessing.get_context("spawn")
     queue = context.Queue()
     rest = (labeller.top_k, max(torch.get_num_threads() // job.processes, 1), queue)
     processes = [
-        context.Process(target=_work, args=(job, rank, *rest))
+        context.Process(
+            target=_work, args=(job, rank, blocks[rank :: job.processes], *rest)
+        )
         for rank in range(job.processes)
     ]
     try:
@@ -211,7 +219,14 @@ def _check_alive(processes: Sequence[BaseProcess]) -> None:
             )
 
 
-def _work(job: Job, rank: int, top_k: int | None, threads: int, queue: Queue) -> None:
+def _work(
+    job: Job,
+    rank: int,
+    blocks: Sequence[range],
+    top_k: int | None,
+    threads: int,
+    queue: Queue,
+) -> None:
     """A process of several."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the first one ends the others
     hide_noise()
@@ -223,7 +238,7 @@ def _work(job: Job, rank: int, top_k: int | None, threads: int, queue: Queue) ->
 
     try:
         labeller = Labeller(job.build_teacher(), job.device_of(rank), top_k)
-        for batch in label_rows(job, rank, labeller, tell):
+        for batch in label_rows(job, blocks, labeller, tell):
             queue.put(("rows", (len(batch.rows), batch.faults)))
             if not parent_process().is_alive():
                 return
