@@ -7,6 +7,7 @@ import logging
 import signal
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from math import ceil
 from multiprocessing import parent_process
 from multiprocessing.process import BaseProcess
 from multiprocessing.queues import Queue
@@ -52,6 +53,12 @@ class Job:
         if device.type == "cuda" and device.index is None:
             return torch.device("cuda", rank % torch.cuda.device_count())
         return device
+
+    def sharers(self) -> int:
+        """Processes that share a device."""
+        device = torch.device(self.device)
+        many = device.type == "cuda" and device.index is None
+        return ceil(self.processes / (torch.cuda.device_count() if many else 1))
 
 
 class Labeller:
@@ -176,6 +183,8 @@ def label_all(
         for batch in label_rows(job, blocks, labeller, tell):
             yield len(batch.rows), batch.faults
         return
+    labeller.teacher.cpu()  # the first GPU is for the first of the others
+    torch.cuda.empty_cache()
     context = multiprocessing.get_context("spawn")
     queue = context.Queue()
     rest = (labeller.top_k, max(torch.get_num_threads() // job.processes, 1), queue)
