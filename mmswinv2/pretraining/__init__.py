@@ -15,6 +15,7 @@ from .random_patch_mask import RandomPatchMask
 from .reconstruction_hook import ReconstructionHook
 from .simmim_backbone import SimMIMSwinV2
 from .simmim_head import SimMIMHead
+from .token_labeling import LoadTokenLabels, TokenLabelingClassifier, TokenLabelingHead
 from .tta import AverageClsScoreTTA
 
 __all__ = [
@@ -22,8 +23,11 @@ __all__ = [
     "ImageNet22K",
     "ImageNetV2",
     "LinearClsHead",
+    "LoadTokenLabels",
     "RandomPatchMask",
     "ReconstructionHook",
     "SimMIMHead",
     "SimMIMSwinV2",
+    "TokenLabelingClassifier",
+    "TokenLabelingHead",
 ]
