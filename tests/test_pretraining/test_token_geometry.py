@@ -101,3 +101,80 @@ def test_labels_go_where_the_pixels_go(steps: list[dict], seed: int) -> None:
     """Any steps in any order, rectangles: a cell's label is of the pixels in it."""
     found = errors(run(steps, seed))
     assert (found < 2e-3).all(), (found.max(), steps)
+
+
+SIZES = st.tuples(st.integers(40, 200), st.integers(40, 200))
+
+
+@given(SIZES, st.integers(0, 10**6))
+@settings(max_examples=20)
+def test_the_training_pipeline(size: tuple[int, int], seed: int) -> None:
+    """That of the configs, pictures of 8 bits and any shape, without its colours."""
+    cfg = Config.fromfile(ROOT / "configs/_base_/datasets/token_labels_256px.py")
+    crop, flip, augment = cfg.train_pipeline[2:5]
+    spatial = [p for p in RANDAUG_POLICIES["timm_increasing"] if p["type"] in SPATIAL]
+    assert len(spatial) == 5
+    augment.update(policies=spatial, hparams=dict(pad_val=[0, 0, 0]))
+    np.random.seed(seed)
+    picture = (positions(*size) * 255).round().astype(np.uint8)
+    results = dict(img=picture, img_shape=size, geometry=IDENTITY)
+    steps = [crop, flip, augment, dict(type="Resize", scale=(108, 72))]
+    results = Compose([TRANSFORMS.build(step) for step in steps])(results)
+    results["img"] = results["img"].astype(np.float32) / 255
+    found = errors(results)
+    # 8 bits, and half a pixel of the least crop where the nearest one is taken
+    assert (found < 0.01).all(), found.max()
+
+
+@pytest.mark.parametrize("steps", [[0, 8, 11], [3, 5, 6, 7], [9, 10, 1, 2, 4]])
+def test_pictures_are_those_of_mmpretrain(steps: list[int]) -> None:
+    """Twins draw the same numbers, and do the same with them."""
+    own = [dict(STEPS[i]) for i in steps]
+    plain = [{**s, "type": s["type"].removeprefix("mmswinv2.")} for s in own]
+    for seed in range(5):
+        found, expected = run(own, seed), run(plain, seed)
+        np.testing.assert_array_equal(found["img"], expected["img"])
+        assert len(found["geometry"]) > 1 and expected["geometry"] is IDENTITY
+
+
+def test_swapped_crop() -> None:
+    """Crops as the authors' code reads them: the example that was worked out by hand.
+
+    The middle of a crop at top 0, left 0.5, height 0.3, width 0.4 lies at x 12.1, y 2.2
+    of a map of 18 x 18, but is read at x 2.2, y 12.1.
+    """
+    maps = torch.from_numpy(np.mgrid[:18, :18][None, ::-1].astype(np.float32).copy())
+    found = []
+    for swapped in (False, True):
+        crop = TRANSFORMS.build(
+            dict(
+                type="mmswinv2.RandomResizedCrop", scale=10, swap_crop_axes=swapped
+            )
+        )
+        with patch.object(
+            host.RandomResizedCrop, "rand_crop_params", lambda *_: (0, 50, 30, 40)
+        ):
+            results = crop(dict(img=np.zeros((100, 100, 3), np.uint8)))
+        values, inside = sample_maps(maps, stack_geometry([results], "cpu"), (1, 1))
+        assert inside.all()
+        found.append(values.flatten().tolist())
+    assert found[0] == pytest.approx([12.1, 2.2], abs=1e-5)
+    assert found[1] == pytest.approx([2.2, 12.1], abs=1e-5)
+
+
+def test_a_swapped_crop_puts_labels_elsewhere() -> None:
+    """So the test of all steps would see it."""
+    steps = [dict(STEPS[0], swap_crop_axes=True)]
+    assert max(errors(run(steps, seed)).max() for seed in range(3)) > 0.1
+
+
+def test_a_map_as_fine_as_the_grid_is_read_as_it_is() -> None:
+    """Without steps, and where every label of a finer map counts the same."""
+    maps = torch.rand(2, 3, 8, 12)
+    same = torch.eye(2, 3).expand(2, 2, 3)
+    values, inside = sample_maps(maps, same, (4, 6))
+    assert inside.all()
+    blocks = torch.nn.functional.avg_pool2d(maps, 2)
+    # points are between centres, so neighbours have a share
+    assert (values - blocks).abs().mean() < 0.2 * (blocks - blocks.mean()).abs().mean()
+    torch.testing.assert_close(values.mean((2, 3)), blocks.mean((2, 3)), atol=0.03, rtol=0)
