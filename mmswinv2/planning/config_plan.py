@@ -146,7 +146,9 @@ def read_memory(cfg: Config, model: nn.Module, training: Training) -> Memory:
             f"{', '.join(STATES)}"
         )
     state = 0 if kind == "SGD" and not optimizer.get("momentum") else STATES[kind]
-    return Memory(read_parameters(model, training), state, other_parts)
+    hooks = [hook.get("type") for hook in cfg.get("custom_hooks") or ()]
+    averages = hooks.count("EMAHook")
+    return Memory(read_parameters(model, training), state, other_parts, averages)
 
 
 def global_attention(stage: SwinStage, training: Training) -> Part:

@@ -73,11 +73,13 @@ class Memory:
         parameters (Parameters): Of the model.
         state (int): Bytes of the optimizer per parameter.
         other_parts (Callable): Parts after the backbone, of a plan: necks and heads.
+        averages (int): Moving averages of the weights, each of a whole model.
     """
 
     parameters: Parameters
     state: int
     other_parts: Callable[[Plan], list[Part]] = field(repr=False)
+    averages: int = 0
 
     def of(self, plan: Plan) -> dict[str, int]:
         """Bytes at the peak, by what takes them; their sum is the peak.
@@ -94,6 +96,8 @@ class Memory:
             "optimizer": self.state * trainable // state_shards,
             "images": plan.training.batch * 3 * FP32 * prod(plan.training.image),
         }
+        if self.averages:
+            fixed["averages"] = FP32 * numbers.total * self.averages
         if plan.strategy == "fsdp":
             # A unit and the next one, and all that is in no unit, with its gradients.
             rest = numbers.total - numbers.blocks

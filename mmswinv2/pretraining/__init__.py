@@ -16,6 +16,7 @@ from .reconstruction_hook import ReconstructionHook
 from .simmim_backbone import SimMIMSwinV2
 from .simmim_head import SimMIMHead
 from .teachers import ConfigTeacher, TimmTeacher, TransformersTeacher
+from .token_labeling import LoadTokenLabels, TokenLabelingClassifier, TokenLabelingHead
 from .tta import AverageClsScoreTTA
 
 __all__ = [
@@ -24,10 +25,13 @@ __all__ = [
     "ImageNet22K",
     "ImageNetV2",
     "LinearClsHead",
+    "LoadTokenLabels",
     "RandomPatchMask",
     "ReconstructionHook",
     "SimMIMHead",
     "SimMIMSwinV2",
     "TimmTeacher",
+    "TokenLabelingClassifier",
+    "TokenLabelingHead",
     "TransformersTeacher",
 ]

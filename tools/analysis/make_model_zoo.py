@@ -48,16 +48,22 @@ METHODS = {
     "retinanet": "RetinaNet",
     "upernet": "UPerNet",
     "simmim": "SimMIM",
+    "token-labeling": "Token Labeling",
 }
 DATASETS = {
     "coco": "COCO 2017",
     "ade20k": "ADE20K",
     "imagenet": "ImageNet",
     "simmim": "ImageNet, without labels",
+    "token_labeling": "ImageNet, with label maps",
     "kinetics400": "Kinetics-400",
     "mini": "generated",
 }
-CODE = {"kinetics400": "mmswinv2/video/backbone.py"}
+TITLES = {"simmim": "SimMIM", "token_labeling": "Token Labeling"}  # on the page
+CODE = {
+    "kinetics400": "mmswinv2/video/backbone.py",
+    "token_labeling": "mmswinv2/pretraining/token_labeling/classifier.py",
+}
 INPUT = "Input (width x height)"  # of clips, frames x width x height
 TASKS = {
     "mmdet": "Object Detection",
@@ -131,7 +137,8 @@ def published_weights(cfg: Config) -> Entry | None:
 
     Of SimMIM's many runs, that of 500 thousand iterations on ImageNet-1K, 800 epochs.
     """
-    if cfg.default_scope != "mmpretrain" or is_of_videos(cfg):
+    kinds = ("ImageClassifier", "SimMIM")
+    if cfg.default_scope != "mmpretrain" or cfg.model.type not in kinds:
         return None
     backbone = cfg.model.backbone
     arch = ARCHITECTURES[backbone.arch]
@@ -279,7 +286,7 @@ def write_page(entries: list[dict]) -> None:
     parts = [PAGE]
     for name in [name for name in DATASETS if name != "mini"]:
         rows = [e for e in entries if Path(e["Config"]).parent.name == name]
-        title = "SimMIM" if name == "simmim" else DATASETS[name]
+        title = TITLES.get(name, DATASETS[name])
         parts += [f"\n## {title}\n", HEAD, *map(row, rows)]
     write_whole(ROOT / "docs" / "model_zoo.md", "\n".join(parts) + "\n")
 
