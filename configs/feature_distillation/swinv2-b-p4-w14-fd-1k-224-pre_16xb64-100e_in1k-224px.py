@@ -8,8 +8,9 @@ _base_ = [
     "../_base_/default_runtime_cls.py",
 ]
 
-name = "fd-clip-vit-b_swinv2-b-p4-w14_16xb128-300e_in1k-224px"
-load_from = f"work_dirs/{name}/epoch_300.pth"
+load_from = (
+    "work_dirs/fd-clip-vit-b_swinv2-b-p4-w14_16xb128-300e_in1k-224px/epoch_300.pth"
+)
 model = dict(
     backbone=dict(arch="base", window_size=14, drop_path_rate=0.4),
     head=dict(in_channels=1024),
