@@ -16,10 +16,12 @@ from .random_patch_mask import RandomPatchMask
 from .reconstruction_hook import ReconstructionHook
 from .simmim_backbone import SimMIMSwinV2
 from .simmim_head import SimMIMHead
+from .teachers import ConfigTeacher, TimmTeacher, TransformersTeacher
 from .tta import AverageClsScoreTTA
 
 __all__ = [
     "AverageClsScoreTTA",
+    "ConfigTeacher",
     "FeatureDistillation",
     "FeatureProjection",
     "ImageNet22K",
@@ -29,4 +31,6 @@ __all__ = [
     "ReconstructionHook",
     "SimMIMHead",
     "SimMIMSwinV2",
+    "TimmTeacher",
+    "TransformersTeacher",
 ]
