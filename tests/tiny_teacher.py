@@ -59,22 +59,25 @@ class TinyTeacher(Teacher):
 
 def distillation(teacher: dict | None = None, **options: object) -> dict:
     """Config of a model that learns from it."""
-    return dict(
-        type="mmswinv2.FeatureDistillation",
-        data_preprocessor=dict(
-            type="SelfSupDataPreprocessor",
-            mean=[123.675, 116.28, 103.53],
-            std=[58.395, 57.12, 57.375],
-            to_rgb=True,
-        ),
-        backbone=dict(
-            type="mmswinv2.SwinTransformerV2",
-            arch="nano",
-            depths=(1, 1, 2, 1),
-            window_size=4,
-            out_indices=(3,),
-            drop_path_rate=0.0,
-        ),
-        neck=dict(type="mmswinv2.FeatureProjection", in_channels=256),
-        teacher=dict(type="mmswinv2.TinyTeacher", **(teacher or {})),
-    ) | options
+    return (
+        dict(
+            type="mmswinv2.FeatureDistillation",
+            data_preprocessor=dict(
+                type="SelfSupDataPreprocessor",
+                mean=[123.675, 116.28, 103.53],
+                std=[58.395, 57.12, 57.375],
+                to_rgb=True,
+            ),
+            backbone=dict(
+                type="mmswinv2.SwinTransformerV2",
+                arch="nano",
+                depths=(1, 1, 2, 1),
+                window_size=4,
+                out_indices=(3,),
+                drop_path_rate=0.0,
+            ),
+            neck=dict(type="mmswinv2.FeatureProjection", in_channels=256),
+            teacher=dict(type="mmswinv2.TinyTeacher", **(teacher or {})),
+        )
+        | options
+    )
