@@ -21,6 +21,7 @@ from mmswinv2.models.blocks import PATCH_SIZE
 
 from .memory_model import Training
 from .saved_tensors import CudaAutocast, SavedBytes, ZeroProducts
+from .teacher_memory import FrozenMap, teacher_memory
 from .training_batch import make_batch
 
 
@@ -90,6 +91,11 @@ def build_heads(cfg: Config, training: Training) -> BaseModel:
         if neck.type == "mmswinv2.GlobalAttention":
             neck.clear()
             neck.type = nn.Identity
+    if model.get("teacher"):
+        with torch.device("meta"):
+            teacher = MODELS.build(model.teacher)
+        _, shape = teacher_memory(teacher, (1, 3, *training.image), amp=False)
+        model.teacher = FrozenMap(shape, training.image)
     return revert_sync_batchnorm(MODELS.build(model)).train()
 
 

@@ -8,6 +8,7 @@ from mmswinv2.mmpretrain_import import import_mmpretrain
 
 import_mmpretrain()
 
+from .feature_distillation import FeatureDistillation, FeatureProjection
 from .imagenet_22k import ImageNet22K
 from .imagenet_v2 import ImageNetV2
 from .linear_head import LinearClsHead
@@ -22,6 +23,8 @@ from .tta import AverageClsScoreTTA
 __all__ = [
     "AverageClsScoreTTA",
     "ConfigTeacher",
+    "FeatureDistillation",
+    "FeatureProjection",
     "ImageNet22K",
     "ImageNetV2",
     "LinearClsHead",
