@@ -8,6 +8,7 @@ from mmswinv2.mmpretrain_import import import_mmpretrain
 
 import_mmpretrain()
 
+from .feature_distillation import FeatureDistillation, FeatureProjection
 from .imagenet_22k import ImageNet22K
 from .imagenet_v2 import ImageNetV2
 from .linear_head import LinearClsHead
@@ -15,15 +16,21 @@ from .random_patch_mask import RandomPatchMask
 from .reconstruction_hook import ReconstructionHook
 from .simmim_backbone import SimMIMSwinV2
 from .simmim_head import SimMIMHead
+from .token_labeling import LoadTokenLabels, TokenLabelingClassifier, TokenLabelingHead
 from .tta import AverageClsScoreTTA
 
 __all__ = [
     "AverageClsScoreTTA",
+    "FeatureDistillation",
+    "FeatureProjection",
     "ImageNet22K",
     "ImageNetV2",
     "LinearClsHead",
+    "LoadTokenLabels",
     "RandomPatchMask",
     "ReconstructionHook",
     "SimMIMHead",
     "SimMIMSwinV2",
+    "TokenLabelingClassifier",
+    "TokenLabelingHead",
 ]

@@ -1,0 +1,6 @@
+"""Feature Distillation: a student learns the last feature map of a frozen teacher."""
+
+from .model import FeatureDistillation
+from .projection import FeatureProjection
+
+__all__ = ["FeatureDistillation", "FeatureProjection"]

@@ -1,0 +1,8 @@
+"""Teachers of other models: frozen networks of timm, of configs and of Hugging Face."""
+
+from .base import Teacher
+from .build import build_teacher
+from .config_teacher import ConfigTeacher
+from .timm_teacher import TimmTeacher
+
+__all__ = ["ConfigTeacher", "Teacher", "TimmTeacher", "build_teacher"]
