@@ -17,6 +17,7 @@ from torch import nn
 from mmswinv2.apis import check_class_names, load_trained_weights, read_weights
 from mmswinv2.own_data.checks.config import check_config, inner_datasets
 from mmswinv2.own_data.checks.findings import raise_errors
+from mmswinv2.planning.training_batch import image_size
 
 from . import strategies
 from .training_state import check_training_state
@@ -95,6 +96,8 @@ def check_model(cfg: Config, *, trained: str | None = None) -> None:
     with _quiet():
         # a copy: some of mmdet's models write into their configs
         model: nn.Module = MODELS.build(copy.deepcopy(cfg.model))
+        if hasattr(model, "check_pictures"):
+            model.check_pictures(image_size(cfg))
         if trained is not None:
             meta = load_trained_weights(model, trained)
             check_class_names(cfg.model, meta, trained)

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from .memory_model import Training
 from .saved_tensors import CudaAutocast, SavedBytes, ZeroProducts
+from .teacher_memory import FrozenMap, teacher_memory
 from .training_batch import make_batch
 
 
@@ -80,6 +81,12 @@ def build_heads(cfg: Config, training: Training) -> BaseModel:
         if neck.type == "mmswinv2.GlobalAttention":
             neck.clear()
             neck.type = nn.Identity
+    if model.get("teacher"):
+        with torch.device("meta"):
+            teacher = MODELS.build(model.teacher)
+        images = (training.batch, 3, *training.image)
+        _, shape = teacher_memory(teacher, images, amp=False)
+        model.teacher = dict(type=FrozenMap, shape=shape)
     return revert_sync_batchnorm(MODELS.build(model)).train()
 
 

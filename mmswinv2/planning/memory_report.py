@@ -17,6 +17,8 @@ NAMES = {
     "buckets": "gradient buckets of DDP",
     "gathered": "gathered by FSDP (estimated)",
     "images": "images",
+    "teacher": "weights of the teacher, fp32",
+    "teacher_pass": "passing in the forward pass of the teacher (counted)",
     "backbone": "kept by the backbone (computed)",
     "heads": "kept by neck and heads (counted on zeros)",
     "passing": "passing in the backward pass, gradients (estimated)",

@@ -3,25 +3,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
 from mmengine.logging import print_log
+from mmengine.model import BaseDataPreprocessor
 from mmpretrain.models.selfsup.base import BaseSelfSupervisor
 from mmpretrain.structures import DataSample
 from torch import Tensor, nn
 
+from mmswinv2.pretraining.teachers import Teacher
+from mmswinv2.pretraining.teachers.base import MEAN, STD
 from mmswinv2.registry import MODELS
 
+from .sight import Sight
 from .targets import fit_grid, how_it_fits, whiten
 
 
 @MODELS.register_module()
 class FeatureDistillation(BaseSelfSupervisor):
-    """`Feature Distillation <https://arxiv.org/abs/2205.14141>`_ of any teacher.
+    """`Feature Distillation <https://arxiv.org/abs/2205.14141>`_ from any teacher.
 
     Student and teacher see the same picture. The student's last map, after its norm,
     goes through a 1 x 1 convolution and is compared with the teacher's, after the
-    teacher's own norm, resized to the student's grid where that is another, and
+    teacher's own norm, brought to the student's grid where that is another, and
     whitened. There are no labels and no masks.
 
     The teacher is no part of the model: it is in no checkpoint, no optimizer and no
@@ -29,53 +35,60 @@ class FeatureDistillation(BaseSelfSupervisor):
     precision, without dropped paths.
 
     Args:
-        backbone (dict): The student, such as :class:`SwinTransformerV2` with
+        backbone (dict): The student, a :class:`SwinTransformerV2` with
             ``out_indices=(3,)``.
-        neck (dict): A :class:`FeatureProjection`, whose ``out_channels`` are those of
-            the teacher.
-        teacher (dict | Module): Of :mod:`mmswinv2.pretraining.teachers`.
+        neck (dict): A :class:`FeatureProjection`, without its ``out_channels``, which
+            are those of the teacher.
+        teacher (dict | Teacher): Of :mod:`mmswinv2.pretraining.teachers`.
         beta (float): Difference up to which the loss is quadratic. Defaults to 2, as in
             the official code.
-        data_preprocessor (dict, optional): mmpretrain's ``SelfSupDataPreprocessor``,
-            with the mean and deviation of ImageNet that teachers are fed with.
+        data_preprocessor (dict, optional): mmpretrain's ``SelfSupDataPreprocessor``, to
+            RGB, by the mean and deviation of ImageNet, as teachers take pictures.
+        init_cfg (dict, optional): Defaults to None.
+
+    Raises:
+        ValueError: If ``beta`` is not above 0, or pictures are not normalised as
+            teachers take them.
     """
 
     def __init__(
         self,
         backbone: dict,
         neck: dict,
-        teacher: dict | nn.Module,
+        teacher: dict | Teacher,
         beta: float = 2.0,
         data_preprocessor: dict | None = None,
         init_cfg: dict | None = None,
     ) -> None:
-        if isinstance(teacher, dict):
+        if not beta > 0:
+            raise ValueError(f"beta={beta}: expected a number above 0, 2 as published")
+        if not isinstance(teacher, nn.Module):
             teacher = MODELS.build(teacher)
-        self._check_beta(beta)
         super().__init__(
             backbone,
             neck={**neck, "out_channels": teacher.channels},
             data_preprocessor=data_preprocessor,
             init_cfg=init_cfg,
         )
+        _check_normalisation(self.data_preprocessor)
         self.beta = beta
-        self._outside = _Outside(teacher.eval().requires_grad_(False))
+        self._sight = Sight(teacher)
         self._told = False
 
     @property
-    def teacher(self) -> nn.Module:
-        """The frozen teacher."""
-        return self._outside.module
+    def teacher(self) -> Teacher:
+        """The frozen teacher, which no method of modules reaches."""
+        return self._sight.teacher
 
-    def loss(self, inputs: Tensor, data_samples: list[DataSample]) -> dict:
+    def loss(self, inputs: Tensor, data_samples: Sequence[DataSample]) -> dict:
         """The mean over all tokens and channels, in fp32.
 
         Args:
             inputs (Tensor): Pictures ``(B, 3, H, W)``.
-            data_samples (list[DataSample]): Not looked at.
+            data_samples (Sequence[DataSample]): Not looked at.
         """
-        # First, as long as the student keeps nothing for its backward pass.
-        target = self._see(inputs)
+        # First, while the student keeps nothing for its backward pass
+        target = self._sight(inputs, getattr(self.backbone, "autocast_dtype", None))
         predicted = self.neck(self.backbone(inputs)[-1])
         grid = predicted.shape[2:]
         if not self._told:
@@ -87,29 +100,39 @@ class FeatureDistillation(BaseSelfSupervisor):
             loss = F.smooth_l1_loss(predicted.float(), target, beta=self.beta)
         return dict(loss=loss)
 
-    @torch.no_grad()
-    def _see(self, inputs: Tensor) -> Tensor:
-        """What the teacher gives for pictures, ``(B, D, h, w)``."""
-        teacher = self.teacher
-        if next(teacher.parameters()).device != inputs.device:
-            teacher.to(inputs.device)
-        dtype = getattr(self.backbone, "autocast_dtype", None)
-        if dtype is None:
-            return teacher.features(inputs)
-        with torch.autocast(inputs.device.type, dtype):
-            return teacher.features(inputs)
+    def check_pictures(self, size: Sequence[int]) -> None:
+        """Raise where the teacher's features of such pictures cannot be learnt.
 
-    @staticmethod
-    def _check_beta(beta: float) -> None:
-        if not beta > 0:
-            raise ValueError(f"beta={beta}: expected a number above 0, 2 as published")
+        Args:
+            size (Sequence[int]): Height and width in px.
+
+        Raises:
+            ValueError: If it gives no map for them, or not only finite numbers.
+        """
+        device = next(self.parameters()).device
+        generator = torch.Generator().manual_seed(0)
+        noise = torch.randn(1, 3, *size, generator=generator).to(device)
+        if not self._sight(noise).isfinite().all():
+            raise ValueError(
+                f"the teacher {self.teacher.identity['name']} gives features that are "
+                "not finite; its weights are damaged, or of another model"
+            )
 
 
-class _Outside:
-    """Keeps a module out of the one that uses it, and the same for all its copies."""
-
-    def __init__(self, module: nn.Module) -> None:
-        self.module = module
-
-    def __deepcopy__(self, memo: dict) -> _Outside:
-        return self
+def _check_normalisation(preprocessor: BaseDataPreprocessor) -> None:
+    given = [
+        getattr(preprocessor, name, torch.empty(0)).flatten()
+        for name in ("mean", "std")
+    ]
+    expected = [torch.tensor(values) for values in (MEAN, STD)]
+    rgb = getattr(preprocessor, "_channel_conversion", False)
+    alike = all(
+        one.shape == other.shape and (one.is_meta or torch.allclose(one, other))
+        for one, other in zip(given, expected)
+    )
+    if not (alike and rgb):
+        raise ValueError(
+            f"model.data_preprocessor gives pictures with mean "
+            f"{given[0].tolist()}, deviation {given[1].tolist()} and to_rgb={rgb}, but "
+            f"teachers take them with mean={[*MEAN]}, std={[*STD]} and to_rgb=True"
+        )

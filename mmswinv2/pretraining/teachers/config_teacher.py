@@ -18,7 +18,7 @@ from mmswinv2.apis import find_config, load_trained_weights
 from mmswinv2.config_types import name_types, read_config
 from mmswinv2.registry import MODELS
 
-from .base import Teacher, logits_of_tokens, to_map, to_tokens
+from .base import Teacher, logits_of_tokens, to_map, to_tokens, without_weights
 
 SIZES = ("crop_size", "scale", "size")  # keys of transforms, in px
 
@@ -143,6 +143,8 @@ def _build(
     """The model with its weights, and names of classes as far as they are known."""
     with DefaultScope.overwrite_default_scope(cfg.get("default_scope")):
         model = MMENGINE_MODELS.build(cfg.model)
+        if weights and without_weights():
+            return model, _classes(cfg)
         if weights:
             classes = load_trained_weights(model, weights).get("classes")
             return model, classes or _classes(cfg)
