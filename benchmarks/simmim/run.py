@@ -42,6 +42,7 @@ def make_plan(args: argparse.Namespace) -> Comparison:
             *(SETS[name], start, seed, configs[name], args.out),
             before=simmim if start == "simmim" else None,
             options=workers,
+            iterations=args.iterations,
         )
         for seed in args.seeds
         for name in args.sets

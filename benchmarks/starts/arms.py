@@ -9,7 +9,7 @@ from pathlib import Path
 from real_sets import OwnSet, write_config, write_manifest
 
 from mmswinv2.cli.stages import WEIGHTS, Stage
-from mmswinv2.cli.transfer_plan import BASE, NO_VALIDATION
+from mmswinv2.cli.transfer_plan import BASE, NO_VALIDATION, schedule_options
 
 FROM_WEIGHTS = (
     "model.backbone.init_cfg.type=Pretrained",
@@ -94,7 +94,7 @@ def plan_arm(
     *,
     before: Stage | None = None,
     options: Sequence[str] = (),
-    length: float = 1.0,
+    iterations: int | None = None,
 ) -> Arm:
     """Plan a training of a set, with its own schedule, and the test.
 
@@ -107,11 +107,14 @@ def plan_arm(
         before (Stage, optional): The training whose backbone it starts from. Defaults
             to None: random weights.
         options (Sequence[str]): Of the config, in training alone.
-        length (float): How many times as long as usual it trains, for the progress
-            bar. Defaults to 1.
+        iterations (int, optional): How long it trains. Defaults to None: as the set's
+            config says.
     """
     folder = out / f"seed-{seed}" / own.name / start
     common = dict(data=out / "data" / f"{own.name}.json", configs=(BASE, config.parent))
+    usual = own.iterations[0]
+    if iterations not in (None, usual):
+        options = (*options, *schedule_options(iterations))
     train = Stage(
         title=f"{own.name}: train from {start}, seed {seed}",
         folder=folder / "train",
@@ -120,7 +123,7 @@ def plan_arm(
             *(f"randomness.seed={seed}", *NO_VALIDATION, *options),
             *(FROM_WEIGHTS if before else ()),
         ),
-        seconds=own.seconds[0] * length,
+        seconds=own.seconds[0] * (iterations or usual) / usual,
         after=before,
         **common,
     )

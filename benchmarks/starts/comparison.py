@@ -30,6 +30,9 @@ def make_parser(doc: str, name: str) -> argparse.ArgumentParser:
         "--data", type=Path, required=True, help="folder with a folder for each set"
     )
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument(
+        "--iterations", type=int, help="of the trainings, if not as the sets have it"
+    )
     parser.add_argument("--jobs", type=int, default=2, help="trainings at once")
     parser.add_argument(
         "--workers", type=int, default=0, help="that read pictures, of each training"

@@ -1,4 +1,4 @@
-"""The exact labels of a segmentation set as label maps: the classes' shares of cells."""
+"""The exact labels of a segmentation set as label maps: shares of classes in cells."""
 # K classes, H W size in px, h w grid of cells
 
 from __future__ import annotations

@@ -22,7 +22,10 @@ from dataclasses import replace
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path[:0] = [str(ROOT), *(str(ROOT / "benchmarks" / n) for n in ("own_data", "starts"))]
+sys.path[:0] = [
+    str(ROOT),
+    *(str(ROOT / "benchmarks" / n) for n in ("own_data", "starts")),
+]
 
 from arms import Arm, Comparison, plan_arm, write_low_config  # noqa: E402
 from comparison import make_parser, run_comparison, worker_options  # noqa: E402
@@ -67,8 +70,17 @@ def plan_labels(args: argparse.Namespace, segmentor: Arm, config: Path) -> Stage
         title=f"label maps of a segmentor, seed {segmentor.seed}",
         folder=args.out / f"seed-{segmentor.seed}" / "labels",
         command=(
-            *("tools/dataset_converters/make_token_labels.py", "--teacher", str(config)),
-            *("--weights", WEIGHTS, "--data", str(args.data / OWN.name / "img_dir/train")),
+            *(
+                "tools/dataset_converters/make_token_labels.py",
+                "--teacher",
+                str(config),
+            ),
+            *(
+                "--weights",
+                WEIGHTS,
+                "--data",
+                str(args.data / OWN.name / "img_dir/train"),
+            ),
             *("--size", str(height), str(width), "--top-k", str(args.classes)),
             *("--out", f"{FOLDER}/maps"),
         ),

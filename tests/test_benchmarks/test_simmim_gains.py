@@ -17,7 +17,7 @@ RUN = load_script("benchmarks/simmim/run.py")
 
 @pytest.fixture
 def args(few_pictures: Path, tmp_path: Path) -> Namespace:
-    options = dict(sets=["camvid"], seeds=[0, 1], epochs=7, workers=0)
+    options = dict(sets=["camvid"], seeds=[0, 1], epochs=7, workers=0, iterations=None)
     return Namespace(data=few_pictures, out=tmp_path / "out", **options)
 
 
