@@ -84,9 +84,8 @@ def build_heads(cfg: Config, training: Training) -> BaseModel:
     if model.get("teacher"):
         with torch.device("meta"):
             teacher = MODELS.build(model.teacher)
-        images = (training.batch, 3, *training.image)
-        _, shape = teacher_memory(teacher, images, amp=False)
-        model.teacher = dict(type=FrozenMap, shape=shape)
+        _, shape = teacher_memory(teacher, (1, 3, *training.image), amp=False)
+        model.teacher = FrozenMap(shape, training.image)
     return revert_sync_batchnorm(MODELS.build(model)).train()
 
 

@@ -22,16 +22,18 @@ class FrozenMap(nn.Module):
     """Stands for a teacher: zeros of the shape of its map.
 
     Args:
-        shape (tuple[int, ...]): ``(B, D, h, w)``.
+        shape (tuple[int, ...]): ``(D, h, w)``.
+        input_size (tuple[int, int]): Of pictures in px.
     """
 
-    def __init__(self, shape: tuple[int, ...]) -> None:
+    def __init__(self, shape: tuple[int, ...], input_size: tuple[int, int]) -> None:
         super().__init__()
-        self.shape, self.channels = shape, shape[1]
+        self.shape, self.input_size = shape, input_size
+        self.channels = shape[0]
 
     def features(self, images: Tensor) -> Tensor:
-        """The map for any images."""
-        return torch.zeros(self.shape)
+        """The maps of any images."""
+        return images.new_zeros(len(images), *self.shape)
 
 
 class LiveBytes(TorchDispatchMode):
@@ -86,7 +88,7 @@ def teacher_memory(
 
     Returns:
         tuple[int, tuple[int, ...]]: Bytes at the peak, weights excluded, and the shape
-        of the map.
+        ``(D, h, w)`` of a map.
     """
     teacher = copy.deepcopy(teacher).eval()
     with FakeTensorMode(allow_non_fake_inputs=True), torch.no_grad():
@@ -98,4 +100,4 @@ def teacher_memory(
             LiveBytes() as live,
         ):
             features = teacher.features(pictures)
-    return live.peak, tuple(features.shape)
+    return live.peak, tuple(features.shape[1:])

@@ -73,7 +73,9 @@ class Sight:
                 continue
             if tried != size:
                 text = f"the teacher does not take {written(size)} ({reasons[0]})"
-                print_log(f"{text}: it gets pictures resized to {written(own)}", "current")
+                print_log(
+                    f"{text}: it gets pictures resized to {written(own)}", "current"
+                )
             return tried
         raise ValueError(
             f"the teacher {self.teacher.identity['name']} takes neither pictures of "

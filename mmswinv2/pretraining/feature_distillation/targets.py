@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -25,7 +26,10 @@ def fit_grid(features: Tensor, grid: Grid) -> Tensor:
     if given == grid:
         return features
     if _is_coarser(grid, given):
-        return F.adaptive_avg_pool2d(features, grid)
+        rows, columns = (
+            _shares(n, of).to(features) for n, of in zip(grid, given, strict=True)
+        )
+        return torch.einsum("bdhw,ih,jw->bdij", features, rows, columns)
     return F.interpolate(features, grid, mode="bilinear", antialias=True)
 
 
@@ -54,6 +58,13 @@ def how_it_fits(given: Grid, grid: Grid, image: Grid) -> str:
         f"{grids}: the teacher's map is interpolated to the student's tokens, of which "
         "none shall be without a target; then targets are whitened"
     )
+
+
+def _shares(cells: int, given: int) -> Tensor:
+    """How much of each of some cells lies in each of given ones, ``(cells, given)``."""
+    first, own = torch.arange(cells)[:, None] / cells, torch.arange(given) / given
+    overlap = torch.minimum(first + 1 / cells, own + 1 / given)
+    return (overlap - torch.maximum(first, own)).clamp(min=0) * cells
 
 
 def _is_coarser(grid: Grid, given: Grid) -> bool:

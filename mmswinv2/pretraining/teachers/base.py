@@ -71,6 +71,7 @@ class Teacher(nn.Module, ABC):
         scale, shift = given[:, 1] / own[:, 1], (given[:, 0] - own[:, 0]) / own[:, 1]
         self.register_buffer("scale", scale.view(3, 1, 1), persistent=False)
         self.register_buffer("shift", shift.view(3, 1, 1), persistent=False)
+        self.eval()
 
     def train(self, mode: bool = True) -> Teacher:
         """Stays in eval mode."""
