@@ -1,8 +1,10 @@
 """Token Labeling: a teacher's labels for every token of the last stage."""
 
 from .classifier import TokenLabelingClassifier
+from .geometry import note
 from .head import TokenLabelingHead
 from .load import LoadTokenLabels
+from .pipeline_check import check_pipeline
 from .sampling import sample_maps
 from .transforms import (
     AutoAugment,
@@ -29,5 +31,7 @@ __all__ = [
     "TokenLabelingClassifier",
     "TokenLabelingHead",
     "Translate",
+    "check_pipeline",
+    "note",
     "sample_maps",
 ]

@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import mmpretrain.models
 import numpy as np
 import torch
@@ -12,14 +10,13 @@ import torch.nn.functional as F
 from mmpretrain.structures import DataSample
 from torch import Tensor
 
-from mmswinv2.models.blocks import PATCH_SIZE
 from mmswinv2.registry import MODELS
 
-from .mix_token import CELL, draw_box, grid_of, mix
+from .mix_token import STRIDE, draw_box, grid_of, mix
+from .samples import grid_reach, stack_field, stack_geometry
 from .targets import LOGITS, Targets, make_targets
 
-STRIDE = PATCH_SIZE * CELL  # px of a token of stage 3
-FIELDS = ("token_label_values", "token_label_ids", "geometry")
+FIELDS = ("token_label_values", "token_label_ids")
 
 
 @MODELS.register_module()
@@ -106,48 +103,19 @@ class TokenLabelingClassifier(mmpretrain.models.ImageClassifier):
     def _targets(
         self, inputs: Tensor, samples: list[DataSample], size: tuple[int, int]
     ) -> Targets:
-        values, ids, geometry = (
-            stack_field(samples, field, inputs.device) for field in FIELDS
-        )
+        values, ids = (stack_field(samples, name, inputs.device) for name in FIELDS)
+        reach = grid_reach(samples, tuple(inputs.shape[2:]), size, STRIDE)
         targets = make_targets(
             values,
             ids,
-            geometry,
+            stack_geometry(samples, inputs.device),
             size,
             num_classes=self.head.num_classes,
             kind=samples[0].get("token_label_kind", LOGITS),
-            reach=grid_reach(samples, tuple(inputs.shape[2:]), size).to(inputs.device),
+            reach=reach.to(inputs.device),
         )
         if self.class_target == "map":
             return targets
         labels = torch.cat([sample.gt_label for sample in samples]).to(inputs.device)
         labels = F.one_hot(labels, self.head.num_classes).float()
         return targets._replace(picture=labels)
-
-
-def stack_field(
-    samples: Sequence[DataSample], field: str, device: torch.device
-) -> Tensor:
-    """A field of all samples, arrays or tensors of one shape, as one tensor.
-
-    Raises:
-        ValueError: If a sample lacks it.
-    """
-    for sample in samples:
-        if field not in sample:
-            raise ValueError(
-                f"{sample.get('img_path', 'a picture')} comes without {field}: put "
-                "mmswinv2.LoadTokenLabels into the training pipeline and "
-                f"algorithm_keys={[*FIELDS]} into its PackInputs"
-            )
-    rows = [torch.as_tensor(sample.get(field)) for sample in samples]
-    return torch.stack(rows).to(device, non_blocking=True)
-
-
-def grid_reach(
-    samples: Sequence[DataSample], padded: tuple[int, int], size: tuple[int, int]
-) -> Tensor:
-    """``(B, 2)``: how far right and down a grid goes, over the pictures' own sizes."""
-    shapes = [sample.get("img_shape", padded)[:2] for sample in samples]
-    far = torch.tensor([size[1] * STRIDE, size[0] * STRIDE], dtype=torch.float32)
-    return far / torch.tensor(shapes).flip(1)

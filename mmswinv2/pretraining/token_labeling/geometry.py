@@ -6,8 +6,6 @@ So a resize moves nothing, and a map of any size has the positions of its pictur
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import cv2
 import numpy as np
 
@@ -21,19 +19,23 @@ Size = tuple[int, int]  # height, width in px
 def note(results: dict, step: np.ndarray) -> None:
     """Adds a step to ``results['geometry']``.
 
+    That is float64 ``(2 + n, 3)``, rows (a, b, c) of functions a x + b y + c of a
+    position in the picture as it is now: the first two are x and y in the picture in
+    the file; the others are below 0 where the picture shows nothing, as a step has
+    moved in what is beyond its border. Without it the picture is the file's.
+
     Args:
-        results (dict): Of a pipeline. ``geometry``, float64 ``(2, 3)``, turns a
-            position of the picture as it is now into one of the picture in the file;
-            without it the picture is the file's.
+        results (dict): Of a pipeline.
         step (ndarray): Float64 ``(2, 3)``, turns a position after the step into one
             before it.
     """
-    results["geometry"] = compose(results.get("geometry", IDENTITY), step)
-
-
-def compose(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """The map that applies ``second`` and then ``first``, both ``(2, 3)``."""
-    return first @ np.vstack((second, (0, 0, 1)))
+    geometry = results.get("geometry", IDENTITY)
+    # the four borders of the picture before this step
+    limits = np.vstack((IDENTITY, (0, 0, 1) - IDENTITY))
+    geometry = np.vstack((geometry, limits)) @ np.vstack((step, (0, 0, 1)))
+    least = geometry[:, 2] + geometry[:, :2].clip(max=0).sum(1)  # over the picture
+    least[:2] = -1
+    results["geometry"] = geometry[least < -1e-9]
 
 
 def crop(top: float, left: float, height: float, width: float) -> np.ndarray:
@@ -99,8 +101,3 @@ def translation(share: float, direction: str) -> np.ndarray:
 def swap_axes(step: np.ndarray) -> np.ndarray:
     """The step of a crop with x and y exchanged in what it reads."""
     return np.array([[step[1, 1], 0.0, step[1, 2]], [0.0, step[0, 0], step[0, 2]]])
-
-
-def geometry_of(sample: Mapping) -> np.ndarray:
-    """``geometry`` of a sample, or of the results of a pipeline."""
-    return np.asarray(sample.get("geometry", IDENTITY), float)

@@ -35,6 +35,8 @@ class LoadTokenLabels(BaseTransform):
         ValueError: If it lacks a picture, or is of another kind.
     """
 
+    geometry_known = True
+
     def __init__(self, store: str, data_root: str) -> None:
         # here: the store is another room's, and only this needs it
         from mmswinv2.pretraining.map_store import MapStore

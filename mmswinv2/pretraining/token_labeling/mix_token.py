@@ -7,7 +7,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from mmswinv2.models.blocks import PATCH_SIZE
+
 CELL = 8  # tokens of stage 0 along a side of one of stage 3
+STRIDE = CELL * PATCH_SIZE  # px
 
 
 def draw_box(size: tuple[int, int], alpha: float = 1.0) -> np.ndarray:

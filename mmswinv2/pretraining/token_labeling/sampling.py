@@ -16,8 +16,8 @@ def sample_maps(
 
     Args:
         maps (Tensor): ``(B, C, h, w)``, each over its whole picture.
-        geometry (Tensor): ``(B, 2, 3)``, from positions in the picture as it is now to
-            positions in the file's, both relative; see :func:`note`.
+        geometry (Tensor): ``(B, 2 + n, 3)``, see :func:`note`: from positions in the
+            picture as it is now to positions in the file's, and where it shows that.
         size (tuple[int, int]): (H, W) of the grid.
         reach (Tensor, optional): ``(B, 2)``, see :func:`sampling_weights`.
 
@@ -64,9 +64,11 @@ def sampling_weights(
     )
     now = torch.stack(torch.meshgrid(x, y, indexing="xy"), -1)
     now = now * reach[:, None, None]
-    linear, offset = geometry.split((2, 1), 2)
-    there = torch.einsum("bij,byxj->byxi", linear, now) + offset[:, None, None, :, 0]
-    shown = torch.stack([(p >= 0) & (p <= 1) for p in (now, there)]).all(0).all(-1)
+    functions = torch.einsum("bij,byxj->byxi", geometry[..., :2], now)
+    functions = functions + geometry[:, None, None, :, 2]
+    there, limits = functions[..., :2], functions[..., 2:]
+    within = [(p >= 0) & (p <= 1) for p in (now, there)]
+    shown = torch.cat((*within, limits >= 0), -1).all(-1)
     x, y = there.unbind(-1)
     weights = _hats(y, grid[0]), _hats(x, grid[1])
     cells = (len(geometry), size[0], points[0], size[1], points[1])

@@ -43,7 +43,7 @@ def make_targets(
     Args:
         values (Tensor): ``(B, k, h, w)``, of the classes ``ids``.
         ids (Tensor): ``(B, k, h, w)``, whole numbers; no class twice in a cell.
-        geometry (Tensor): ``(B, 2, 3)``, see :func:`sample_maps`.
+        geometry (Tensor): ``(B, 2 + n, 3)``, see :func:`note`.
         size (tuple[int, int]): (H, W) of the grid of tokens.
         num_classes (int): K.
         kind (str): What values are, 'logits' or 'probabilities'. Defaults to 'logits'.

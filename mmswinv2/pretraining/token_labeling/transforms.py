@@ -36,6 +36,8 @@ class RandomResizedCrop(host.RandomResizedCrop):
         **kwargs (Any): Of mmpretrain's.
     """
 
+    geometry_known = True
+
     def __init__(
         self, *args: object, swap_crop_axes: bool = False, **kwargs: object
     ) -> None:
@@ -61,6 +63,8 @@ class RandomResizedCrop(host.RandomResizedCrop):
 class RandomCrop(host.RandomCrop):
     """mmpretrain's ``RandomCrop``, which notes its crop; padding has no labels."""
 
+    geometry_known = True
+
     def rand_crop_params(self, img: np.ndarray) -> tuple[int, int, int, int]:
         """Draw and keep (top, left, height, width) in px."""
         self._padded, self._drawn = img.shape[:2], super().rand_crop_params(img)
@@ -83,6 +87,8 @@ class RandomCrop(host.RandomCrop):
 class CenterCrop(mmcv.transforms.CenterCrop):
     """mmcv's ``CenterCrop``, which notes its crop; padding has no labels."""
 
+    geometry_known = True
+
     def _crop_img(self, results: dict, bboxes: np.ndarray) -> None:
         self._box = bboxes
         super()._crop_img(results, bboxes)
@@ -101,6 +107,8 @@ class CenterCrop(mmcv.transforms.CenterCrop):
 class RandomFlip(mmcv.transforms.RandomFlip):
     """mmcv's ``RandomFlip``, which notes its flip."""
 
+    geometry_known = True
+
     def _flip(self, results: dict) -> None:
         super()._flip(results)
         note(results, geometry.flip(results["flip_direction"]))
@@ -109,6 +117,7 @@ class RandomFlip(mmcv.transforms.RandomFlip):
 class _SpatialPolicy:
     """Keeps the signed magnitude that an operation of RandAugment draws."""
 
+    geometry_known = True
     _drawn: float | None
 
     def random_negative(self, value: float) -> float:
