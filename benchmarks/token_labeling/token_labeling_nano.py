@@ -10,6 +10,7 @@ data_root = "data/camvid/img_dir/train"
 model = dict(
     backbone=dict(arch="nano", drop_path_rate=0.0),
     head=dict(in_channels=256, num_classes=11),
+    data_preprocessor=dict(num_classes=11),
 )
 train_pipeline = _base_.train_pipeline
 train_pipeline[1].update(store="work_dirs/token_labeling/labels", data_root=data_root)

@@ -75,6 +75,7 @@ class Memory:
         other_parts (Callable): Parts after the backbone, of a plan: necks and heads.
         teacher (int): Parameters of a frozen teacher, whole on every GPU.
         teacher_pass (Callable, optional): Bytes that pass in its forward pass.
+        averages (int): Moving averages of the weights, each of a whole model.
     """
 
     parameters: Parameters
@@ -82,6 +83,7 @@ class Memory:
     other_parts: Callable[[Plan], list[Part]] = field(repr=False)
     teacher: int = 0
     teacher_pass: Callable[[Plan], int] | None = field(default=None, repr=False)
+    averages: int = 0
 
     def of(self, plan: Plan) -> dict[str, int]:
         """Bytes at the peak, by what takes them; their sum is the peak.
@@ -99,6 +101,8 @@ class Memory:
             "optimizer": self.state * trainable // state_shards,
             "images": plan.training.batch * 3 * FP32 * prod(plan.training.image),
         }
+        if self.averages:
+            fixed["averages"] = FP32 * numbers.total * self.averages
         if plan.strategy == "fsdp":
             # A unit and the next one, and all that is in no unit, with its gradients.
             rest = numbers.total - numbers.blocks

@@ -147,9 +147,7 @@ def test_swapped_crop() -> None:
     found = []
     for swapped in (False, True):
         crop = TRANSFORMS.build(
-            dict(
-                type="mmswinv2.RandomResizedCrop", scale=10, swap_crop_axes=swapped
-            )
+            dict(type="mmswinv2.RandomResizedCrop", scale=10, swap_crop_axes=swapped)
         )
         with patch.object(
             host.RandomResizedCrop, "rand_crop_params", lambda *_: (0, 50, 30, 40)
@@ -177,4 +175,6 @@ def test_a_map_as_fine_as_the_grid_is_read_as_it_is() -> None:
     blocks = torch.nn.functional.avg_pool2d(maps, 2)
     # points are between centres, so neighbours have a share
     assert (values - blocks).abs().mean() < 0.2 * (blocks - blocks.mean()).abs().mean()
-    torch.testing.assert_close(values.mean((2, 3)), blocks.mean((2, 3)), atol=0.03, rtol=0)
+    torch.testing.assert_close(
+        values.mean((2, 3)), blocks.mean((2, 3)), atol=0.03, rtol=0
+    )

@@ -10,11 +10,12 @@ import torch.nn.functional as F
 from mmpretrain.structures import DataSample
 from torch import Tensor
 
+from mmswinv2.pretraining.map_store import LOGITS
 from mmswinv2.registry import MODELS
 
 from .mix_token import STRIDE, draw_box, grid_of, mix
 from .samples import grid_reach, stack_field, stack_geometry
-from .targets import LOGITS, Targets, make_targets
+from .targets import Targets, make_targets
 
 FIELDS = ("token_label_values", "token_label_ids")
 

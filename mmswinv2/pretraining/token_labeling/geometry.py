@@ -9,6 +9,8 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
+from mmswinv2.pretraining.map_store import WHOLE
+
 IDENTITY = np.eye(2, 3)
 DIRECTIONS = {"horizontal": (True, False), "vertical": (False, True)}
 DIRECTIONS["diagonal"] = (True, True)
@@ -36,6 +38,31 @@ def note(results: dict, step: np.ndarray) -> None:
     least = geometry[:, 2] + geometry[:, :2].clip(max=0).sum(1)  # over the picture
     least[:2] = -1
     results["geometry"] = geometry[least < -1e-9]
+
+
+def show_on(results: dict, place: np.ndarray) -> None:
+    """Makes ``results['geometry']`` lead to positions in a map in place of the file.
+
+    Args:
+        results (dict): Of a pipeline.
+        place (ndarray): ``(2, 3)``, from positions in the file's picture to the map's.
+    """
+    there, limits = np.split(results.get("geometry", IDENTITY), [2])
+    results["geometry"] = np.vstack((place @ np.vstack((there, (0, 0, 1))), limits))
+
+
+def of_coverage(coverage: str, picture: Size) -> np.ndarray:
+    """From positions in a picture to those in a map of it, or of its middle square.
+
+    Args:
+        coverage (str): Of the store, 'whole' or 'centre-square'.
+        picture (tuple[int, int]): (height, width).
+    """
+    if coverage == WHOLE:
+        return IDENTITY
+    side = min(picture)
+    scale = np.array(picture[::-1]) / side
+    return np.column_stack((np.diag(scale), (1 - scale) / 2))
 
 
 def crop(top: float, left: float, height: float, width: float) -> np.ndarray:

@@ -34,7 +34,7 @@ class TokenLabelingHead(LinearClsHead):
         test_token_weight (float): In tests, the largest logit of each class over all
             tokens, times this, is added to that of the mean token. Defaults to 0.5, as
             published; 0 tests the mean token alone.
-        **kwargs (Any): Of :class:`LinearClsHead`.
+        init_cfg (dict, optional): As of :class:`LinearClsHead`, for both classifiers.
 
     Raises:
         ValueError: If a weight is negative, or both are 0, or the smoothing is no share
@@ -50,7 +50,7 @@ class TokenLabelingHead(LinearClsHead):
         token_weight: float = 1.0,
         label_smoothing: float = 0.1,
         test_token_weight: float = 0.5,
-        **kwargs: object,
+        init_cfg: dict | None = None,
     ) -> None:
         if min(class_weight, token_weight) < 0 or class_weight + token_weight == 0:
             raise ValueError(
@@ -61,7 +61,7 @@ class TokenLabelingHead(LinearClsHead):
             raise ValueError(
                 f"label_smoothing={label_smoothing}: expected a share from 0 to below 1"
             )
-        super().__init__(num_classes, in_channels, **kwargs)
+        super().__init__(num_classes, in_channels, init_cfg)
         self.aux = nn.Linear(in_channels, num_classes)
         self.class_weight, self.token_weight = class_weight, token_weight
         self.label_smoothing = label_smoothing
@@ -106,11 +106,13 @@ class TokenLabelingHead(LinearClsHead):
             tokens = mix(tokens, mixed)
             share = mixed.float().mean()
             picture = (1 - share) * picture + share * picture.flip(0)
-        shown = targets.shown.float()
-        of_tokens = self._cross_entropy(tokens.flatten(1, 2), targets.tokens) * shown
+        labelled = targets.labelled.float()
+        of_tokens = self._cross_entropy(tokens.flatten(1, 2), targets.tokens) * labelled
         return dict(
             loss_class=self.class_weight * self._cross_entropy(logits, picture).mean(),
-            loss_token=self.token_weight * of_tokens.sum() / shown.sum().clamp(min=1),
+            loss_token=self.token_weight
+            * of_tokens.sum()
+            / labelled.sum().clamp(min=1),
         )
 
     def _cross_entropy(self, logits: Tensor, target: Tensor) -> Tensor:

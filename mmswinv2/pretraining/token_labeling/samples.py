@@ -9,8 +9,6 @@ import torch
 from mmpretrain.structures import DataSample
 from torch import Tensor
 
-ANYWHERE = torch.tensor([[0.0, 0.0, 1.0]])  # a limit that is kept everywhere
-
 
 def stack_field(
     samples: Sequence[DataSample], field: str, device: torch.device | str
@@ -31,7 +29,8 @@ def stack_geometry(samples: Sequence[DataSample], device: torch.device | str) ->
     """
     rows = [row.float() for row in _read(samples, "geometry")]
     longest = max(map(len, rows))
-    rows = [torch.cat((row, ANYWHERE.expand(longest - len(row), 3))) for row in rows]
+    anywhere = torch.tensor([0.0, 0.0, 1.0])  # a limit that is kept everywhere
+    rows = [torch.cat((row, anywhere.expand(longest - len(row), 3))) for row in rows]
     return torch.stack(rows).to(device, non_blocking=True)
 
 

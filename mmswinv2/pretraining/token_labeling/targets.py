@@ -8,9 +8,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from mmswinv2.pretraining.map_store import LOGITS
+
 from .sampling import sampling_weights
 
-LOGITS, PROBABILITIES = "logits", "probabilities"
 CHUNK = 2**26  # bytes of maps with all their classes at a time, more for a single one
 
 
@@ -18,7 +19,7 @@ class Targets(NamedTuple):
     """What a batch is compared with, in fp32; each distribution sums to 1."""
 
     tokens: Tensor  # (B, N, K)
-    shown: Tensor  # (B, N), bool: False where a token shows nothing of the picture
+    labelled: Tensor  # (B, N), bool: whether at least half of a token has a label
     picture: Tensor  # (B, K)
 
 
@@ -36,9 +37,9 @@ def make_targets(
 
     Classes that a map does not name have logit 0, as in the code of the paper: they
     share a background of e^0 each. Logits are averaged over a cell, and over all that
-    is shown for the picture, before softmax; probabilities are averaged, and scaled to
-    a sum of 1, as what a map leaves out is unknown. Where nothing is known or shown,
-    every class is as likely.
+    is shown for the picture, before softmax. Probabilities are averaged and scaled to a
+    sum of 1, as what a map leaves out is unknown. A picture of which nothing is known
+    may be of any class.
 
     Args:
         values (Tensor): ``(B, k, h, w)``, of the classes ``ids``.
@@ -66,7 +67,8 @@ def make_targets(
         dense = values.new_zeros(len(ids[part]), num_classes, ids.shape[2])
         dense.scatter_(1, ids[part], values[part])
         # scattering adds nothing up, so this has the same bits every time
-        torch.bmm(weights[part], dense.transpose(1, 2), out=sampled[part])
+        sampled[part] = weights[part] @ dense.transpose(1, 2)
+    labelled = share >= 0.5
     if kind == LOGITS:
         labels = sampled.softmax(-1)
     else:
@@ -74,4 +76,5 @@ def make_targets(
         labels = torch.where(
             total > 0, sampled / total.clamp(min=1e-6), 1 / num_classes
         )
-    return Targets(labels[:, 1:], share >= 0.5, labels[:, 0])
+        labelled = labelled & (total[:, 1:, 0] >= 0.5)
+    return Targets(labels[:, 1:], labelled, labels[:, 0])
