@@ -15,11 +15,13 @@ from .random_patch_mask import RandomPatchMask
 from .reconstruction_hook import ReconstructionHook
 from .simmim_backbone import SimMIMSwinV2
 from .simmim_head import SimMIMHead
+from .teachers import ConfigTeacher, TimmTeacher, TransformersTeacher
 from .token_labeling import LoadTokenLabels, TokenLabelingClassifier, TokenLabelingHead
 from .tta import AverageClsScoreTTA
 
 __all__ = [
     "AverageClsScoreTTA",
+    "ConfigTeacher",
     "ImageNet22K",
     "ImageNetV2",
     "LinearClsHead",
@@ -28,6 +30,8 @@ __all__ = [
     "ReconstructionHook",
     "SimMIMHead",
     "SimMIMSwinV2",
+    "TimmTeacher",
     "TokenLabelingClassifier",
     "TokenLabelingHead",
+    "TransformersTeacher",
 ]

@@ -4,5 +4,12 @@ from .base import Teacher
 from .build import build_teacher
 from .config_teacher import ConfigTeacher
 from .timm_teacher import TimmTeacher
+from .transformers_teacher import TransformersTeacher
 
-__all__ = ["ConfigTeacher", "Teacher", "TimmTeacher", "build_teacher"]
+__all__ = [
+    "ConfigTeacher",
+    "Teacher",
+    "TimmTeacher",
+    "TransformersTeacher",
+    "build_teacher",
+]
