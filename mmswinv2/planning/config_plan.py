@@ -146,8 +146,8 @@ def read_memory(cfg: Config, model: nn.Module, training: Training) -> Memory:
             f"{', '.join(STATES)}"
         )
     state = 0 if kind == "SGD" and not optimizer.get("momentum") else STATES[kind]
-    hooks = [hook.get("type") for hook in cfg.get("custom_hooks") or ()]
-    averages = hooks.count("EMAHook")
+    hooks = cfg.get("custom_hooks") or ()
+    averages = sum(str(hook.get("type")).endswith("EMAHook") for hook in hooks)
     return Memory(read_parameters(model, training), state, other_parts, averages)
 
 
