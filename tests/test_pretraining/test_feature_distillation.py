@@ -210,7 +210,10 @@ def test_the_official_file_loads_with_its_projection(tmp_path: object) -> None:
     source = build().cpu()
     torch.save(dict(state_dict=source.state_dict()), tmp_path / "own.pth")
     official = convert(read_swin_weights(tmp_path / "own.pth"), "official").tensors
-    file = {f"encoder.{name}": tensor for name, tensor in official.items()}
+    file = {
+        f"encoder.{name}".replace("cpb_mlp", "rpe_mlp"): tensor
+        for name, tensor in official.items()
+    }
     for name, tensor in source.neck.state_dict().items():
         file[name] = tensor
     file["feature_model.layers.0.blocks.0.attn.qkv.weight"] = torch.zeros(3, 3)
