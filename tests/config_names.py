@@ -18,6 +18,7 @@ SEG_NAME = (
 # <backbone>-<size>-p4-w<window>[-<pre-training>-pre]_<GPUs>xb<batch>-<epochs>_<data>
 SCHEDULE = r"\d+xb\d+-\d+e_in(1k|22k)-\d+px"
 CLS_NAME = rf"swinv2-{SIZE}-w\d+(-(in22k|simmim-1k)-192-pre)?_{SCHEDULE}"
+TOKEN_NAME = rf"token-labeling_swinv2-{SIZE}-w\d+(-in1k-256-pre)?_{SCHEDULE}"
 SIMMIM_NAME = rf"simmim_swinv2-{SIZE}-w\d+_{SCHEDULE}"
 # fd-<teacher>_<student>..., and what is fine-tuned from it, as a classifier
 TEACHERS = "(clip-vit-[bl]|dino-vit-b|deit-b|swinv2-[bg])"
@@ -34,6 +35,7 @@ MMPRETRAIN_NAMES = dict(
     imagenet=CLS_NAME,
     simmim=SIMMIM_NAME,
     feature_distillation=FD_NAME,
+    token_labeling=TOKEN_NAME,
     kinetics400=VIDEO_NAME,
     mini=VIDEO_NAME,
 )

@@ -111,7 +111,8 @@ def test_name_and_size(cfg: Config) -> None:
         assert cfg.train_pipeline[3].crop_size == (int(crop[1]),) * 2
     if cfg.default_scope == "mmpretrain" and VIDEO not in path.stem:
         (px,) = re.search(r"-(\d+)px$", path.stem).groups()
-        assert cfg.train_dataloader.dataset.pipeline[1].scale == int(px)
+        steps = cfg.train_dataloader.dataset.pipeline
+        assert next(t.scale for t in steps if "scale" in t) == int(px)
         if "-pre" not in path.stem:  # one bias per offset that the last map has
             assert windows == window or windows[3] == int(px) // 32 < window
         assert cfg.train_cfg.max_epochs == int(re.search(r"-(\d+)e_", path.stem)[1])
@@ -199,9 +200,12 @@ def number_of_classes(model: dict) -> int:
 
 
 def build_transform(transform: dict) -> None:
-    """Build it, or be told what to install: one package is optional."""
+    """Build it, or be told what is missing: one package, and maps of a teacher."""
     if transform.type == "mmswinv2.InstaBoost" and not find_spec("instaboostfast"):
         with pytest.raises(ImportError, match="pip install instaboostfast"):
+            TRANSFORMS.build(transform)
+    elif transform.type == "mmswinv2.LoadTokenLabels":
+        with pytest.raises(FileNotFoundError, match=r"make them: .+make_token_labels"):
             TRANSFORMS.build(transform)
     else:
         TRANSFORMS.build(transform)
@@ -319,7 +323,10 @@ def test_published_settings(
 
 @pytest.mark.parametrize(
     "name",
-    ["coco", "ade20k", "imagenet", "simmim", "feature_distillation", "kinetics400"],
+    [
+        *("coco", "ade20k", "imagenet", "simmim", "token_labeling"),
+        *("feature_distillation", "kinetics400"),
+    ],
 )
 def test_tables(name: str) -> None:
     """Each config has its row, and each link in a table leads to a file."""

@@ -158,7 +158,9 @@ def read_memory(cfg: Config, model: nn.Module, training: Training) -> Memory:
             f"{', '.join(STATES)}"
         )
     state = 0 if kind == "SGD" and not optimizer.get("momentum") else STATES[kind]
-    memory = Memory(read_parameters(model, training), state, other_parts)
+    hooks = [hook.get("type") for hook in cfg.get("custom_hooks") or ()]
+    averages = hooks.count("EMAHook")
+    memory = Memory(read_parameters(model, training), state, other_parts, averages)
     if teacher is not None:
         memory.teacher = sum(p.numel() for p in teacher.parameters())
         memory.teacher_pass = teacher_pass

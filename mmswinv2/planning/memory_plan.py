@@ -73,6 +73,7 @@ class Memory:
         parameters (Parameters): Of the model.
         state (int): Bytes of the optimizer per parameter.
         other_parts (Callable): Parts after the backbone, of a plan: necks and heads.
+        averages (int): Moving averages of the weights, each of a whole model.
         teacher (int): Parameters of a frozen teacher, whole on every GPU.
         teacher_pass (Callable, optional): Bytes that pass in its forward pass.
     """
@@ -80,6 +81,7 @@ class Memory:
     parameters: Parameters
     state: int
     other_parts: Callable[[Plan], list[Part]] = field(repr=False)
+    averages: int = 0
     teacher: int = 0
     teacher_pass: Callable[[Plan], int] | None = field(default=None, repr=False)
 
@@ -99,6 +101,8 @@ class Memory:
             "optimizer": self.state * trainable // state_shards,
             "images": plan.training.batch * 3 * FP32 * prod(plan.training.image),
         }
+        if self.averages:
+            fixed["averages"] = FP32 * numbers.total * self.averages
         if plan.strategy == "fsdp":
             # A unit and the next one, and all that is in no unit, with its gradients.
             rest = numbers.total - numbers.blocks

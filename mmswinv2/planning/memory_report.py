@@ -14,6 +14,7 @@ GIB = 2**30
 NAMES = {
     "weights": "weights, fp32",
     "optimizer": "state of the optimizer",
+    "averages": "moving average of the weights",
     "buckets": "gradient buckets of DDP",
     "gathered": "gathered by FSDP (estimated)",
     "images": "images",

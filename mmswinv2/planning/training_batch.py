@@ -12,6 +12,7 @@ from mmswinv2.models.blocks import PATCH_SIZE
 # Objects per image, a crowded one. RoI heads take up to 128 positive boxes of an image,
 # and every object is one; transformer heads compare the masks of all objects.
 ROI_OBJECTS, OBJECTS = 100, 20
+LABEL_MAP = (5, 18, 18)  # the likeliest classes of the published label maps
 
 
 def image_size(cfg: Config) -> tuple[int, ...]:
@@ -141,9 +142,18 @@ def _make_seg_sample(cfg: Config, size: tuple[int, int]) -> object:
 def _make_cls_sample(cfg: Config, size: tuple[int, ...]) -> object:
     from mmpretrain.structures import DataSample
 
-    # a label for a classifier, a mask for SimMIM
+    # a label for a classifier, a mask for SimMIM, a published map for Token Labeling
     tokens = [-(-length // PATCH_SIZE) for length in size[-2:]]
-    return DataSample().set_gt_label(0).set_mask(torch.ones(tokens))
+    sample = DataSample().set_gt_label(0).set_mask(torch.ones(tokens))
+    if cfg.model.get("type") == "mmswinv2.TokenLabelingClassifier":
+        ids = torch.arange(5).view(5, 1, 1).expand(LABEL_MAP)
+        for name, value in dict(
+            token_label_values=torch.zeros(LABEL_MAP),
+            token_label_ids=ids,
+            geometry=torch.eye(2, 3),
+        ).items():
+            sample.set_field(value, name)
+    return sample
 
 
 SAMPLES = dict(

@@ -17,6 +17,7 @@ from .reconstruction_hook import ReconstructionHook
 from .simmim_backbone import SimMIMSwinV2
 from .simmim_head import SimMIMHead
 from .teachers import ConfigTeacher, TimmTeacher, TransformersTeacher
+from .token_labeling import LoadTokenLabels, TokenLabelingClassifier, TokenLabelingHead
 from .tta import AverageClsScoreTTA
 
 __all__ = [
@@ -27,10 +28,13 @@ __all__ = [
     "ImageNet22K",
     "ImageNetV2",
     "LinearClsHead",
+    "LoadTokenLabels",
     "RandomPatchMask",
     "ReconstructionHook",
     "SimMIMHead",
     "SimMIMSwinV2",
     "TimmTeacher",
+    "TokenLabelingClassifier",
+    "TokenLabelingHead",
     "TransformersTeacher",
 ]

@@ -48,19 +48,29 @@ METHODS = {
     "retinanet": "RetinaNet",
     "upernet": "UPerNet",
     "simmim": "SimMIM",
+    "token-labeling": "Token Labeling",
 }
 DATASETS = {
     "coco": "COCO 2017",
     "ade20k": "ADE20K",
     "imagenet": "ImageNet",
     "simmim": "ImageNet, without labels",
+    "token_labeling": "ImageNet, with label maps",
     "feature_distillation": "ImageNet, without labels",
     "kinetics400": "Kinetics-400",
     "mini": "generated",
 }
-TITLES = {"simmim": "SimMIM", "feature_distillation": "Feature Distillation"}
+TITLES = {  # on the page
+    "simmim": "SimMIM",
+    "token_labeling": "Token Labeling",
+    "feature_distillation": "Feature Distillation",
+}
 CLASSIFIERS = ("imagenet", "kinetics400", "feature_distillation")
-CODE = {"kinetics400": "mmswinv2/video/backbone.py"}
+CODE = {
+    "kinetics400": "mmswinv2/video/backbone.py",
+    "token_labeling": "mmswinv2/pretraining/token_labeling/classifier.py",
+    "feature_distillation": "mmswinv2/pretraining/feature_distillation/model.py",
+}
 INPUT = "Input (width x height)"  # of clips, frames x width x height
 TASKS = {
     "mmdet": "Object Detection",
@@ -142,9 +152,10 @@ def published_weights(cfg: Config) -> Entry | None:
 
     Of SimMIM's many runs, that of 500 thousand iterations on ImageNet-1K, 800 epochs.
     """
-    if cfg.default_scope != "mmpretrain" or is_of_videos(cfg):
+    kinds = ("ImageClassifier", "SimMIM")
+    if cfg.default_scope != "mmpretrain" or cfg.model.type not in kinds:
         return None
-    if cfg.model.get("teacher") or cfg.get("load_from"):
+    if cfg.get("load_from"):
         return None
     backbone = cfg.model.backbone
     arch = ARCHITECTURES[backbone.arch]
