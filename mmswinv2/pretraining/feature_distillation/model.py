@@ -96,7 +96,7 @@ class FeatureDistillation(BaseSelfSupervisor):
             text = how_it_fits(target.shape[2:], grid, inputs.shape[2:])
             print_log(f"Feature Distillation: {text}", "current")
         with torch.autocast(inputs.device.type, enabled=False):
-            target = whiten(fit_grid(target.float(), grid))
+            target = whiten(fit_grid(target.float(), grid, inputs.shape[2:]))
             loss = F.smooth_l1_loss(predicted.float(), target, beta=self.beta)
         return dict(loss=loss)
 
