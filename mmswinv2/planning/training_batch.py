@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import torch
 from mmengine.config import Config
 from mmengine.structures import InstanceData, PixelData
@@ -145,14 +148,16 @@ def _make_cls_sample(cfg: Config, size: tuple[int, ...]) -> object:
     # a label for a classifier, a mask for SimMIM, a published map for Token Labeling
     tokens = [-(-length // PATCH_SIZE) for length in size[-2:]]
     sample = DataSample().set_gt_label(0).set_mask(torch.ones(tokens))
+    fields = {}
     if cfg.model.get("type") == "mmswinv2.TokenLabelingClassifier":
-        ids = torch.arange(5).view(5, 1, 1).expand(LABEL_MAP)
-        for name, value in dict(
-            token_label_values=torch.zeros(LABEL_MAP),
-            token_label_ids=ids,
-            geometry=torch.eye(2, 3),
-        ).items():
-            sample.set_field(value, name)
+        fields["token_label_values"] = torch.zeros(LABEL_MAP)
+        fields["token_label_ids"] = torch.arange(5).view(5, 1, 1).expand(LABEL_MAP)
+    if store := cfg.model.get("store"):  # of features to distil
+        maps = json.loads(Path(store, "manifest.json").read_text())
+        shape = (maps["channels"], *maps["grid"])
+        fields["teacher_features"] = torch.zeros(shape, dtype=torch.float16)
+    for name, value in dict(fields, geometry=torch.eye(2, 3)).items():
+        sample.set_field(value, name)
     return sample
 
 

@@ -8,7 +8,11 @@ from mmswinv2.mmpretrain_import import import_mmpretrain
 
 import_mmpretrain()
 
-from .feature_distillation import FeatureDistillation, FeatureProjection
+from .feature_distillation import (
+    FeatureDistillation,
+    FeatureProjection,
+    LoadTeacherFeatures,
+)
 from .imagenet_22k import ImageNet22K
 from .imagenet_v2 import ImageNetV2
 from .linear_head import LinearClsHead
@@ -28,6 +32,7 @@ __all__ = [
     "ImageNet22K",
     "ImageNetV2",
     "LinearClsHead",
+    "LoadTeacherFeatures",
     "LoadTokenLabels",
     "RandomPatchMask",
     "ReconstructionHook",

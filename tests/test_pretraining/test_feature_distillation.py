@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
@@ -89,7 +90,14 @@ def test_a_token_of_a_coarser_grid_learns_the_mean_of_its_square(
     for axis, cells in enumerate(grid):
         cut = cut.repeat_interleave(cells, 2 + axis)
     expected = F.avg_pool2d(cut, (6, 8))
-    torch.testing.assert_close(fit_grid(features, grid), expected)
+    image = tuple(32 * cells for cells in grid)
+    torch.testing.assert_close(fit_grid(features, grid, image), expected)
+
+
+def coordinates(size: tuple[int, int], reach: Sequence[float] = (1, 1)) -> Tensor:
+    """A map that holds where the centres of its tokens are."""
+    axes = [(torch.arange(n) + 0.5) / n * r for n, r in zip(size, reach)]
+    return torch.stack(torch.meshgrid(*axes, indexing="ij"))[None]
 
 
 @pytest.mark.parametrize("grid", [(9, 13), (12, 8), (7, 3)])
@@ -97,14 +105,20 @@ def test_a_finer_grid_has_what_lies_where_its_tokens_are(
     grid: tuple[int, int],
 ) -> None:
     """A map of its own coordinates stays one, but beyond the outer centres."""
-
-    def coordinates(size: tuple[int, int]) -> Tensor:
-        axes = [(torch.arange(n) + 0.5) / n for n in size]
-        return torch.stack(torch.meshgrid(*axes, indexing="ij"))[None]
-
-    apart = (fit_grid(coordinates((6, 8)), grid) - coordinates(grid)).abs()
+    image = tuple(32 * cells for cells in grid)
+    apart = (fit_grid(coordinates((6, 8)), grid, image) - coordinates(grid)).abs()
     assert apart.max() < 0.05
-    assert apart[..., 1:-1, 1:-1].max() < 1e-6
+    inner = apart[..., 1:-1, 1:-1] if grid[1] > 3 else apart[:, 0, 1:-1]
+    assert inner.max() < 1e-6
+
+
+def test_tokens_beyond_the_picture_learn_what_is_left_of_it() -> None:
+    """At 112 x 208 px the last of 4 x 7 tokens of 32 px have half a token each."""
+    fitted = fit_grid(coordinates((28, 52)), (4, 7), (112, 208))
+    expected = coordinates((4, 7), (128 / 112, 224 / 208))
+    expected[0, 0, -1] = 1 - 8 / 112
+    expected[0, 1, :, -1] = 1 - 8 / 208
+    torch.testing.assert_close(fitted, expected)
 
 
 # A teacher beside the model
@@ -210,7 +224,10 @@ def test_the_official_file_loads_with_its_projection(tmp_path: object) -> None:
     source = build().cpu()
     torch.save(dict(state_dict=source.state_dict()), tmp_path / "own.pth")
     official = convert(read_swin_weights(tmp_path / "own.pth"), "official").tensors
-    file = {f"encoder.{name}": tensor for name, tensor in official.items()}
+    file = {
+        f"encoder.{name}".replace("cpb_mlp", "rpe_mlp"): tensor
+        for name, tensor in official.items()
+    }
     for name, tensor in source.neck.state_dict().items():
         file[name] = tensor
     file["feature_model.layers.0.blocks.0.attn.qkv.weight"] = torch.zeros(3, 3)

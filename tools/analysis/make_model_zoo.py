@@ -56,13 +56,20 @@ DATASETS = {
     "imagenet": "ImageNet",
     "simmim": "ImageNet, without labels",
     "token_labeling": "ImageNet, with label maps",
+    "feature_distillation": "ImageNet, without labels",
     "kinetics400": "Kinetics-400",
     "mini": "generated",
 }
-TITLES = {"simmim": "SimMIM", "token_labeling": "Token Labeling"}  # on the page
+TITLES = {  # on the page
+    "simmim": "SimMIM",
+    "token_labeling": "Token Labeling",
+    "feature_distillation": "Feature Distillation",
+}
+CLASSIFIERS = ("imagenet", "kinetics400", "feature_distillation")
 CODE = {
     "kinetics400": "mmswinv2/video/backbone.py",
     "token_labeling": "mmswinv2/pretraining/token_labeling/classifier.py",
+    "feature_distillation": "mmswinv2/pretraining/feature_distillation/model.py",
 }
 INPUT = "Input (width x height)"  # of clips, frames x width x height
 TASKS = {
@@ -80,9 +87,11 @@ def folders() -> list[Path]:
 
 def method(config: Path) -> str:
     """Name of the model of a config, from its file's name."""
+    if config.stem.startswith("fd-"):
+        return "Feature Distillation"
     names = config.stem.split("_")
     clips = "_mini-clips-" in config.name
-    if clips or config.parent.name in ("imagenet", "kinetics400"):
+    if clips or config.parent.name in CLASSIFIERS:
         return "Classifier"
     for name in names:
         if name in METHODS:
@@ -132,6 +141,12 @@ def pretraining(cfg: Config) -> str:
     return "a run of this repository" if cfg.get("load_from") else "from scratch"
 
 
+def teacher(cfg: Config) -> dict[str, str]:
+    """Whom a model learns from, as metafiles have it."""
+    given = cfg.model.get("teacher")
+    return {"Teacher": given.get("model") or given.config} if given else {}
+
+
 def published_weights(cfg: Config) -> Entry | None:
     """The weights that others have published of what a config trains.
 
@@ -139,6 +154,8 @@ def published_weights(cfg: Config) -> Entry | None:
     """
     kinds = ("ImageClassifier", "SimMIM")
     if cfg.default_scope != "mmpretrain" or cfg.model.type not in kinds:
+        return None
+    if cfg.get("load_from"):
         return None
     backbone = cfg.model.backbone
     arch = ARCHITECTURES[backbone.arch]
@@ -185,6 +202,7 @@ def describe(config: Path, records: Iterable[dict]) -> dict:
         "Backbone": cfg.model.backbone.arch,
         "Window": per_stage(cfg.model.backbone.window_size),
         "Pretraining": pretraining(cfg),
+        **teacher(cfg),
         **schedule(cfg),
         "Batch Size (per GPU)": cfg.train_dataloader.batch_size,
         "Parameters (M)": round(count_parameters(model) / 1e6, 1),

@@ -1,10 +1,15 @@
 # Any folder of pictures, flat or nested, for Feature Distillation at 224 px, as the
-# official code: a crop and a flip, the same view for student and teacher.
+# official code: decoded by Pillow, EXIF ignored; a crop and a flip, the same view for
+# student and teacher.
 data_root = "data/imagenet/train"
 extensions = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp")
 
 train_pipeline = [
-    dict(type="LoadImageFromFile"),
+    dict(
+        type="LoadImageFromFile",
+        imdecode_backend="pillow",
+        color_type="color_ignore_orientation",
+    ),
     dict(
         type="RandomResizedCrop",
         scale=224,

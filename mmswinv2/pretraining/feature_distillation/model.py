@@ -15,10 +15,13 @@ from torch import Tensor, nn
 
 from mmswinv2.pretraining.teachers import Teacher
 from mmswinv2.pretraining.teachers.base import MEAN, STD
+from mmswinv2.pretraining.token_labeling import sample_maps
+from mmswinv2.pretraining.token_labeling.samples import stack_field, stack_geometry
 from mmswinv2.registry import MODELS
 
+from .load import NAME, open_store
 from .sight import Sight
-from .targets import fit_grid, how_it_fits, whiten
+from .targets import fit_grid, grid_reach, how_it_fits, whiten
 
 
 @MODELS.register_module()
@@ -39,7 +42,11 @@ class FeatureDistillation(BaseSelfSupervisor):
             ``out_indices=(3,)``.
         neck (dict): A :class:`FeatureProjection`, without its ``out_channels``, which
             are those of the teacher.
-        teacher (dict | Teacher): Of :mod:`mmswinv2.pretraining.teachers`.
+        teacher (dict | Teacher, optional): Of :mod:`mmswinv2.pretraining.teachers`.
+            Defaults to None, for a ``store``.
+        store (str, optional): Folder of features of whole pictures, which
+            :class:`LoadTeacherFeatures` loads: then no teacher is built, and crops have
+            what their part of the picture has, seen as a part of it. Defaults to None.
         beta (float): Difference up to which the loss is quadratic. Defaults to 2, as in
             the official code.
         data_preprocessor (dict, optional): mmpretrain's ``SelfSupDataPreprocessor``, to
@@ -47,58 +54,109 @@ class FeatureDistillation(BaseSelfSupervisor):
         init_cfg (dict, optional): Defaults to None.
 
     Raises:
-        ValueError: If ``beta`` is not above 0, or pictures are not normalised as
-            teachers take them.
+        ValueError: If ``beta`` is not above 0, there is neither teacher nor store, the
+            store is of another teacher, or pictures are not normalised as teachers
+            take them.
     """
 
     def __init__(
         self,
         backbone: dict,
         neck: dict,
-        teacher: dict | Teacher,
+        teacher: dict | Teacher | None = None,
+        store: str | None = None,
         beta: float = 2.0,
         data_preprocessor: dict | None = None,
         init_cfg: dict | None = None,
     ) -> None:
         if not beta > 0:
             raise ValueError(f"beta={beta}: expected a number above 0, 2 as published")
-        if not isinstance(teacher, nn.Module):
-            teacher = MODELS.build(teacher)
+        if store is not None:
+            spec = open_store(store, teacher)
+            channels, teacher = spec.channels, None
+        elif teacher is None:
+            raise ValueError(
+                "model.teacher is missing: give one, or model.store, a folder of its "
+                "features"
+            )
+        else:
+            if not isinstance(teacher, nn.Module):
+                teacher = MODELS.build(teacher)
+            channels = teacher.channels
         super().__init__(
             backbone,
-            neck={**neck, "out_channels": teacher.channels},
+            neck={**neck, "out_channels": channels},
             data_preprocessor=data_preprocessor,
             init_cfg=init_cfg,
         )
         _check_normalisation(self.data_preprocessor)
         self.beta = beta
-        self._sight = Sight(teacher)
+        self._sight = None if teacher is None else Sight(teacher)
         self._told = False
 
     @property
-    def teacher(self) -> Teacher:
+    def teacher(self) -> Teacher | None:
         """The frozen teacher, which no method of modules reaches."""
-        return self._sight.teacher
+        return self._sight and self._sight.teacher
 
     def loss(self, inputs: Tensor, data_samples: Sequence[DataSample]) -> dict:
         """The mean over all tokens and channels, in fp32.
 
         Args:
             inputs (Tensor): Pictures ``(B, 3, H, W)``.
-            data_samples (Sequence[DataSample]): Not looked at.
+            data_samples (Sequence[DataSample]): With stored features, or not looked
+                at.
         """
-        # First, while the student keeps nothing for its backward pass
-        target = self._sight(inputs, getattr(self.backbone, "autocast_dtype", None))
+        size = tuple(inputs.shape[2:])
+        if self._sight is not None:
+            # First, while the student keeps nothing for its backward pass
+            dtype = getattr(self.backbone, "autocast_dtype", None)
+            seen = self._sight(inputs, dtype)
+        else:
+            seen = stack_field(data_samples, NAME, inputs.device)
         predicted = self.neck(self.backbone(inputs)[-1])
-        grid = predicted.shape[2:]
-        if not self._told:
-            self._told = True
-            text = how_it_fits(target.shape[2:], grid, inputs.shape[2:])
-            print_log(f"Feature Distillation: {text}", "current")
+        grid = tuple(predicted.shape[2:])
+        self._tell(tuple(seen.shape[2:]), grid, size)
         with torch.autocast(inputs.device.type, enabled=False):
-            target = whiten(fit_grid(target.float(), grid))
-            loss = F.smooth_l1_loss(predicted.float(), target, beta=self.beta)
-        return dict(loss=loss)
+            target, shown = self._target(seen, data_samples, grid, size)
+            losses = F.smooth_l1_loss(
+                predicted.float(), target, beta=self.beta, reduction="none"
+            ).mean(1)
+        if shown is None:
+            return dict(loss=losses.mean())
+        return dict(loss=(losses * shown).sum() / shown.sum().clamp(min=1))
+
+    def _target(
+        self,
+        seen: Tensor,
+        data_samples: Sequence[DataSample],
+        grid: tuple[int, int],
+        size: tuple[int, int],
+    ) -> tuple[Tensor, Tensor | None]:
+        """What tokens learn, ``(B, D, *grid)``, and which of them do, if not all.
+
+        A stored map has nothing for a token that shows nothing of its picture.
+        """
+        if self._sight is not None:
+            return whiten(fit_grid(seen.float(), grid, size)), None
+        geometry = stack_geometry(data_samples, seen.device)
+        reach = geometry.new_tensor(grid_reach(grid, size)[::-1])
+        target, shown = sample_maps(seen, geometry, grid, reach.expand(len(seen), 2))
+        return whiten(target), shown
+
+    def _tell(self, given: tuple, grid: tuple, size: tuple) -> None:
+        """Once in a run, what is compared with what."""
+        if self._told:
+            return
+        self._told = True
+        text = how_it_fits(given, grid, size)
+        if self._sight is None:
+            h, w = given
+            text = (
+                f"stored features, {h} x {w} for a whole picture, are sampled where "
+                f"the student's {grid[0]} x {grid[1]} tokens lie in it, then whitened"
+            )
+        print_log(f"Feature Distillation: {text}", "current")
 
     def check_pictures(self, size: Sequence[int]) -> None:
         """Raise where the teacher's features of such pictures cannot be learnt.
@@ -109,6 +167,8 @@ class FeatureDistillation(BaseSelfSupervisor):
         Raises:
             ValueError: If it gives no map for them, or not only finite numbers.
         """
+        if self._sight is None:
+            return
         device = next(self.parameters()).device
         generator = torch.Generator().manual_seed(0)
         noise = torch.randn(1, 3, *size, generator=generator).to(device)

@@ -3,7 +3,7 @@
 from .classifier import TokenLabelingClassifier
 from .geometry import note
 from .head import TokenLabelingHead
-from .load import LoadTokenLabels
+from .load import LoadMaps, LoadTokenLabels
 from .pipeline_check import check_pipeline
 from .sampling import sample_maps
 from .transforms import (
@@ -21,6 +21,7 @@ from .transforms import (
 __all__ = [
     "AutoAugment",
     "CenterCrop",
+    "LoadMaps",
     "LoadTokenLabels",
     "RandAugment",
     "RandomCrop",
