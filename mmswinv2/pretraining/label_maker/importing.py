@@ -126,8 +126,8 @@ def import_labels(
     extra = sorted({*_find(labels)} - {*files.values()})
     if extra:
         console.print(
-            f"warning: maps without a picture in {data}, left out: {len(extra):,}, such "
-            f"as {labels / extra[0]}",
+            f"warning: maps without a picture in {data}, left out: {len(extra):,}, "
+            f"such as {labels / extra[0]}",
             markup=False,
             highlight=False,
             soft_wrap=True,
