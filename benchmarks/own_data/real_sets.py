@@ -102,6 +102,8 @@ BLOOD = OwnSet(
     scores={"coco/bbox_mAP": "box mAP", "coco/bbox_mAP_50": "box AP 50"},
     **DETECTION,
 )
+CLASSES_FILE = Path(__file__).with_name("camvid_classes.txt")
+CLASSES = tuple(CLASSES_FILE.read_text().splitlines())
 CAMVID = OwnSet(
     name="camvid",
     kind="seg",
@@ -111,7 +113,7 @@ CAMVID = OwnSet(
         ("--val-images", "img_dir/val"),
         ("--val-labels", "ann_dir/val"),
     ),
-    options=("--classes", str(Path(__file__).with_name("camvid_classes.txt"))),
+    options=("--classes", str(CLASSES_FILE)),
     scales=(128, 256),
     iterations=(600, 200),
     seconds=(130, 25, 140, 35),

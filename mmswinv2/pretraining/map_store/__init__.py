@@ -3,7 +3,15 @@
 Made by ``tools/dataset_converters/make_token_labels.py``; see docs/token_labeling.md.
 """
 
-from .manifest import CENTRE_SQUARE, FEATURES, TOKEN_LABELS, WHOLE, MapSpec
+from .manifest import (
+    CENTRE_SQUARE,
+    FEATURES,
+    LOGITS,
+    PROBABILITIES,
+    TOKEN_LABELS,
+    WHOLE,
+    MapSpec,
+)
 from .pictures import Picture, find_pictures
 from .store import MapStore, TokenLabelMap
 from .writer import MapWriter, begin_store
@@ -11,6 +19,8 @@ from .writer import MapWriter, begin_store
 __all__ = [
     "CENTRE_SQUARE",
     "FEATURES",
+    "LOGITS",
+    "PROBABILITIES",
     "TOKEN_LABELS",
     "WHOLE",
     "MapSpec",

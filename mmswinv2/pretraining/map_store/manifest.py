@@ -14,6 +14,7 @@ FORMAT = 1
 MANIFEST, DRAFT, INDEX, DONE = "manifest.json", "draft.json", "index.tsv", "rows.done"
 TOKEN_LABELS, FEATURES = "token_labels", "features"
 WHOLE, CENTRE_SQUARE = "whole", "centre-square"
+LOGITS, PROBABILITIES = "logits", "probabilities"
 SHARD_BYTES, SHARD_ROWS = 2**29, 2**14
 MAKER = "tools/dataset_converters/make_token_labels.py makes stores"
 
@@ -35,6 +36,9 @@ class MapSpec:
             largest square in its middle. Defaults to 'whole'.
         exif_rotation (bool): Whether pictures were turned as their EXIF says. Defaults
             to False, as our classifiers' configs read them.
+        values (str): What values of token labels are: 'logits', of which classes that
+            are not kept have 0, or 'probabilities', such as the shares of a cell that
+            classes have; what they leave of 1 is unknown. Defaults to 'logits'.
     """
 
     kind: str
@@ -47,6 +51,7 @@ class MapSpec:
     input_size: tuple[int, int] | None = None
     coverage: str = WHOLE
     exif_rotation: bool = False
+    values: str = LOGITS
 
     def arrays(self) -> dict[str, tuple[np.dtype, tuple[int, ...]]]:
         """Types and shapes of a row: ``(k, h, w)`` twice, or ``(C, h, w)``."""
@@ -105,6 +110,7 @@ class MapSpec:
             and names
             and self.coverage in (WHOLE, CENTRE_SQUARE)
             and isinstance(self.exif_rotation, bool)
+            and self.values in (LOGITS, PROBABILITIES)
         ):
             raise ValueError(f"no maps are like that: {str(self.to_json())[:300]}")
 

@@ -56,9 +56,8 @@ class Teacher(nn.Module, ABC):
     ) -> None:
         super().__init__()
         self.model = model.eval().requires_grad_(False)
-        self.identity = dict(
-            kind=kind, name=name, weights=digest(model.state_dict(), {})
-        )
+        weights = "" if without_weights() else digest(model.state_dict(), {})
+        self.identity = dict(kind=kind, name=name, weights=weights)
         self.input_size = input_size
         self.channels = channels
         self.num_classes = num_classes
@@ -72,6 +71,7 @@ class Teacher(nn.Module, ABC):
         scale, shift = given[:, 1] / own[:, 1], (given[:, 0] - own[:, 0]) / own[:, 1]
         self.register_buffer("scale", scale.view(3, 1, 1), persistent=False)
         self.register_buffer("shift", shift.view(3, 1, 1), persistent=False)
+        self.eval()
 
     def train(self, mode: bool = True) -> Teacher:
         """Stays in eval mode."""
@@ -175,6 +175,11 @@ def logits_of_tokens(
     if not close:
         raise ValueError("the mean of its tokens' logits is not what it says itself")
     return logits
+
+
+def without_weights() -> bool:
+    """Whether models are being built on the meta device, for their shapes alone."""
+    return torch.get_default_device().type == "meta"
 
 
 def find_layer_norm(*modules: object) -> nn.LayerNorm | None:

@@ -18,7 +18,7 @@ from mmswinv2.apis import find_config, load_trained_weights
 from mmswinv2.config_types import name_types, read_config
 from mmswinv2.registry import MODELS
 
-from .base import Teacher, logits_of_tokens, to_map, to_tokens
+from .base import Teacher, logits_of_tokens, to_map, to_tokens, without_weights
 
 SIZES = ("crop_size", "scale", "size")  # keys of transforms, in px
 
@@ -147,6 +147,8 @@ def _build(
         if cfg.get("default_scope") == "mmpretrain":
             settings.pop("train_cfg", None)  # mixup and the like
         model = MMENGINE_MODELS.build(settings)
+        if weights and without_weights():
+            return model, _classes(cfg)
         if weights:
             classes = load_trained_weights(model, weights).get("classes")
             return model, classes or _classes(cfg)

@@ -12,7 +12,14 @@ from torch import Tensor
 from mmswinv2.checkpoints.files import read_file
 from mmswinv2.registry import MODELS
 
-from .base import Teacher, find_layer_norm, logits_of_tokens, to_map, to_tokens
+from .base import (
+    Teacher,
+    find_layer_norm,
+    logits_of_tokens,
+    to_map,
+    to_tokens,
+    without_weights,
+)
 
 INSTALL = "run pip install 'mmswinv2[teachers]', or pip install timm"
 
@@ -63,6 +70,8 @@ class TimmTeacher(Teacher):
                 f"of timm{hint}; one of Hugging Face is written hf:ORG/MODEL"
             )
         args = dict(model_args or {})
+        if without_weights():
+            weights, pretrained = None, False
         download = pretrained and weights is None
         if input_size is not None:
             input_size = (int(input_size[0]), int(input_size[1]))
