@@ -9,6 +9,7 @@ from pathlib import Path
 import mmpretrain.datasets.transforms as host
 from mmcv.transforms import BaseTransform, LoadImageFromFile
 from mmengine.config import Config
+from mmengine.logging import print_log
 
 from mmswinv2.pretraining.map_store import TOKEN_LABELS, MapStore
 from mmswinv2.registry import TRANSFORMS
@@ -94,6 +95,13 @@ class LoadTokenLabels(BaseTransform):
                     )
         classes = cfg.model.get("head", {}).get("num_classes")
         self.store.check(num_classes=classes, data=self.data_root)
+        spec = self.store.spec
+        print_log(
+            f"Label maps of {len(self.store):,} pictures in {self.store.folder}: "
+            f"{spec.grid[0]} x {spec.grid[1]} tokens, the {spec.top_k} likeliest of "
+            f"{spec.num_classes} classes, by {spec.teacher.get('name', 'a teacher')}",
+            "current",
+        )
 
     def _check_orientation(self, loader: LoadImageFromFile) -> None:
         """Raises where pictures are turned as their EXIF says and maps not, or so."""
