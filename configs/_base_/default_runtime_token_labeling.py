@@ -4,5 +4,5 @@ _base_ = "./default_runtime_cls.py"
 
 custom_hooks = [
     dict(type="mmswinv2.WindowResolutionTransferHook"),
-    dict(type="EMAHook", momentum=8e-5),
+    dict(type="mmengine.EMAHook", momentum=8e-5),  # mmpretrain has another,
 ]

@@ -158,8 +158,8 @@ def read_memory(cfg: Config, model: nn.Module, training: Training) -> Memory:
             f"{', '.join(STATES)}"
         )
     state = 0 if kind == "SGD" and not optimizer.get("momentum") else STATES[kind]
-    hooks = [hook.get("type") for hook in cfg.get("custom_hooks") or ()]
-    averages = hooks.count("EMAHook")
+    hooks = cfg.get("custom_hooks") or ()
+    averages = sum(str(hook.get("type")).endswith("EMAHook") for hook in hooks)
     memory = Memory(read_parameters(model, training), state, other_parts, averages)
     if teacher is not None:
         memory.teacher = sum(p.numel() for p in teacher.parameters())

@@ -23,7 +23,11 @@ if str(ROOT) not in sys.path:
 
 from mmengine.device import get_device  # noqa: E402
 
+from mmswinv2.cli.console import hide_noise  # noqa: E402
 from mmswinv2.cli.launch import Preparation  # noqa: E402
+
+if __name__ == "__mp_main__":  # in a process of several, before it imports the rest
+    hide_noise()
 
 
 def parse_args() -> argparse.Namespace:

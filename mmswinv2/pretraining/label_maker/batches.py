@@ -8,9 +8,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
+from rich.filesize import decimal
 from torch import Tensor, nn
 
-MIB, GIB = 2**20, 2**30
+GIB = 2**30
 MOST = dict(cpu=32)  # pictures; more are no faster there
 MOST_ELSEWHERE = 256
 SHARE = dict(cpu=0.5)  # of what is free; a GPU has nothing else to do
@@ -48,7 +49,7 @@ def choose_batch(
     batch = 1
     while batch * 2 <= min(free * share / each, most):
         batch *= 2
-    why = f"a picture takes about {each / MIB:.0f} MiB, {free / GIB:.1f} GiB are free"
+    why = f"one takes about {decimal(each)}, {decimal(free)} are free"
     while batch > 1 and device.type != "cpu":
         try:
             run(torch.zeros(batch, 3, *size, dtype=torch.uint8))

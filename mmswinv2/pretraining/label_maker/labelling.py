@@ -3,8 +3,8 @@
 
 from __future__ import annotations
 
+import logging
 import signal
-import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from multiprocessing import parent_process
@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, multiprocessing
 from torch.utils.data import DataLoader
 
+from mmswinv2.cli.console import hide_noise
 from mmswinv2.errors import RunError
 from mmswinv2.pretraining.map_store import FEATURES, MapSpec, MapWriter
 from mmswinv2.pretraining.teachers import Teacher, build_teacher
@@ -25,7 +26,6 @@ from mmswinv2.pretraining.teachers.base import MEAN, STD
 from .batches import halving
 from .reading import Rows, SquashedPictures, collate
 
-FLUSH = 5.0  # seconds of work that a loss of power may cost
 GO_ON = "give the same command once more, which goes on"
 
 
@@ -141,15 +141,11 @@ def label_rows(
     loader = DataLoader(
         pictures, batch_sampler=blocks, num_workers=job.workers, collate_fn=collate
     )
-    flushed = time.monotonic()
     for batch in loader:
         maps = halving(labeller, batch.images, tell)
         kept = [i for i, row in enumerate(batch.rows) if row not in batch.faults]
         rows = [batch.rows[i] for i in kept]
         writer.write(rows, {name: array[kept].numpy() for name, array in maps.items()})
-        if time.monotonic() - flushed > FLUSH:
-            writer.flush()
-            flushed = time.monotonic()
         yield batch
     writer.flush()
 
@@ -218,6 +214,8 @@ def _check_alive(processes: Sequence[BaseProcess]) -> None:
 def _work(job: Job, rank: int, top_k: int | None, threads: int, queue: Queue) -> None:
     """A process of several."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the first one ends the others
+    hide_noise()
+    logging.disable(logging.INFO)  # the first one has said it
     torch.set_num_threads(threads)
 
     def tell(text: str) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import torch
 from rich.console import Console
+from rich.filesize import decimal
 
 from mmswinv2.checkpoints.whole_files import write_whole
 from mmswinv2.cli.out_dir import make_folder
@@ -15,14 +16,16 @@ from mmswinv2.pretraining.map_store import (
     FEATURES,
     MapSpec,
     MapStore,
+    MapWriter,
     Picture,
     begin_store,
     find_pictures,
 )
 from mmswinv2.pretraining.map_store.manifest import MANIFEST
+from mmswinv2.pretraining.map_store.shards import shard_bytes
 from mmswinv2.pretraining.teachers import Teacher, build_teacher
 
-from .batches import GIB, choose_batch
+from .batches import choose_batch
 from .labelling import GO_ON, Job, Labeller, describe_maps, label_all
 from .progress import progress
 
@@ -114,12 +117,9 @@ def make_store(
         for count, found in label_all(job, labeller, tell):
             faults |= found
             advance(count)
-    if faults:
-        _refuse(out, data, {writer.paths()[row]: why for row, why in faults.items()})
-    (out / UNREADABLE).unlink(missing_ok=True)
-    tell("computing checksums")
-    writer.finish()
-    return MapStore(out)
+    paths = writer.paths()
+    named = {paths[row]: f"{data / paths[row]}: {faults[row]}" for row in faults}
+    return finish(writer, named, console)
 
 
 def _finished(out: Path, spec: MapSpec, data: Path) -> MapStore:
@@ -135,17 +135,32 @@ def _finished(out: Path, spec: MapSpec, data: Path) -> MapStore:
     return store
 
 
-def _refuse(out: Path, data: Path, faults: dict[str, str]) -> None:
-    """Names pictures that could not be read."""
-    lines = [f"{data / path}: {why}" for path, why in sorted(faults.items())]
-    write_whole(out / UNREADABLE, "".join(f"{line}\n" for line in lines))
-    more = f"\nand {len(lines) - NAMED:,} more" if len(lines) > NAMED else ""
-    raise RunError(
-        f"{len(lines):,} pictures cannot be read, all others have their maps; mend or "
-        f"remove those that {out / UNREADABLE} names, and {GO_ON}:\n"
-        + "\n".join(lines[:NAMED])
-        + more
-    )
+def finish(writer: MapWriter, faults: dict[str, str], console: Console) -> MapStore:
+    """The store, if all of its rows could be made.
+
+    Args:
+        writer (MapWriter): Of the store.
+        faults (dict[str, str]): Lines on what could not be made, by paths of pictures.
+        console (Console): Where progress is shown.
+
+    Raises:
+        RunError: If there are faults, which ``unreadable.txt`` names all.
+    """
+    file = writer.folder / UNREADABLE
+    if faults:
+        lines = [faults[path] for path in sorted(faults)]
+        write_whole(file, "".join(f"{line}\n" for line in lines))
+        more = f"\nand {len(lines) - NAMED:,} more" if len(lines) > NAMED else ""
+        raise RunError(
+            f"pictures without maps: {len(lines):,}, all others have theirs; mend or "
+            f"remove those that {file} names, and {GO_ON}:\n"
+            + "\n".join(lines[:NAMED])
+            + more
+        )
+    file.unlink(missing_ok=True)
+    console.print("computing checksums")
+    writer.finish()
+    return MapStore(writer.folder)
 
 
 def _summary(
@@ -158,10 +173,8 @@ def _summary(
 ) -> str:
     identity = teacher.identity
     grid = f"{spec.grid[0]} x {spec.grid[1]}"
-    size = sum(
-        shape[0] * dtype.itemsize * spec.grid[0] * spec.grid[1]
-        for dtype, shape in spec.arrays().values()
-    )
+    files = spec.shards(len(pictures))
+    size = sum(shard_bytes(dtype, shape) for _, _, dtype, shape in files)
     kept = f"{spec.channels} channels of features"
     if spec.kind != FEATURES:
         kept = f"the top {spec.top_k} of {spec.num_classes} classes"
@@ -175,7 +188,7 @@ def _summary(
         ),
         ("maps", f"{grid} tokens of {job.size[0]} x {job.size[1]} px, {kept}"),
         ("pictures", f"{count:,} in {job.data}{done}"),
-        ("store", f"{job.out}, {size * count / GIB:.2f} GiB"),
+        ("store", f"{job.out}, {decimal(size)} in {len(files)} files"),
         ("batch", batch),
         ("device", f"{job.device}, {processes}, {job.workers} loader workers each"),
     ]

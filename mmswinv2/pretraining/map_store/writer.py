@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import shutil
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
+from rich.filesize import decimal
 
 from mmswinv2.checkpoints.checksums import sha256_of
 from mmswinv2.checkpoints.whole_files import (
@@ -22,7 +24,7 @@ from .manifest import DONE, DRAFT, FORMAT, INDEX, MANIFEST, MapSpec, dumped, rea
 from .pictures import Index, Picture, fingerprint, index_text
 from .shards import ShardFile, shard_bytes, shard_name
 
-GIB = 2**30
+FLUSH = 5.0  # seconds of work that a kill may cost
 
 
 class MapWriter:
@@ -45,6 +47,7 @@ class MapWriter:
         self._per_shard = self.spec.rows_per_shard()
         self._open: dict[tuple[str, int], ShardFile] = {}
         self._written: list[int] = []  # rows that may not be on the disk
+        self._flushed = time.monotonic()
 
     def paths(self) -> list[str | None]:
         """Picture of each row; None where it was removed from the data folder."""
@@ -67,15 +70,21 @@ class MapWriter:
                 yield rows
 
     def write(self, rows: Sequence[int], maps: Mapping[str, np.ndarray]) -> None:
-        """Writes maps of rows, ``(n, ...)`` for each array of the store."""
+        """Writes maps of rows, ``(n, ...)`` for each array of the store.
+
+        Every few seconds rows are noted as finished, which a kill does not undo.
+        """
         for place, row in enumerate(rows):
             shard, first = divmod(row, self._per_shard)
             for name, values in maps.items():
                 self._shard(name, shard).write(first, values[place : place + 1])
         self._written += rows
+        if time.monotonic() - self._flushed > FLUSH:
+            self.flush()
 
     def flush(self) -> None:
         """Notes rows as finished, once they are on the disk."""
+        self._flushed = time.monotonic()
         for shard in self._open.values():
             shard.flush()
             shard.close()
@@ -217,8 +226,8 @@ def _check_room(folder: Path, spec: MapSpec, rows: int) -> None:
     free = shutil.disk_usage(folder).free
     if needed - used > free:
         raise RuntimeError(
-            f"{folder} needs {(needed - used) / GIB:.2f} GiB for {rows:,} maps, but "
-            f"its disk has {free / GIB:.2f} GiB left; make room, or name a folder "
+            f"{folder} needs {decimal(needed - used)} for {rows:,} maps, but its disk "
+            f"has {decimal(free)} left; make room, or name a folder "
             "elsewhere"
         )
 

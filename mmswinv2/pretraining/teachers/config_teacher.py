@@ -38,7 +38,8 @@ class ConfigTeacher(Teacher):
         weights (str | Path, optional): Trained with it: a file, URL or ``swinv2://``
             name. Defaults to the config's ``load_from``, then to its ``init_cfg``.
         input_size (tuple[int, int], optional): (h, w) in px of pictures. Defaults to
-            the last size that is written in the config's test pipeline.
+            the crop that a segmentor is trained on, or to the last size in the config's
+            test pipeline.
 
     Raises:
         FileNotFoundError: If the config or the weights do not exist.
@@ -72,7 +73,7 @@ class ConfigTeacher(Teacher):
             num_classes, self.answer = _decoder(model).out_channels, "decode_head"
         else:
             self.fault = f"it is a {type(model).__name__}"
-        size = input_size or _test_size(cfg) or (224, 224)
+        size = input_size or _size(cfg)
         norm = cfg.model.get("data_preprocessor") or cfg.get("data_preprocessor") or {}
         whole = model if num_classes else backbone
         super().__init__(
@@ -142,7 +143,10 @@ def _build(
 ) -> tuple[nn.Module, Sequence[str]]:
     """The model with its weights, and names of classes as far as they are known."""
     with DefaultScope.overwrite_default_scope(cfg.get("default_scope")):
-        model = MMENGINE_MODELS.build(cfg.model)
+        settings = dict(cfg.model)
+        if cfg.get("default_scope") == "mmpretrain":
+            settings.pop("train_cfg", None)  # mixup and the like
+        model = MMENGINE_MODELS.build(settings)
         if weights and without_weights():
             return model, _classes(cfg)
         if weights:
@@ -196,15 +200,19 @@ def _channels(backbone: nn.Module, name: str) -> int:
     )
 
 
-def _test_size(cfg: Config) -> tuple[int, int] | None:
-    """(h, w) of the last transform of the test pipeline that has a size."""
+def _size(cfg: Config) -> tuple[int, int]:
+    """(h, w) of what a segmentor is trained on, or of the end of the test pipeline."""
+    crop = (cfg.model.get("data_preprocessor") or {}).get("size")
+    if crop is not None:
+        return tuple(crop)
     dataset = (cfg.get("test_dataloader") or {}).get("dataset") or {}
     for step in reversed(dataset.get("pipeline") or ()):
-        for key in SIZES:
-            size = step.get(key)
-            if isinstance(size, int):
-                return size, size
-            if isinstance(size, (list, tuple)) and len(size) == 2:
-                w_first = key == "scale"  # (w, h) in all of the frameworks
-                return tuple(reversed(size)) if w_first else tuple(size)
-    return None
+        size = next((step[key] for key in SIZES if step.get(key) is not None), None)
+        if isinstance(size, int):
+            return size, size
+        if isinstance(size, (list, tuple)) and len(size) == 2:
+            if step.get("keep_ratio"):  # the longer and the shorter side at most
+                return min(size), min(size)
+            # 'scale' is (w, h) in all of the frameworks, others are (h, w)
+            return tuple(reversed(size)) if step.get("scale") else tuple(size)
+    return 224, 224
