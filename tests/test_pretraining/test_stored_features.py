@@ -11,6 +11,7 @@ import torch
 from mmengine.config import Config
 from mmengine.dataset import Compose, default_collate
 from mmengine.registry import MODELS
+from pages import blocks, commands
 from tiny import ROOT, Tool
 from tiny_teacher import distillation
 
@@ -106,6 +107,22 @@ def test_a_run_needs_no_teacher(config: Config, tool: Tool) -> None:
     out = tool("tools/analysis/plan_memory.py", "config.py", "--gpus", "1")
     assert "24 images of 64 x 64 px" in out
     assert "teacher" not in out
+
+
+def test_the_config_on_the_page_is_what_it_says() -> None:
+    """And its commands name files that are there."""
+    page = (ROOT / "docs/feature_distillation.md").read_text()
+    (text,) = [block for block in blocks(page, "python") if "stored.py" in block]
+    cfg = Config.fromstring(text, ".py")
+    load = cfg.train_dataloader.dataset.pipeline[1]
+    assert load.store == cfg.model.store == "data/teacher_features"
+    assert load.data_root == cfg.train_dataloader.dataset.data_root == "data/pictures"
+    for command in commands(page):
+        assert (ROOT / command.split()[1]).is_file()
+        config = command.split()[2]
+        assert (ROOT / config).is_file() or config in ("--features", "configs/stored.py")
+    for link in re.findall(r"\]\((?!http)([^)#]+)(?:#[^)]*)?\)", page):
+        assert (ROOT / "docs" / link).exists()
 
 
 # Bad input, before training

@@ -149,13 +149,16 @@ class FeatureDistillation(BaseSelfSupervisor):
         if self._told:
             return
         self._told = True
-        text = how_it_fits(given, grid, size)
         if self._sight is None:
-            h, w = given
             text = (
-                f"stored features, {h} x {w} for a whole picture, are sampled where "
-                f"the student's {grid[0]} x {grid[1]} tokens lie in it, then whitened"
+                f"stored features, {given[0]} x {given[1]} for a whole picture, are "
+                f"sampled where the student's {grid[0]} x {grid[1]} tokens lie in it, "
+                "then whitened"
             )
+        else:
+            identity = self.teacher.identity
+            name = f"{identity['name']} (weights {identity['weights'][:12]})"
+            text = how_it_fits(given, grid, size, name)
         print_log(f"Feature Distillation: {text}", "current")
 
     def check_pictures(self, size: Sequence[int]) -> None:

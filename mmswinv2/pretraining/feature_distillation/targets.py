@@ -35,10 +35,11 @@ def fit_grid(features: Tensor, grid: Grid, image: Grid) -> Tensor:
     Returns:
         Tensor: ``(B, D, *grid)``.
     """
-    given, reach = features.shape[2:], grid_reach(grid, image)
-    if given == grid and reach == (1, 1):
+    given = features.shape[2:]
+    if given == grid:
         return features
-    rows, columns = (_weights(*axis).to(features) for axis in zip(grid, given, reach))
+    axes = zip(grid, given, grid_reach(grid, image))
+    rows, columns = (_weights(*axis).to(features) for axis in axes)
     return torch.einsum("bdhw,ih,jw->bdij", features, rows, columns)
 
 
@@ -55,19 +56,20 @@ def grid_reach(grid: Grid, image: Grid) -> tuple[float, float]:
     return tuple(reach)
 
 
-def how_it_fits(given: Grid, grid: Grid, image: Grid) -> str:
+def how_it_fits(given: Grid, grid: Grid, image: Grid, name: str) -> str:
     """A sentence for the log on what :func:`fit_grid` does, and why.
 
     Args:
         given (tuple[int, int]): Grid of the teacher.
         grid (tuple[int, int]): Of the student.
         image (tuple[int, int]): Height and width of the picture in px.
+        name (str): Of the teacher.
     """
     teacher, student = (
         f"{h} x {w} tokens of {image[0] / h:.3g} x {image[1] / w:.3g} px"
         for h, w in (given, grid)
     )
-    grids = f"the teacher gives {teacher}, the student {student}"
+    grids = f"the teacher {name} gives {teacher}, the student {student}"
     if given == grid:
         return f"{grids}: compared as they are"
     if all(one <= other for one, other in zip(grid, given)):
