@@ -24,7 +24,7 @@ sys.path[:0] = [str(ROOT), *(str(ROOT / "benchmarks" / name) for name in FOLDERS
 
 from arms import Comparison, plan_arm, write_low_config  # noqa: E402
 from comparison import make_parser, run_comparison, worker_options  # noqa: E402
-from real_sets import SETS  # noqa: E402
+from real_sets import CAMVID_TEST, NUCLEI  # noqa: E402
 from unlabelled import CONFIG as SIMMIM  # noqa: E402
 from unlabelled import EPOCHS, gather_pictures, plan_simmim  # noqa: E402
 
@@ -40,7 +40,7 @@ CONFIGS = (
 )
 FD_EPOCHS = 20
 SECONDS = 60.0  # of an epoch on a core
-TASKS = ("camvid", "nuclei")
+SETS = {own.name: own for own in (CAMVID_TEST, NUCLEI)}
 STARTS = {
     "scratch": "from random weights",
     "simmim": "from SimMIM's",
@@ -109,15 +109,15 @@ def make_plan(args: argparse.Namespace) -> Comparison:
     pretrainings = {
         "SimMIM, pictures without labels": [simmim],
         "students of SimMIM's": of_simmim,
-        "students of those trained on the sets": of_own,
+        "students of the first rows'": of_own,
     }
     return Comparison(arms, STARTS, pretrainings)
 
 
 def parse_args() -> argparse.Namespace:
     """Read the command line."""
-    parser = make_parser(__doc__, "feature_distillation")
-    parser.add_argument("--sets", nargs="+", choices=TASKS, default=list(TASKS))
+    parser = make_parser(__doc__, "feature_distillation", STARTS)
+    parser.add_argument("--sets", nargs="+", choices=SETS, default=list(SETS))
     parser.add_argument("--epochs", type=int, default=FD_EPOCHS, help="of a student")
     parser.add_argument(
         "--simmim-epochs", type=int, default=EPOCHS, help="of the teacher"

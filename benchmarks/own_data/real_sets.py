@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mmswinv2.cli.stages import ROOT, StageError
@@ -120,6 +120,15 @@ CAMVID = OwnSet(
     scores={"mIoU": "mIoU", "aAcc": "right px"},
     keep="test_evaluator.output_dir",
     factor=1,
+)
+# The same, tested on pictures on which no setting was tried.
+CAMVID_TEST = replace(
+    CAMVID,
+    inputs=(
+        *CAMVID.inputs[:2],
+        ("--val-images", "img_dir/test"),
+        ("--val-labels", "ann_dir/test"),
+    ),
 )
 SETS = {entry.name: entry for entry in (NUCLEI, BLOOD, CAMVID)}
 

@@ -53,7 +53,7 @@ def make_plan(args: argparse.Namespace) -> Comparison:
 
 def parse_args() -> argparse.Namespace:
     """Read the command line."""
-    parser = make_parser(__doc__, "simmim")
+    parser = make_parser(__doc__, "simmim", STARTS)
     parser.add_argument("--sets", nargs="+", choices=TASKS, default=list(TASKS))
     parser.add_argument("--epochs", type=int, default=EPOCHS, help="of SimMIM")
     return parser.parse_args()

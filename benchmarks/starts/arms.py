@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from real_sets import OwnSet, write_config, write_manifest
@@ -51,10 +51,13 @@ class Comparison:
     starts: Mapping[str, str]
     pretrainings: Mapping[str, Sequence[Stage]]
 
+    def of(self, starts: Collection[str]) -> Comparison:
+        """The same of some starts alone."""
+        return replace(self, arms=[arm for arm in self.arms if arm.start in starts])
+
     def stages(self) -> list[Stage]:
-        """Every stage."""
-        before = [stage for stages in self.pretrainings.values() for stage in stages]
-        return before + [s for arm in self.arms for s in (arm.train, arm.test)]
+        """Trainings and tests; pre-trainings are what these come after."""
+        return [stage for arm in self.arms for stage in (arm.train, arm.test)]
 
     def finished(self) -> Comparison:
         """What of it has finished: arms that are tested, and whole pre-trainings."""

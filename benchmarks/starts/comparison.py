@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from arms import Comparison
@@ -15,12 +15,15 @@ from rich.console import Console
 from mmswinv2.cli.stages import ROOT, StageError, run_as_ready
 
 
-def make_parser(doc: str, name: str) -> argparse.ArgumentParser:
+def make_parser(
+    doc: str, name: str, starts: Mapping[str, str]
+) -> argparse.ArgumentParser:
     """A parser with the options that every such benchmark has.
 
     Args:
         doc (str): The command's docstring.
         name (str): The benchmark's, of the default folder of its runs.
+        starts (Mapping[str, str]): What the table calls each start, in its order.
     """
     parser = argparse.ArgumentParser(
         description=doc.split("\n")[0],
@@ -29,6 +32,7 @@ def make_parser(doc: str, name: str) -> argparse.ArgumentParser:
     parser.add_argument(
         "--data", type=Path, required=True, help="folder with a folder for each set"
     )
+    parser.add_argument("--starts", nargs="+", choices=starts, default=list(starts))
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument(
         "--iterations", type=int, help="of the trainings, if not as the sets have it"
@@ -69,7 +73,7 @@ def run_comparison(
     args.data, args.out = args.data.resolve(), args.out.resolve()
     name, code, planned = args.out.name, 0, None
     try:
-        planned = plan(args)
+        planned = plan(args).of(args.starts)
         run_as_ready(planned.stages(), args.jobs, console)
     except (FileNotFoundError, StageError) as error:
         print(f"{name}: {error}", file=sys.stderr)

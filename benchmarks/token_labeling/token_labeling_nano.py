@@ -1,6 +1,6 @@
 # Token Labeling of nano at 128 px, window 8, for a CPU, on CamVid's training pictures.
-# Loss, MixToken and augmentation as configs/token_labeling has them; length and rate are
-# for 367 pictures, and there is no average of weights, which would be of the start.
+# Loss, MixToken and augmentation as configs/token_labeling has them; length and rate
+# are for 367 pictures, and the run is too short for an average of weights.
 _base_ = (
     "../../configs/token_labeling/"
     "token-labeling_swinv2-t-p4-w8_16xb64-300e_in1k-256px.py"
@@ -32,9 +32,9 @@ test_dataloader = test_cfg = test_evaluator = None
 optim_wrapper = dict(optimizer=dict(lr=2e-3))
 param_scheduler = [
     dict(type="LinearLR", start_factor=0.01, end=5, convert_to_iter_based=True),
-    dict(type="CosineAnnealingLR", begin=5, end=50, convert_to_iter_based=True),
+    dict(type="CosineAnnealingLR", begin=5, end=40, convert_to_iter_based=True),
 ]
-train_cfg = dict(_delete_=True, type="EpochBasedTrainLoop", max_epochs=50)
+train_cfg = dict(_delete_=True, type="EpochBasedTrainLoop", max_epochs=40)
 custom_hooks = [dict(type="mmswinv2.WindowResolutionTransferHook")]
 default_hooks = dict(
     logger=dict(interval=10), checkpoint=dict(interval=10, save_best=None)

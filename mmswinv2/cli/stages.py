@@ -205,7 +205,7 @@ def run_as_ready(stages: Sequence[Stage], jobs: int, console: Console) -> None:
     out and all others run.
 
     Args:
-        stages (Sequence[Stage]): In any order, with those that they come after.
+        stages (Sequence[Stage]): In any order; those that they come after run too.
         jobs (int): How many run at once, each on one thread.
         console (Console): Where the progress is shown.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from mmengine.optim import build_optim_wrapper
 from mmengine.registry import MODELS, init_default_scope
 from mmengine.runner import load_checkpoint
 from mmpretrain.structures import DataSample
+from pages import commands, words_of
 from tiny import DET, ROOT, SEG, Tool, build_model, load_tiny, reduce_sizes
 
 from mmswinv2.apis import build_inferencer
@@ -31,7 +33,7 @@ FIRST, FINE_TUNING = (
     next(path for path in CONFIGS if end in path.stem)
     for end in ("t-p4-w16_", "t-p4-w24-")
 )
-FIELDS = ("values", "ids", "kind")
+PAGE = (ROOT / "docs" / "token_labeling.md").read_text()
 
 
 def write_store(folder: Path, data: Path, **settings: object) -> Path:
@@ -180,26 +182,16 @@ def test_trains_and_evaluates_its_average(run: Path) -> None:
     )
 
 
-def test_both_outputs_are_tested_and_pictures_are_named(
-    run: Path, tool: Tool, class_folders: Path
-) -> None:
-    """With the largest logits of tokens, without them, flipped, and by the inferencer.
-
-    Accuracies are of other scores: these differ, whether or not the labels do.
-    """
-    shown, plain = (
-        tool("tools/test.py", run / "first.py", run / "epoch_1.pth", *more)
-        for more in ([], ["--cfg-options", "model.head.test_token_weight=0"])
-    )
-    tool("tools/test.py", run / "first.py", run / "epoch_1.pth", "--tta")
-    assert "accuracy/top1" in shown and "accuracy/top1" in plain
+def test_both_outputs_are_tested(run: Path, tool: Tool, class_folders: Path) -> None:
+    """With the largest logits of tokens and without, flipped, and by the inferencer."""
+    options = ["--tta", "--cfg-options", "model.head.test_token_weight=0"]
+    out = tool("tools/test.py", run / "first.py", run / "epoch_1.pth", *options)
+    assert re.search(r"^top1 +\d", out, re.MULTILINE)
     picture = next((class_folders / "val").rglob("*.jpg"))
+    inferencer = build_inferencer(str(run / "first.py"), str(run / "epoch_1.pth"))
     scores = []
     for weight in (0.5, 0.0):
-        cfg = Config.fromfile(run / "first.py")
-        cfg.model.head.test_token_weight = weight
-        cfg.dump("changed.py")
-        inferencer = build_inferencer("changed.py", str(run / "epoch_1.pth"))
+        inferencer.model.head.test_token_weight = weight
         (found,) = inferencer(str(picture))["predictions"]
         assert found["pred_class"] in ("floor", "grass", "sky")
         scores.append(found["pred_scores"])
@@ -228,8 +220,7 @@ def test_fine_tuning_takes_all_of_it(
     assert "stage 3: window 8 -> 24, normaliser 8" in log.read_text()
 
 
-@pytest.mark.parametrize("name", [DET, SEG])
-@pytest.mark.parametrize("way", ["init_cfg", "load_from"])
+@pytest.mark.parametrize(("name", "way"), [(DET, "load_from"), (SEG, "init_cfg")])
 def test_a_detector_takes_the_checkpoint_as_it_is(
     run: Path, name: str, way: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -320,3 +311,30 @@ def test_stores(tool: Tool, cfg: Config, class_folders: Path, tmp_path: Path) ->
     ):
         cfg.train_dataloader.dataset.pipeline[1].store = str(store)
         assert sentence in refused(tool, cfg)
+
+
+# The page; what its commands do is tested above
+
+
+@pytest.mark.parametrize("command", commands(PAGE))
+def test_commands_of_the_page(command: str) -> None:
+    """Scripts and configs are there, and options are of keys that the config has."""
+    _, script, *words = words_of(command)
+    assert (ROOT / script).is_file()
+    named = [word for word in words if word.startswith("configs/")]
+    for path in named:
+        cfg = Config.fromfile(ROOT / path)
+        for option in (
+            words[words.index("--cfg-options") + 1 :] if "=" in command else ()
+        ):
+            key = option.partition("=")[0]
+            *parents, last = key.split(".")
+            place = cfg
+            for parent in parents:
+                place = place[parent]
+            assert last in place or last == "test_token_weight"
+
+
+@pytest.mark.parametrize("link", re.findall(r"\]\((?!http)([^)#]+)(?:#[^)]*)?\)", PAGE))
+def test_a_link_of_the_page_leads_somewhere(link: str) -> None:
+    assert (ROOT / "docs" / link).exists()

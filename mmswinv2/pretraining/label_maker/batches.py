@@ -37,13 +37,11 @@ def choose_batch(
         modules (nn.Module): That it runs.
         size (tuple[int, int]): (H, W) of images.
         device (torch.device): Where it runs.
-        processes (int): That share the machine, or one GPU each.
+        processes (int): That share the device.
         pictures (int): In all; no batch is larger.
     """
     each = picture_bytes(run, modules, size, device)
-    free = free_memory(device)
-    if device.type == "cpu":
-        free //= processes
+    free = free_memory(device) // processes
     share = SHARE.get(device.type, SHARE_ELSEWHERE)
     most = min(MOST.get(device.type, MOST_ELSEWHERE), pictures)
     batch = 1

@@ -7,6 +7,7 @@ import logging
 import signal
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from math import ceil
 from multiprocessing import parent_process
 from multiprocessing.process import BaseProcess
 from multiprocessing.queues import Queue
@@ -52,6 +53,12 @@ class Job:
         if device.type == "cuda" and device.index is None:
             return torch.device("cuda", rank % torch.cuda.device_count())
         return device
+
+    def sharers(self) -> int:
+        """Processes that share a device."""
+        device = torch.device(self.device)
+        many = device.type == "cuda" and device.index is None
+        return ceil(self.processes / (torch.cuda.device_count() if many else 1))
 
 
 class Labeller:
@@ -122,15 +129,17 @@ def describe_maps(
 
 
 def label_rows(
-    job: Job, rank: int, labeller: Labeller, tell: Callable[[str], None]
+    job: Job,
+    blocks: Sequence[range],
+    labeller: Labeller,
+    tell: Callable[[str], None],
 ) -> Iterator[Rows]:
-    """Labels the blocks of one process: each in its turn of those that are left.
+    """Labels the blocks of one process.
 
     Yields:
         Rows: That were labelled, but for their faults.
     """
     writer = MapWriter(job.out)
-    blocks = [[*rows] for rows in writer.blocks()][rank :: job.processes]
     pictures = SquashedPictures(
         job.data,
         writer.paths(),
@@ -139,7 +148,10 @@ def label_rows(
         exif_rotation=writer.spec.exif_rotation,
     )
     loader = DataLoader(
-        pictures, batch_sampler=blocks, num_workers=job.workers, collate_fn=collate
+        pictures,
+        batch_sampler=[*map(list, blocks)],
+        num_workers=job.workers,
+        collate_fn=collate,
     )
     for batch in loader:
         maps = halving(labeller, batch.images, tell)
@@ -166,15 +178,20 @@ def label_all(
     Raises:
         RunError: If a process fails or dies.
     """
+    blocks = [*MapWriter(job.out).blocks()]
     if job.processes == 1:
-        for batch in label_rows(job, 0, labeller, tell):
+        for batch in label_rows(job, blocks, labeller, tell):
             yield len(batch.rows), batch.faults
         return
+    labeller.teacher.cpu()  # the first GPU is for the first of the others
+    torch.cuda.empty_cache()
     context = multiprocessing.get_context("spawn")
     queue = context.Queue()
     rest = (labeller.top_k, max(torch.get_num_threads() // job.processes, 1), queue)
     processes = [
-        context.Process(target=_work, args=(job, rank, *rest))
+        context.Process(
+            target=_work, args=(job, rank, blocks[rank :: job.processes], *rest)
+        )
         for rank in range(job.processes)
     ]
     try:
@@ -211,7 +228,14 @@ def _check_alive(processes: Sequence[BaseProcess]) -> None:
             )
 
 
-def _work(job: Job, rank: int, top_k: int | None, threads: int, queue: Queue) -> None:
+def _work(
+    job: Job,
+    rank: int,
+    blocks: Sequence[range],
+    top_k: int | None,
+    threads: int,
+    queue: Queue,
+) -> None:
     """A process of several."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the first one ends the others
     hide_noise()
@@ -223,7 +247,7 @@ def _work(job: Job, rank: int, top_k: int | None, threads: int, queue: Queue) ->
 
     try:
         labeller = Labeller(job.build_teacher(), job.device_of(rank), top_k)
-        for batch in label_rows(job, rank, labeller, tell):
+        for batch in label_rows(job, blocks, labeller, tell):
             queue.put(("rows", (len(batch.rows), batch.faults)))
             if not parent_process().is_alive():
                 return

@@ -104,7 +104,7 @@ def make_store(
             model,
             size,
             labeller.device,
-            processes=processes,
+            processes=job.sharers(),
             pictures=len(pictures),
         )
     writer = begin_store(out, spec, pictures, block=batch)

@@ -10,6 +10,7 @@ from pathlib import Path
 import mmpretrain.datasets.transforms as host
 from mmcv.transforms import BaseTransform, LoadImageFromFile
 from mmengine.config import Config
+from mmengine.logging import print_log
 
 from mmswinv2.pretraining.map_store import TOKEN_LABELS, MapStore, TokenLabelMap
 from mmswinv2.registry import TRANSFORMS
@@ -142,3 +143,14 @@ class LoadTokenLabels(LoadMaps):
     def num_classes(self, cfg: Config) -> int | None:
         """Those of the head."""
         return cfg.model.get("head", {}).get("num_classes")
+
+    def check_run(self, cfg: Config, transforms: Sequence[Callable]) -> None:
+        """As of :class:`LoadMaps`; the log says what the labels are."""
+        super().check_run(cfg, transforms)
+        spec = self.store.spec
+        print_log(
+            f"Label maps of {len(self.store):,} pictures in {self.store.folder}: "
+            f"{spec.grid[0]} x {spec.grid[1]} tokens, the {spec.top_k} likeliest of "
+            f"{spec.num_classes} classes, by {spec.teacher.get('name', 'a teacher')}",
+            "current",
+        )
