@@ -26,7 +26,7 @@ train_dataloader = dict(
 optim_wrapper = dict(optimizer=dict(lr=2e-3))
 param_scheduler = [
     dict(type="LinearLR", start_factor=0.01, end=1, convert_to_iter_based=True),
-    dict(type="CosineAnnealingLR", begin=1, end=15, convert_to_iter_based=True),
+    dict(type="CosineAnnealingLR", begin=1, end=20, convert_to_iter_based=True),
 ]
-train_cfg = dict(max_epochs=15)
+train_cfg = dict(max_epochs=20)
 default_hooks = dict(logger=dict(interval=20), checkpoint=dict(interval=5))

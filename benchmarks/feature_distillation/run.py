@@ -26,7 +26,7 @@ from arms import Comparison, plan_arm, write_low_config  # noqa: E402
 from comparison import make_parser, run_comparison, worker_options  # noqa: E402
 from real_sets import CAMVID_TEST, NUCLEI  # noqa: E402
 from unlabelled import CONFIG as SIMMIM  # noqa: E402
-from unlabelled import gather_pictures, plan_simmim  # noqa: E402
+from unlabelled import EPOCHS, gather_pictures, plan_simmim  # noqa: E402
 
 from mmswinv2.cli.stages import WEIGHTS, Stage  # noqa: E402
 from mmswinv2.cli.transfer_plan import BASE  # noqa: E402
@@ -38,7 +38,7 @@ CONFIGS = (
     SIMMIM.parent,
     ROOT / "configs" / "feature_distillation",
 )
-SIMMIM_EPOCHS, FD_EPOCHS = 20, 15
+FD_EPOCHS = 20
 SECONDS = 60.0  # of an epoch on a core
 SETS = {own.name: own for own in (CAMVID_TEST, NUCLEI)}
 STARTS = {
@@ -120,7 +120,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--sets", nargs="+", choices=SETS, default=list(SETS))
     parser.add_argument("--epochs", type=int, default=FD_EPOCHS, help="of a student")
     parser.add_argument(
-        "--simmim-epochs", type=int, default=SIMMIM_EPOCHS, help="of the teacher"
+        "--simmim-epochs", type=int, default=EPOCHS, help="of the teacher"
     )
     return parser.parse_args()
 
