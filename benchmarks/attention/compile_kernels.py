@@ -21,7 +21,7 @@ from triton.compiler import CompiledKernel
 
 from mmswinv2.ops.window_attention import triton_attention as attention
 
-MANY = 128  # spilled bytes of a thread; a few are cheaper than fewer programs at once
+MANY = 192  # spilled bytes of a thread; a few are cheaper than fewer programs at once
 WINDOWS = ["8", "12", "14", "16", "4x4x4", "8x7x7", "8x14x14", "8x16x16"]
 
 
