@@ -35,6 +35,7 @@ setup(
     # Neither stack is a hard requirement: they share their import names, and
     # installing one over the other would overwrite its files.
     extras_require={
+        "teachers": [*read_requirements("pretrain"), *read_requirements("teachers")],
         "video": [*read_requirements("pretrain"), *read_requirements("video")],
         **{
             name: read_requirements(name)

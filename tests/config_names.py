@@ -18,7 +18,13 @@ SEG_NAME = (
 # <backbone>-<size>-p4-w<window>[-<pre-training>-pre]_<GPUs>xb<batch>-<epochs>_<data>
 SCHEDULE = r"\d+xb\d+-\d+e_in(1k|22k)-\d+px"
 CLS_NAME = rf"swinv2-{SIZE}-w\d+(-(in22k|simmim-1k)-192-pre)?_{SCHEDULE}"
+TOKEN_NAME = rf"token-labeling_swinv2-{SIZE}-w\d+(-in1k-256-pre)?_{SCHEDULE}"
 SIMMIM_NAME = rf"simmim_swinv2-{SIZE}-w\d+_{SCHEDULE}"
+# fd-<teacher>_<student>..., and what is fine-tuned from it, as a classifier
+TEACHERS = "(clip-vit-[bl]|dino-vit-b|deit-b|swinv2-[bg])"
+FD_NAME = (
+    rf"(fd-{TEACHERS}_swinv2-{SIZE}-w\d+|swinv2-{SIZE}-w\d+-fd-1k-224-pre)_{SCHEDULE}"
+)
 # <backbone>-<size>-p<patch>-w<window>[-<pre-training>-pre]_<GPUs>xb<batch>-<epochs>_
 # <data>-<frames>x<interval>-<crop>
 VIDEO_NAME = (
@@ -26,7 +32,12 @@ VIDEO_NAME = (
     r"(\d+xb\d+-\d+e_kinetics400-\d+x\d-\d+px(-to-\d+px)?|mini-clips-\d+px)"
 )
 MMPRETRAIN_NAMES = dict(
-    imagenet=CLS_NAME, simmim=SIMMIM_NAME, kinetics400=VIDEO_NAME, mini=VIDEO_NAME
+    imagenet=CLS_NAME,
+    simmim=SIMMIM_NAME,
+    feature_distillation=FD_NAME,
+    token_labeling=TOKEN_NAME,
+    kinetics400=VIDEO_NAME,
+    mini=VIDEO_NAME,
 )
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mmswinv2.cli.stages import ROOT, StageError
@@ -102,6 +102,8 @@ BLOOD = OwnSet(
     scores={"coco/bbox_mAP": "box mAP", "coco/bbox_mAP_50": "box AP 50"},
     **DETECTION,
 )
+CLASSES_FILE = Path(__file__).with_name("camvid_classes.txt")
+CLASSES = tuple(CLASSES_FILE.read_text().splitlines())
 CAMVID = OwnSet(
     name="camvid",
     kind="seg",
@@ -111,13 +113,22 @@ CAMVID = OwnSet(
         ("--val-images", "img_dir/val"),
         ("--val-labels", "ann_dir/val"),
     ),
-    options=("--classes", str(Path(__file__).with_name("camvid_classes.txt"))),
+    options=("--classes", str(CLASSES_FILE)),
     scales=(128, 256),
     iterations=(600, 200),
     seconds=(130, 25, 140, 35),
     scores={"mIoU": "mIoU", "aAcc": "right px"},
     keep="test_evaluator.output_dir",
     factor=1,
+)
+# The same, tested on pictures on which no setting was tried.
+CAMVID_TEST = replace(
+    CAMVID,
+    inputs=(
+        *CAMVID.inputs[:2],
+        ("--val-images", "img_dir/test"),
+        ("--val-labels", "ann_dir/test"),
+    ),
 )
 SETS = {entry.name: entry for entry in (NUCLEI, BLOOD, CAMVID)}
 

@@ -15,6 +15,7 @@ from .layouts import LAYOUTS
 from .locate import (
     CLASSIFIER,
     DECODER,
+    TOKEN_CLASSIFIER,
     SwinWeights,
     architecture_of,
     describe,
@@ -178,8 +179,8 @@ def check_weights(given: Mapping, own: Weights, prefix: str = "") -> None:
 def forget_heads(unexpected: list[str], prefix: str) -> list[str]:
     """Take the heads of published weights out of a list of unexpected names.
 
-    A detector has no use for a classifier or for the decoder of SimMIM, and its
-    backbone's report says so.
+    A detector has no use for a classifier, for that of tokens or for the decoder of
+    SimMIM, and its backbone's report says so.
 
     Args:
         unexpected (list[str]): Names that a model has no place for, changed in place.
@@ -190,7 +191,7 @@ def forget_heads(unexpected: list[str], prefix: str) -> list[str]:
     """
     outer = outside_of_backbone(prefix)
     classifier = outer + CLASSIFIER
-    heads = (classifier, outer + DECODER)
+    heads = (classifier, outer + DECODER, outer + TOKEN_CLASSIFIER)
     taken = [name for name in unexpected if name.startswith(heads)]
     unexpected[:] = [name for name in unexpected if name not in taken]
     return [name.replace(classifier, "head.") for name in taken]

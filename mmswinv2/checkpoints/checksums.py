@@ -4,11 +4,22 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from pathlib import Path
 
 import torch
 from torch import Tensor
 
 SHA256_KEY = "mmswinv2.sha256"
+CHUNK = 2**20  # bytes
+
+
+def sha256_of(file: Path) -> str:
+    """SHA-256 of a whole file, as 64 hexadecimal digits."""
+    sha = hashlib.sha256()
+    with file.open("rb") as stream:
+        while chunk := stream.read(CHUNK):
+            sha.update(chunk)
+    return sha.hexdigest()
 
 
 def digest(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> str:

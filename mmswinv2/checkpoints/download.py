@@ -1,6 +1,5 @@
 """Checkpoints of URLs, kept in a cache: fetched once per machine, checked always."""
 
-import hashlib
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -11,9 +10,10 @@ from typing import TypeVar
 from filelock import FileLock, Timeout
 from mmengine.dist import barrier, is_distributed
 
+from .checksums import sha256_of
 from .connection import TransferError
 from .files import read_file
-from .transfer import CHUNK, CONSOLE, transfer, validator_file
+from .transfer import CONSOLE, transfer, validator_file
 from .urls import cache_name, shown
 
 T = TypeVar("T")
@@ -51,7 +51,7 @@ class Copy:
             ValueError: If it is no checkpoint, damaged, or not the one that is wanted.
                 The message begins with 'is' or 'has'.
         """
-        found = _sha256(file) if self.sha256_prefix else ""
+        found = sha256_of(file) if self.sha256_prefix else ""
         if self.sha256_prefix and not found.startswith(self.sha256_prefix):
             raise ValueError(
                 f"has the SHA-256 {found[:16]}..., expected {self.sha256_prefix}...: "
@@ -239,11 +239,3 @@ def _locked(file: Path) -> Iterator[None]:
         yield
     finally:
         lock.release()
-
-
-def _sha256(file: Path) -> str:
-    digest = hashlib.sha256()
-    with file.open("rb") as stream:
-        while chunk := stream.read(CHUNK):
-            digest.update(chunk)
-    return digest.hexdigest()

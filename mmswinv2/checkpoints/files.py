@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 from safetensors import safe_open
@@ -13,6 +15,7 @@ from .containers import LEGACY, ZIP, protection_of_zip, read_legacy, read_zip
 from .contents import Builder, check_count, check_tensor
 from .pickles import ContentError
 
+Content = TypeVar("Content")
 _PARTS = ("state_dict", "meta")  # which whatever reads checkpoints takes for dicts
 
 
@@ -37,22 +40,27 @@ def read_file(file: Path, name: str, map_location: object = "cpu") -> dict:
             has tensors that no model can be given; or if there is no such device.
     """
     device = _device(map_location)
-    try:
-        head = _head(file)
-    except OSError as error:
-        reason = error.strerror or "no such file"
-        raise FileNotFoundError(
-            f"checkpoint {_short(name)} does not exist or is no file ({reason})"
-        ) from error
-    try:
-        checkpoint = _read(file, head, device)
-    except ContentError as error:
-        raise ValueError(f"checkpoint {_short(name)} {error}") from error
-    except Exception as error:  # a damaged file raises nearly any kind
-        raise ValueError(
-            f"checkpoint {_short(name)} {_diagnose(file, head)}"
-        ) from error
-    return checkpoint
+    return _told(file, name, lambda head: _read(file, head, device))
+
+
+def read_tensor(file: Path, name: str) -> Tensor:
+    """Read the one tensor that a file of ``torch.save`` holds, on the CPU.
+
+    Args:
+        file (Path): As of :func:`read_file`.
+        name (str): What errors call it.
+
+    Raises:
+        FileNotFoundError, ValueError: As of :func:`read_file`; or it is no tensor.
+    """
+
+    def read(head: bytes) -> Tensor:
+        content = _read_torch(file, head, torch.device("cpu"))
+        if not isinstance(content, Tensor):
+            raise ContentError(f"holds a {_kind(content)}, expected one tensor")
+        return content
+
+    return _told(file, name, read)
 
 
 def read_meta(file: Path) -> dict:
@@ -94,6 +102,25 @@ def metadata_of(file: Path) -> dict[str, str]:
         return opened.metadata() or {}
 
 
+def _told(file: Path, name: str, read: Callable[[bytes], Content]) -> Content:
+    """What reading gives, with whatever can be wrong in one sentence."""
+    try:
+        head = _head(file)
+    except OSError as error:
+        reason = error.strerror or "no such file"
+        raise FileNotFoundError(
+            f"checkpoint {_short(name)} does not exist or is no file ({reason})"
+        ) from error
+    try:
+        return read(head)
+    except ContentError as error:
+        raise ValueError(f"checkpoint {_short(name)} {error}") from error
+    except Exception as error:  # a damaged file raises nearly any kind
+        raise ValueError(
+            f"checkpoint {_short(name)} {_diagnose(file, head)}"
+        ) from error
+
+
 def _device(map_location: object) -> torch.device:
     if not isinstance(map_location, (str, torch.device)):
         return torch.device("cpu")
@@ -118,14 +145,12 @@ def _head(file: Path) -> bytes:
 
 def _read(file: Path, head: bytes, device: torch.device) -> dict:
     if head.startswith((ZIP, LEGACY)):
-        content, load = read_zip(file) if head.startswith(ZIP) else read_legacy(file)
+        content = _read_torch(file, head, device)
         if not isinstance(content, dict):
-            kind = type(content).__name__.removesuffix("Spec")
             raise ContentError(
-                f"holds a {kind}, expected a dict of tensors; save model.state_dict(), "
-                "not the model"
+                f"holds a {_kind(content)}, expected a dict of tensors; save "
+                "model.state_dict(), not the model"
             )
-        content = Builder(load, file.stat().st_size, device).build(content)
     else:
         content = _read_safetensors(file)
         content = {name: tensor.to(device) for name, tensor in content.items()}
@@ -135,6 +160,15 @@ def _read(file: Path, head: bytes, device: torch.device) -> dict:
                 f"has a {type(content[part]).__name__} in {part!r}, expected a dict"
             )
     return content
+
+
+def _read_torch(file: Path, head: bytes, device: torch.device) -> object:
+    content, load = read_zip(file) if head.startswith(ZIP) else read_legacy(file)
+    return Builder(load, file.stat().st_size, device).build(content)
+
+
+def _kind(content: object) -> str:
+    return type(content).__name__.removesuffix("Spec")
 
 
 def _read_safetensors(file: Path) -> dict[str, Tensor]:

@@ -22,6 +22,7 @@ _WRAPPERS = ("state_dict", "model", "module", "state_dict_ema", "model_ema", "em
 # The classifier in models of mmpretrain, and in whatever read_checkpoint gives.
 CLASSIFIER = "head.fc."
 DECODER = "neck.decoder."  # likewise, of SimMIM
+TOKEN_CLASSIFIER = "head.aux."  # of Token Labeling
 # Preferred where there is more than one model, such as one and its moving average.
 _USUAL_PREFIXES = ("", "backbone.", "encoder.", "swinv2.")
 # Parts of names that torch's wrappers of modules insert.

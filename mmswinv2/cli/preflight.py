@@ -17,6 +17,7 @@ from torch import nn
 from mmswinv2.apis import check_class_names, load_trained_weights, read_weights
 from mmswinv2.own_data.checks.config import check_config, inner_datasets
 from mmswinv2.own_data.checks.findings import raise_errors
+from mmswinv2.planning.training_batch import image_size
 
 from . import strategies
 from .training_state import check_training_state
@@ -45,7 +46,7 @@ def check_data(cfg: Config, *splits: str) -> None:
             for name, dataset in inner_datasets(
                 cfg[f"{split}_dataloader"].dataset, key
             ):
-                _check_pipeline(dataset.get("pipeline", ()), name)
+                _check_pipeline(dataset.get("pipeline", ()), name, cfg)
 
 
 def _processes(cfg: Config) -> int:
@@ -56,16 +57,20 @@ def _processes(cfg: Config) -> int:
     return next((int(os.environ[name]) for name in names if name in os.environ), 1)
 
 
-def _check_pipeline(pipeline: Sequence[dict], key: str) -> None:
-    """Raises where a transform cannot be built, or its package is not installed."""
+def _check_pipeline(pipeline: Sequence[dict], key: str, cfg: Config) -> None:
+    """Raises where a transform cannot be built, or does not suit the others."""
+    transforms = []
     for transform in pipeline:
         try:
-            TRANSFORMS.build(copy.deepcopy(transform))
+            transforms.append(TRANSFORMS.build(copy.deepcopy(transform)))
         except ImportError as error:
             raise RuntimeError(
                 f"{key}.pipeline has {transform['type']}, whose package is missing: "
                 f"{error} Or take {transform['type']} out of the pipeline"
             ) from error
+    for transform in transforms:
+        if check := getattr(transform, "check_run", None):  # those that read maps
+            check(cfg, transforms)
 
 
 def as_list(evaluators: dict | list | None) -> list[dict]:
@@ -95,6 +100,8 @@ def check_model(cfg: Config, *, trained: str | None = None) -> None:
     with _quiet():
         # a copy: some of mmdet's models write into their configs
         model: nn.Module = MODELS.build(copy.deepcopy(cfg.model))
+        if hasattr(model, "check_pictures"):
+            model.check_pictures(image_size(cfg))
         if trained is not None:
             meta = load_trained_weights(model, trained)
             check_class_names(cfg.model, meta, trained)

@@ -1,8 +1,8 @@
 """Stages of an experiment: what each runs, what it keeps, how far it is.
 
-A stage is one command of tools/train.py or tools/test.py with a folder of its own. It
-is kept when it finished with the same command, configs, data and earlier stages, and
-picked up from its last checkpoint when it was interrupted.
+A stage is one command, mostly of tools/train.py or tools/test.py, with a folder of its
+own. It is kept when it finished with the same command, configs, data and earlier
+stages, and picked up from its last checkpoint when it was interrupted.
 """
 
 from __future__ import annotations
@@ -17,7 +17,13 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from concurrent.futures import (
+    FIRST_COMPLETED,
+    FIRST_EXCEPTION,
+    Future,
+    ThreadPoolExecutor,
+    wait,
+)
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,6 +34,7 @@ ROOT = Path(__file__).resolve().parents[2]
 RECORD = "stage.json"
 LOG = "log.txt"
 WEIGHTS = "{weights}"  # in a command: the checkpoint of the stage before
+FOLDER = "{folder}"  # in a command that takes no --work-dir: the stage's folder
 POLL_SECONDS = 0.5
 ITERATION = re.compile(rb"Iter\((?:train|test)\) *\[ *(\d+)/(\d+)\]")
 
@@ -47,7 +54,7 @@ class Stage:
         seconds (float): How long it takes on a core, for the progress bar.
         data (Path): The manifest of the data.
         configs (tuple[Path, ...]): Folders of the configs that the command reads.
-        after (Stage, optional): The training whose weights it starts from.
+        after (Stage, optional): The one whose weights or files it needs.
     """
 
     title: str
@@ -107,10 +114,13 @@ class Stage:
             shutil.rmtree(self.folder, ignore_errors=True)
             record = dict(key=self.key(), seconds=0.0, done=False)
         self.folder.mkdir(parents=True, exist_ok=True)
-        command = [sys.executable, *self.command, "--work-dir", str(self.folder)]
-        if self.after:
+        command = [part.replace(FOLDER, str(self.folder)) for part in self.command]
+        if command == [*self.command]:
+            command += ["--work-dir", str(self.folder)]
+        if self.after and any(WEIGHTS in part for part in command):
             weights = str(self.after.weights())
             command = [part.replace(WEIGHTS, weights) for part in command]
+        command.insert(0, sys.executable)
         if (self.folder / "last_checkpoint").is_file():
             command.append("--resume")
         start, earlier = time.monotonic(), record["seconds"]
@@ -159,13 +169,7 @@ def run_side_by_side(queues: Sequence[Sequence[Stage]], console: Console) -> Non
         StageError: If a stage fails; the others are stopped first.
     """
     stop = threading.Event()
-    columns = (
-        TextColumn("{task.description:<38}"),
-        BarColumn(),
-        TextColumn("{task.percentage:>3.0f}%"),
-        TimeElapsedColumn(),
-    )
-    with Progress(*columns, console=console) as progress:
+    with _progress_of_stages(console) as progress:
 
         def run(queue: Sequence[Stage]) -> None:
             total = sum(stage.seconds for stage in queue)
@@ -192,6 +196,79 @@ def run_side_by_side(queues: Sequence[Sequence[Stage]], console: Console) -> Non
                 stop.set()
             for future in finished:
                 future.result()
+
+
+def run_as_ready(stages: Sequence[Stage], jobs: int, console: Console) -> None:
+    """Run stages, each once the one before it has finished, and show how far they are.
+
+    Those that most work waits for begin first. When one fails, those after it are left
+    out and all others run.
+
+    Args:
+        stages (Sequence[Stage]): In any order; those that they come after run too.
+        jobs (int): How many run at once, each on one thread.
+        console (Console): Where the progress is shown.
+
+    Raises:
+        StageError: If stages failed, at the end; it names them all.
+    """
+    ahead = dict.fromkeys(stages, 0.0)  # seconds until all that waits for it is done
+    for stage in stages:
+        seconds, link = 0.0, stage
+        while link:
+            seconds += link.seconds
+            ahead[link] = max(ahead.get(link, 0.0), seconds)
+            link = link.after
+    waiting = sorted(ahead, key=ahead.__getitem__, reverse=True)
+    done: set[Stage] = set()
+    running: dict[Future[None], Stage] = {}
+    errors: list[str] = []
+    stop = threading.Event()
+    with (
+        _progress_of_stages(console) as progress,
+        ThreadPoolExecutor(jobs) as pool,
+    ):
+
+        def run(stage: Stage) -> None:
+            kept, start = stage.is_done(), time.monotonic()
+            bar = progress.add_task(stage.title, total=1.0)
+            try:
+                stage.run(lambda share: progress.update(bar, completed=share), stop)
+            finally:
+                progress.remove_task(bar)
+            took = "kept" if kept else f"{time.monotonic() - start:.0f} s"
+            progress.console.print(f"{stage.title}: {took}")
+
+        try:
+            while True:
+                ready = [s for s in waiting if s.after is None or s.after in done]
+                for stage in ready[: jobs - len(running)]:
+                    waiting.remove(stage)
+                    running[pool.submit(run, stage)] = stage
+                if not running:
+                    break
+                for future in wait(running, return_when=FIRST_COMPLETED).done:
+                    stage = running.pop(future)
+                    try:
+                        future.result()
+                        done.add(stage)
+                    except StageError as error:
+                        errors.append(str(error))
+                        progress.console.print(str(error), soft_wrap=True)
+        finally:
+            stop.set()
+    if errors:
+        raise StageError("; ".join(errors))
+
+
+def _progress_of_stages(console: Console) -> Progress:
+    return Progress(
+        TextColumn("{task.description:<38}"),
+        BarColumn(),
+        TextColumn("{task.percentage:>3.0f}%"),
+        TimeElapsedColumn(),
+        console=console,
+    )
 
 
 def last_iteration(log: Path, tail: int = 20000) -> tuple[int, int]:

@@ -126,13 +126,7 @@ class Plan:
     ) -> Stage:
         options = [f"randomness.seed={self.seed}", *NO_VALIDATION]
         if iterations:
-            warm_up = iterations // 10
-            options += [
-                f"train_cfg.max_iters={iterations}",
-                f"param_scheduler.0.end={warm_up}",
-                f"param_scheduler.1.begin={warm_up}",
-                f"param_scheduler.1.end={iterations}",
-            ]
+            options += schedule_options(iterations)
         if after:
             options.append(f"load_from={WEIGHTS}")
         return self._stage(
@@ -166,6 +160,17 @@ class Plan:
 
     def _folder(self, title: str) -> Path:
         return self.folder / title.replace(",", "").replace(" ", "_")
+
+
+def schedule_options(iterations: int) -> tuple[str, ...]:
+    """Options of a config that make its schedule so long; a tenth is warm-up."""
+    warm_up = iterations // 10
+    return (
+        f"train_cfg.max_iters={iterations}",
+        f"param_scheduler.0.end={warm_up}",
+        f"param_scheduler.1.begin={warm_up}",
+        f"param_scheduler.1.end={iterations}",
+    )
 
 
 def format_cell(values: Sequence[float]) -> str:

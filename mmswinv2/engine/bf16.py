@@ -44,9 +44,11 @@ class Bf16OptimWrapper(OptimWrapper):
                 return out.float()
             return None if out is None else type(out)(map(Tensor.float, out))
 
-        hooks = []
+        hooks, parts = [], []
         for name, module in model.named_modules():
             if name.split(".")[-1] in PARTS:
+                parts.append(module)
+                module.autocast_dtype = torch.bfloat16  # for what shall run likewise
                 hooks.append(module.register_forward_pre_hook(enter))
                 hooks.append(module.register_forward_hook(leave, always_call=True))
         try:
@@ -55,3 +57,5 @@ class Bf16OptimWrapper(OptimWrapper):
         finally:
             for hook in hooks:
                 hook.remove()
+            for module in parts:
+                del module.autocast_dtype

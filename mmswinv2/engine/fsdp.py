@@ -214,3 +214,4 @@ def _run_in(backbone: SwinTransformerV2, dtype: torch.dtype) -> None:
         return tuple(out.float() for out in outs)
 
     backbone.forward = run
+    backbone.autocast_dtype = dtype  # for what shall run as the backbone does

@@ -28,6 +28,7 @@ VALIDATION_IMAGES = {
     "coco": 5000,
     "ade20k": 2000,
     "imagenet": 50000,
+    "token_labeling": 50000,
     "kinetics400": 20000,
 }
 # Every copy of Kinetics-400 has lost other videos; a record has a hash of their list.

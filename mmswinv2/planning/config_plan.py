@@ -17,6 +17,7 @@ from mmswinv2.models.blocks import SwinBlock, SwinStage
 from .heads_memory import heads_memory
 from .memory_model import Block, Part, Training, block_kept, block_passing
 from .memory_plan import Memory, Parameters, Plan
+from .teacher_memory import teacher_memory
 from .training_batch import image_size
 
 STATES = {"Adam": 8, "AdamW": 8, "SGD": 4}  # bytes of an optimizer per parameter
@@ -134,6 +135,17 @@ def read_memory(cfg: Config, model: nn.Module, training: Training) -> Memory:
         parts = [global_attention(stage, plan.training) for stage in stages]
         return [*parts, Part("heads", len(training.arch.depths), kept, 2 * largest)]
 
+    teacher = getattr(model, "teacher", None)
+
+    @cache
+    def seen(half: bool) -> int:
+        images = (training.batch, 3, *training.image)
+        return teacher_memory(teacher, images, amp=half)[0]
+
+    def teacher_pass(plan: Plan) -> int:
+        half = plan.amp or plan.training.number == 2
+        return int(seen(half) * plan.training.batch / training.batch)
+
     inside = {*model.backbone.layers}
     stages = [
         m for m in model.modules() if isinstance(m, SwinStage) and m not in inside
@@ -146,7 +158,13 @@ def read_memory(cfg: Config, model: nn.Module, training: Training) -> Memory:
             f"{', '.join(STATES)}"
         )
     state = 0 if kind == "SGD" and not optimizer.get("momentum") else STATES[kind]
-    return Memory(read_parameters(model, training), state, other_parts)
+    hooks = cfg.get("custom_hooks") or ()
+    averages = sum(str(hook.get("type")).endswith("EMAHook") for hook in hooks)
+    memory = Memory(read_parameters(model, training), state, other_parts, averages)
+    if teacher is not None:
+        memory.teacher = sum(p.numel() for p in teacher.parameters())
+        memory.teacher_pass = teacher_pass
+    return memory
 
 
 def global_attention(stage: SwinStage, training: Training) -> Part:

@@ -17,8 +17,11 @@ from mmengine.model import BaseModel, revert_sync_batchnorm
 from mmengine.registry import MODELS, init_default_scope
 from torch import Tensor, nn
 
+from mmswinv2.models.blocks import PATCH_SIZE
+
 from .memory_model import Training
 from .saved_tensors import CudaAutocast, SavedBytes, ZeroProducts
+from .teacher_memory import FrozenMap, teacher_memory
 from .training_batch import make_batch
 
 
@@ -33,6 +36,14 @@ class Maps(nn.Module):
         """Maps for any image, and for any mask of SimMIM's."""
         maps = (torch.zeros(shape, requires_grad=True) for shape in self.shapes)
         return tuple(m * 1.0 for m in maps)
+
+    def embed(self, x: Tensor) -> Tensor:
+        """Tokens ``(B, H, W, C)`` of stage 0, with three channels."""
+        return x.movedim(1, -1)[:, ::PATCH_SIZE, ::PATCH_SIZE]
+
+    def encode(self, x: Tensor) -> tuple[Tensor, ...]:
+        """Maps for any tokens."""
+        return self(x)
 
 
 class _DeformableAttention(torch.autograd.Function):
@@ -80,6 +91,11 @@ def build_heads(cfg: Config, training: Training) -> BaseModel:
         if neck.type == "mmswinv2.GlobalAttention":
             neck.clear()
             neck.type = nn.Identity
+    if model.get("teacher"):
+        with torch.device("meta"):
+            teacher = MODELS.build(model.teacher)
+        _, shape = teacher_memory(teacher, (1, 3, *training.image), amp=False)
+        model.teacher = FrozenMap(shape, training.image)
     return revert_sync_batchnorm(MODELS.build(model)).train()
 
 

@@ -73,17 +73,24 @@ class Memory:
         parameters (Parameters): Of the model.
         state (int): Bytes of the optimizer per parameter.
         other_parts (Callable): Parts after the backbone, of a plan: necks and heads.
+        averages (int): Moving averages of the weights, each of a whole model.
+        teacher (int): Parameters of a frozen teacher, whole on every GPU.
+        teacher_pass (Callable, optional): Bytes that pass in its forward pass.
     """
 
     parameters: Parameters
     state: int
     other_parts: Callable[[Plan], list[Part]] = field(repr=False)
+    averages: int = 0
+    teacher: int = 0
+    teacher_pass: Callable[[Plan], int] | None = field(default=None, repr=False)
 
     def of(self, plan: Plan) -> dict[str, int]:
         """Bytes at the peak, by what takes them; their sum is the peak.
 
         The peak is at the start of the backward pass, on its way, where gradients of
-        late parts meet activations of early ones, or when the optimizer steps.
+        late parts meet activations of early ones, when the optimizer steps, or while a
+        teacher looks at the pictures, before the student does.
         """
         numbers, gpus = self.parameters, plan.gpus
         trainable = sum(numbers.trainable.values())
@@ -94,6 +101,8 @@ class Memory:
             "optimizer": self.state * trainable // state_shards,
             "images": plan.training.batch * 3 * FP32 * prod(plan.training.image),
         }
+        if self.averages:
+            fixed["averages"] = FP32 * numbers.total * self.averages
         if plan.strategy == "fsdp":
             # A unit and the next one, and all that is in no unit, with its gradients.
             rest = numbers.total - numbers.blocks
@@ -101,6 +110,8 @@ class Memory:
             fixed["gathered"] = FP32 * units * (gpus > 1)
         elif gpus > 1:
             fixed["buckets"] = FP32 * trainable  # DDP's copy of the gradients
+        if self.teacher:
+            fixed["teacher"] = FP32 * self.teacher
         parts = plan.training.parts()
         backbone = sum(part.kept for part in parts)
         others = self.other_parts(plan)
@@ -110,6 +121,8 @@ class Memory:
         gradients = [FP32 * numbers.trainable.get(p.name, 0) // shards for p in parts]
         kept = {"backbone": backbone, "heads": sum(part.kept for part in others)}
         highest = max(peak(parts, gradients), FP32 * trainable // shards)
+        if self.teacher_pass and (size := self.teacher_pass(plan)) > highest:
+            return fixed | {"teacher_pass": size}
         passing = highest - sum(kept.values())
         if passing < 0:  # the peak is not where all is kept
             kept, passing = {}, highest

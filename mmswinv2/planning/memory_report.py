@@ -14,9 +14,12 @@ GIB = 2**30
 NAMES = {
     "weights": "weights, fp32",
     "optimizer": "state of the optimizer",
+    "averages": "moving average of the weights",
     "buckets": "gradient buckets of DDP",
     "gathered": "gathered by FSDP (estimated)",
     "images": "images",
+    "teacher": "weights of the teacher, fp32",
+    "teacher_pass": "passing in the forward pass of the teacher (counted)",
     "backbone": "kept by the backbone (computed)",
     "heads": "kept by neck and heads (counted on zeros)",
     "passing": "passing in the backward pass, gradients (estimated)",

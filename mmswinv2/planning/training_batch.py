@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import torch
 from mmengine.config import Config
 from mmengine.structures import InstanceData, PixelData
@@ -12,6 +15,7 @@ from mmswinv2.models.blocks import PATCH_SIZE
 # Objects per image, a crowded one. RoI heads take up to 128 positive boxes of an image,
 # and every object is one; transformer heads compare the masks of all objects.
 ROI_OBJECTS, OBJECTS = 100, 20
+LABEL_MAP = (5, 18, 18)  # the likeliest classes of the published label maps
 
 
 def image_size(cfg: Config) -> tuple[int, ...]:
@@ -141,9 +145,20 @@ def _make_seg_sample(cfg: Config, size: tuple[int, int]) -> object:
 def _make_cls_sample(cfg: Config, size: tuple[int, ...]) -> object:
     from mmpretrain.structures import DataSample
 
-    # a label for a classifier, a mask for SimMIM
+    # a label for a classifier, a mask for SimMIM, a published map for Token Labeling
     tokens = [-(-length // PATCH_SIZE) for length in size[-2:]]
-    return DataSample().set_gt_label(0).set_mask(torch.ones(tokens))
+    sample = DataSample().set_gt_label(0).set_mask(torch.ones(tokens))
+    fields = {}
+    if cfg.model.get("type") == "mmswinv2.TokenLabelingClassifier":
+        fields["token_label_values"] = torch.zeros(LABEL_MAP)
+        fields["token_label_ids"] = torch.arange(5).view(5, 1, 1).expand(LABEL_MAP)
+    if store := cfg.model.get("store"):  # of features to distil
+        maps = json.loads(Path(store, "manifest.json").read_text())
+        shape = (maps["channels"], *maps["grid"])
+        fields["teacher_features"] = torch.zeros(shape, dtype=torch.float16)
+    for name, value in dict(fields, geometry=torch.eye(2, 3)).items():
+        sample.set_field(value, name)
+    return sample
 
 
 SAMPLES = dict(

@@ -8,6 +8,11 @@ from mmswinv2.mmpretrain_import import import_mmpretrain
 
 import_mmpretrain()
 
+from .feature_distillation import (
+    FeatureDistillation,
+    FeatureProjection,
+    LoadTeacherFeatures,
+)
 from .imagenet_22k import ImageNet22K
 from .imagenet_v2 import ImageNetV2
 from .linear_head import LinearClsHead
@@ -15,15 +20,26 @@ from .random_patch_mask import RandomPatchMask
 from .reconstruction_hook import ReconstructionHook
 from .simmim_backbone import SimMIMSwinV2
 from .simmim_head import SimMIMHead
+from .teachers import ConfigTeacher, TimmTeacher, TransformersTeacher
+from .token_labeling import LoadTokenLabels, TokenLabelingClassifier, TokenLabelingHead
 from .tta import AverageClsScoreTTA
 
 __all__ = [
     "AverageClsScoreTTA",
+    "ConfigTeacher",
+    "FeatureDistillation",
+    "FeatureProjection",
     "ImageNet22K",
     "ImageNetV2",
     "LinearClsHead",
+    "LoadTeacherFeatures",
+    "LoadTokenLabels",
     "RandomPatchMask",
     "ReconstructionHook",
     "SimMIMHead",
     "SimMIMSwinV2",
+    "TimmTeacher",
+    "TokenLabelingClassifier",
+    "TokenLabelingHead",
+    "TransformersTeacher",
 ]

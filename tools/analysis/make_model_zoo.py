@@ -48,16 +48,29 @@ METHODS = {
     "retinanet": "RetinaNet",
     "upernet": "UPerNet",
     "simmim": "SimMIM",
+    "token-labeling": "Token Labeling",
 }
 DATASETS = {
     "coco": "COCO 2017",
     "ade20k": "ADE20K",
     "imagenet": "ImageNet",
     "simmim": "ImageNet, without labels",
+    "token_labeling": "ImageNet, with label maps",
+    "feature_distillation": "ImageNet, without labels",
     "kinetics400": "Kinetics-400",
     "mini": "generated",
 }
-CODE = {"kinetics400": "mmswinv2/video/backbone.py"}
+TITLES = {  # on the page
+    "simmim": "SimMIM",
+    "token_labeling": "Token Labeling",
+    "feature_distillation": "Feature Distillation",
+}
+CLASSIFIERS = ("imagenet", "kinetics400", "feature_distillation")
+CODE = {
+    "kinetics400": "mmswinv2/video/backbone.py",
+    "token_labeling": "mmswinv2/pretraining/token_labeling/classifier.py",
+    "feature_distillation": "mmswinv2/pretraining/feature_distillation/model.py",
+}
 INPUT = "Input (width x height)"  # of clips, frames x width x height
 TASKS = {
     "mmdet": "Object Detection",
@@ -74,9 +87,11 @@ def folders() -> list[Path]:
 
 def method(config: Path) -> str:
     """Name of the model of a config, from its file's name."""
+    if config.stem.startswith("fd-"):
+        return "Feature Distillation"
     names = config.stem.split("_")
     clips = "_mini-clips-" in config.name
-    if clips or config.parent.name in ("imagenet", "kinetics400"):
+    if clips or config.parent.name in CLASSIFIERS:
         return "Classifier"
     for name in names:
         if name in METHODS:
@@ -126,12 +141,21 @@ def pretraining(cfg: Config) -> str:
     return "a run of this repository" if cfg.get("load_from") else "from scratch"
 
 
+def teacher(cfg: Config) -> dict[str, str]:
+    """Whom a model learns from, as metafiles have it."""
+    given = cfg.model.get("teacher")
+    return {"Teacher": given.get("model") or given.config} if given else {}
+
+
 def published_weights(cfg: Config) -> Entry | None:
     """The weights that others have published of what a config trains.
 
     Of SimMIM's many runs, that of 500 thousand iterations on ImageNet-1K, 800 epochs.
     """
-    if cfg.default_scope != "mmpretrain" or is_of_videos(cfg):
+    kinds = ("ImageClassifier", "SimMIM")
+    if cfg.default_scope != "mmpretrain" or cfg.model.type not in kinds:
+        return None
+    if cfg.get("load_from"):
         return None
     backbone = cfg.model.backbone
     arch = ARCHITECTURES[backbone.arch]
@@ -178,6 +202,7 @@ def describe(config: Path, records: Iterable[dict]) -> dict:
         "Backbone": cfg.model.backbone.arch,
         "Window": per_stage(cfg.model.backbone.window_size),
         "Pretraining": pretraining(cfg),
+        **teacher(cfg),
         **schedule(cfg),
         "Batch Size (per GPU)": cfg.train_dataloader.batch_size,
         "Parameters (M)": round(count_parameters(model) / 1e6, 1),
@@ -279,7 +304,7 @@ def write_page(entries: list[dict]) -> None:
     parts = [PAGE]
     for name in [name for name in DATASETS if name != "mini"]:
         rows = [e for e in entries if Path(e["Config"]).parent.name == name]
-        title = "SimMIM" if name == "simmim" else DATASETS[name]
+        title = TITLES.get(name, DATASETS[name])
         parts += [f"\n## {title}\n", HEAD, *map(row, rows)]
     write_whole(ROOT / "docs" / "model_zoo.md", "\n".join(parts) + "\n")
 

@@ -258,6 +258,13 @@ def try_pipeline(
         what = f"fails on {example['img_path']}: {error}"
         yield Finding("error", where, what, "change the transform that says so")
         return
+    if model.get("store") and "teacher_features" not in packed["data_samples"]:
+        what = f"loads no features, which model.store={model['store']!r} promises"
+        cure = (
+            "add mmswinv2.LoadTeacherFeatures before PackInputs and its fields to the "
+            "algorithm_keys of that, or leave model.store out"
+        )
+        yield Finding("error", where, what, cure)
     if kind_of(model) != "SimMIM":
         return
     height, width = packed["inputs"].shape[-2:]

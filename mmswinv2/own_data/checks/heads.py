@@ -79,17 +79,20 @@ def check_backbone(model: Mapping, scope: str) -> Iterator[Finding]:
 def check_last_map(model: Mapping) -> Iterator[Finding]:
     """What reads a single map of Swin V2, and was made for another one.
 
-    In SimMIM that is the decoder, in a classifier the head.
+    In SimMIM that is the decoder, in Feature Distillation the projection, in a
+    classifier the head.
     """
     backbone, neck = model.get("backbone") or {}, model.get("neck") or {}
-    stages, reader = backbone.get("out_indices", (3,)), "head"
-    if kind_of(model) == "SimMIM":
+    kind, reader = kind_of(model), "head"
+    every = kind == "FeatureDistillation"  # stages, where the config does not say it
+    stages = backbone.get("out_indices", (0, 1, 2, 3) if every else (3,))
+    if kind in ("SimMIM", "FeatureDistillation"):
         reader = "neck"
-        if kind_of(backbone) == "SwinTransformerV2":
+        if (kind, kind_of(backbone)) == ("SimMIM", "SwinTransformerV2"):
             what, cure = "cannot hide tokens", "write 'mmswinv2.SimMIMSwinV2'"
             yield Finding("error", "model.backbone.type", what, cure)
         if len(stages) > 1:
-            what = f"is {tuple(stages)}, but SimMIM reads one map"
+            what = f"is {tuple(stages)}, but {kind} reads one map"
             yield Finding("error", "model.backbone.out_indices", what, "write (3,)")
             return
     elif (
@@ -102,7 +105,7 @@ def check_last_map(model: Mapping) -> Iterator[Finding]:
     names = ("arch", "embed_dims", "depths", "num_heads", "extra_norm_every_n_blocks")
     size = resolve_architecture(*map(backbone.get, names))
     right = dict(in_channels=size.embed_dims << stages[-1])
-    if reader == "neck":
+    if kind == "SimMIM":
         right["encoder_stride"] = PATCH_SIZE << stages[-1]
     for name, number in right.items():
         given = model[reader].get(name)

@@ -1,0 +1,9 @@
+_base_ = "./fd-clip-vit-b_swinv2-b-p4-w14_16xb128-300e_in1k-224px.py"
+
+# Settings as for B; nobody has published any for T. DeiT-B is a teacher of the paper's,
+# of a ViT-B.
+model = dict(
+    backbone=dict(arch="tiny"),
+    neck=dict(in_channels=768),
+    teacher=dict(model="deit_base_patch16_224.fb_in1k"),
+)

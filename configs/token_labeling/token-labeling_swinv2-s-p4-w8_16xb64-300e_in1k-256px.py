@@ -1,0 +1,3 @@
+_base_ = "./token-labeling_swinv2-t-p4-w8_16xb64-300e_in1k-256px.py"
+
+model = dict(backbone=dict(arch="small", drop_path_rate=0.3))
