@@ -167,7 +167,8 @@ def test_grids_are_told_once(images: Tensor, logs: list[str]) -> None:
     for _ in range(3):
         loss_of(model, images)
     (told,) = (line for line in logs if line.startswith("Feature Distillation:"))
-    assert re.search(r"the teacher tiny \(weights \w{12}\) gives 4 x 6 tokens of 16", told)
+    given = r"the teacher tiny \(weights \w{12}\) gives 4 x 6 tokens of 16"
+    assert re.search(given, told)
     assert "the student 2 x 3 tokens of 32 x 32 px: each token of the student" in told
 
 
