@@ -293,6 +293,20 @@ def test_the_backbone_has_the_precision_of_its_strategy() -> None:
     assert seen == [torch.bfloat16, torch.float32]
 
 
+def test_a_compiled_model_draws_the_same_boxes(trained_like: object) -> None:
+    """All but its backbone, which has a test of its own."""
+    model, samples = trained_like(classifier()), make_samples(3)
+    torch.compiler.disable(model.backbone)
+    torch.compiler.reset()
+    images = torch.rand(3, 3, 64, 96)
+    losses = []
+    for loss in (model.loss, torch.compile(model.loss, backend="eager")):
+        np.random.seed(0)
+        losses += [loss(images, samples) for _ in range(2)]
+    torch.testing.assert_close(losses[:2], losses[2:])
+    assert losses[0]["loss_class"] != losses[1]["loss_class"]
+
+
 # Bad input
 
 

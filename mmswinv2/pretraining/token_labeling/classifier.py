@@ -93,15 +93,20 @@ class TokenLabelingClassifier(mmpretrain.models.ImageClassifier):
             dict[str, Tensor]: As of :class:`TokenLabelingHead`.
         """
         size = grid_of(inputs)
-        mixed = change = None
-        if self.mix_token and np.random.rand() < self.mix_token:
-            mixed = torch.from_numpy(draw_box(size)).to(inputs.device)
-            change = partial(mix, inside=mixed)
+        mixed = self._draw(size, inputs.device)
+        change = None if mixed is None else partial(mix, inside=mixed)
         # through its forward pass, where strategies set its precision
         feats = self.backbone(inputs, change)
         with torch.no_grad(), torch.autocast(inputs.device.type, enabled=False):
             targets = self._targets(inputs, data_samples, size)
         return self.head.loss(feats, targets, mixed)
+
+    @torch.compiler.disable  # which would draw other numbers
+    def _draw(self, size: tuple[int, int], device: torch.device) -> Tensor | None:
+        """Where a batch is mixed, ``(h, w)``, if it is."""
+        if np.random.rand() >= self.mix_token:
+            return None
+        return torch.from_numpy(draw_box(size)).to(device)
 
     def _targets(
         self, inputs: Tensor, samples: list[DataSample], size: tuple[int, int]
