@@ -249,6 +249,8 @@ def test_a_folder_that_cannot_hold_it_is_refused(
         begin_store(tmp_path / "begun", replace(SPEC, top_k=1), pictures, block=2)
     draft = tmp_path / "begun/draft.json"
     assert json.loads(draft.read_text())["block"] == 2
+    draft.unlink()  # killed before it was there: begun anew
+    assert begin_store(tmp_path / "begun", SPEC, pictures, block=1).block == 1
     usage = shutil.disk_usage(tmp_path)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=100))
     with pytest.raises(RuntimeError, match="for 8 maps, but its disk has 100 bytes"):

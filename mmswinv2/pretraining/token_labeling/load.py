@@ -12,7 +12,13 @@ from mmcv.transforms import BaseTransform, LoadImageFromFile
 from mmengine.config import Config
 from mmengine.logging import print_log
 
-from mmswinv2.pretraining.map_store import TOKEN_LABELS, MapStore, TokenLabelMap
+from mmswinv2.pretraining.map_store import (
+    CENTRE_SQUARE,
+    TOKEN_LABELS,
+    WHOLE,
+    MapStore,
+    TokenLabelMap,
+)
 from mmswinv2.registry import TRANSFORMS
 
 from . import geometry
@@ -44,7 +50,7 @@ class LoadMaps(BaseTransform, ABC):
 
     Raises:
         FileNotFoundError: If there is no such store.
-        ValueError: If it is damaged, or of another kind.
+        ValueError: If it is damaged, or of another kind, or there is no such coverage.
     """
 
     geometry_known = True
@@ -58,6 +64,10 @@ class LoadMaps(BaseTransform, ABC):
                 f"{store} does not exist, where {self.kind.replace('_', ' ')} of "
                 f"{data_root} are expected; make them: {COMMAND} {self.options} "
                 f"--data {data_root} --out {store}"
+            )
+        if coverage not in (None, WHOLE, CENTRE_SQUARE):
+            raise ValueError(
+                f"coverage={coverage!r}: expected {WHOLE!r} or {CENTRE_SQUARE!r}"
             )
         self.store, self.data_root = MapStore(store), data_root
         self.store.check(kind=self.kind)
