@@ -243,6 +243,15 @@ def test_a_detector_takes_the_checkpoint_as_it_is(
     assert "unexpected key" not in printed.out + printed.err
 
 
+def test_the_memory_of_few_classes_is_planned(
+    tool: Tool, class_folders: Path, store: Path
+) -> None:
+    """Fewer than a published map names."""
+    cfg = reduce(FIRST, class_folders, store)
+    cfg.dump("config.py")
+    assert "peak: fits" in tool("tools/analysis/plan_memory.py", "config.py")
+
+
 # Bad input, before the first file is written
 
 
@@ -280,7 +289,11 @@ def test_steps_of_the_pipeline(tool: Tool, cfg: Config) -> None:
     def turn(cfg: Config) -> None:
         cfg.train_dataloader.dataset.pipeline[0].color_type = "color"
 
+    def cover(cfg: Config) -> None:
+        cfg.train_dataloader.dataset.pipeline[1].coverage = "centre"
+
     for change, sentence in (
+        (cover, "coverage='centre': expected 'whole', 'centre-square' or None"),
         (flip, "RandomFlip may move pixels"),
         (forget, "PackInputs leaves token_label_values, token_label_ids, token_la"),
         (mix, "ResizeMix would mix pictures without their label maps"),
