@@ -117,7 +117,8 @@ def plan_arm(
     common = dict(data=out / "data" / f"{own.name}.json", configs=(BASE, config.parent))
     usual = own.iterations[0]
     if iterations not in (None, usual):
-        options = (*options, *schedule_options(iterations))
+        saving = f"default_hooks.checkpoint.interval={-(-iterations // 10)}"
+        options = (*options, *schedule_options(iterations), saving)
     train = Stage(
         title=f"{own.name}: train from {start}, seed {seed}",
         folder=folder / "train",

@@ -311,6 +311,8 @@ def test_stores(tool: Tool, cfg: Config, class_folders: Path, tmp_path: Path) ->
     ):
         cfg.train_dataloader.dataset.pipeline[1].store = str(store)
         assert sentence in refused(tool, cfg)
+    cfg.train_dataloader.dataset.pipeline[1].coverage = "center"
+    assert "coverage='center': expected 'whole'" in refused(tool, cfg)
 
 
 # The page; what its commands do is tested above

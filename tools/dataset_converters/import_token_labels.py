@@ -3,7 +3,7 @@
 Examples:
     >>> python tools/dataset_converters/import_token_labels.py \
     ...     --labels data/label_top5_train_nfnet --data data/imagenet/train \
-    ...     --out data/imagenet-labels-published
+    ...     --out data/imagenet/token_labels
 """
 
 from __future__ import annotations

@@ -3,12 +3,12 @@
 Examples:
     >>> python tools/dataset_converters/make_token_labels.py \
     ...     --teacher dm_nfnet_f6.dm_in1k --data data/imagenet/train \
-    ...     --out data/imagenet-labels --processes 8
+    ...     --out data/imagenet/token_labels --processes 8
     >>> python tools/dataset_converters/make_token_labels.py \
     ...     --teacher work_dirs/classifier/config.py --weights epoch_300.pth \
     ...     --data data/own/train --out data/own-labels
     >>> python tools/dataset_converters/make_token_labels.py \
-    ...     --check --out data/imagenet-labels
+    ...     --check --out data/imagenet/token_labels
 """
 
 from __future__ import annotations

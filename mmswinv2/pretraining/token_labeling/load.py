@@ -12,7 +12,13 @@ from mmcv.transforms import BaseTransform, LoadImageFromFile
 from mmengine.config import Config
 from mmengine.logging import print_log
 
-from mmswinv2.pretraining.map_store import TOKEN_LABELS, MapStore, TokenLabelMap
+from mmswinv2.pretraining.map_store import (
+    CENTRE_SQUARE,
+    TOKEN_LABELS,
+    WHOLE,
+    MapStore,
+    TokenLabelMap,
+)
 from mmswinv2.registry import TRANSFORMS
 
 from . import geometry
@@ -44,7 +50,7 @@ class LoadMaps(BaseTransform, ABC):
 
     Raises:
         FileNotFoundError: If there is no such store.
-        ValueError: If it is damaged, or of another kind.
+        ValueError: If it is damaged, or of another kind, or ``coverage`` is unknown.
     """
 
     geometry_known = True
@@ -53,6 +59,10 @@ class LoadMaps(BaseTransform, ABC):
     options: str
 
     def __init__(self, store: str, data_root: str, coverage: str | None = None) -> None:
+        if coverage not in (None, WHOLE, CENTRE_SQUARE):
+            raise ValueError(
+                f"coverage={coverage!r}: expected {WHOLE!r}, {CENTRE_SQUARE!r} or None"
+            )
         if not os.path.isdir(store):
             raise FileNotFoundError(
                 f"{store} does not exist, where {self.kind.replace('_', ' ')} of "
