@@ -26,12 +26,11 @@ class FrozenMap(nn.Module):
         input_size (tuple[int, int]): Of pictures in px.
     """
 
-    identity = dict(name="teacher", weights="")
-
     def __init__(self, shape: tuple[int, ...], input_size: tuple[int, int]) -> None:
         super().__init__()
         self.shape, self.input_size = shape, input_size
         self.channels = shape[0]
+        self.identity = dict(name="zeros", weights="")
 
     def features(self, images: Tensor) -> Tensor:
         """The maps of any images."""
