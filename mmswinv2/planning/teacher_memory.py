@@ -31,6 +31,7 @@ class FrozenMap(nn.Module):
         self.identity = dict(name="teacher", weights="")
         self.shape, self.input_size = shape, input_size
         self.channels = shape[0]
+        self.identity = dict(name="zeros", weights="")
 
     def features(self, images: Tensor) -> Tensor:
         """The maps of any images."""
