@@ -280,7 +280,27 @@ def test_steps_of_the_pipeline(tool: Tool, cfg: Config) -> None:
     def turn(cfg: Config) -> None:
         cfg.train_dataloader.dataset.pipeline[0].color_type = "color"
 
+    def load_none(cfg: Config) -> None:
+        cfg.train_dataloader.dataset.pipeline.pop(1)
+
+    def pack_none(cfg: Config) -> None:
+        cfg.train_dataloader.dataset.pipeline.pop()
+
+    def cover(cfg: Config) -> None:
+        cfg.train_dataloader.dataset.pipeline[1].coverage = "left"
+
+    def widen(cfg: Config) -> None:
+        cfg.model.head.in_channels = 768
+
+    def shorten(cfg: Config) -> None:
+        cfg.model.backbone.out_indices = (2,)
+
     for change, sentence in (
+        (load_none, "loads token_label_values; put dict(type='mmswinv2.LoadTokenL"),
+        (pack_none, "expected PackInputs"),
+        (cover, "coverage='left': expected 'whole' or 'centre-square'"),
+        (widen, "model.head.in_channels: is 768"),
+        (shorten, "labels the tokens of stage 3"),
         (flip, "RandomFlip may move pixels"),
         (forget, "PackInputs leaves token_label_values, token_label_ids, token_la"),
         (mix, "ResizeMix would mix pictures without their label maps"),

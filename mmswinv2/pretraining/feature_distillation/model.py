@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from mmswinv2.pretraining.teachers import Teacher
 from mmswinv2.pretraining.teachers.base import MEAN, STD
 from mmswinv2.pretraining.token_labeling import sample_maps
+from mmswinv2.pretraining.token_labeling.load import check_loads
 from mmswinv2.pretraining.token_labeling.samples import stack_field, stack_geometry
 from mmswinv2.registry import MODELS
 
@@ -160,6 +161,12 @@ class FeatureDistillation(BaseSelfSupervisor):
             name = f"{identity['name']} (weights {identity['weights'][:12]})"
             text = how_it_fits(given, grid, size, name)
         print_log(f"Feature Distillation: {text}", "current")
+
+    @staticmethod
+    def check_pipeline(settings: dict, transforms: Sequence[Callable]) -> None:
+        """Raise where there is a store and a training pipeline loads none of it."""
+        if settings.get("store") is not None:
+            check_loads(NAME, transforms, "LoadTeacherFeatures")
 
     def check_pictures(self, size: Sequence[int]) -> None:
         """Raise where the teacher's features of such pictures cannot be learnt.

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+
 import mmpretrain.models
 import numpy as np
 import torch
@@ -13,6 +15,7 @@ from torch import Tensor
 from mmswinv2.pretraining.map_store import LOGITS
 from mmswinv2.registry import MODELS
 
+from .load import check_loads
 from .mix_token import STRIDE, draw_box, grid_of, mix
 from .samples import grid_reach, stack_field, stack_geometry
 from .targets import Targets, make_targets
@@ -79,6 +82,11 @@ class TokenLabelingClassifier(mmpretrain.models.ImageClassifier):
                 "(model.mix_token)"
             )
         self.mix_token, self.class_target = mix_token, class_target
+
+    @staticmethod
+    def check_pipeline(_: dict, transforms: Sequence[Callable]) -> None:
+        """Raise where a training pipeline, built, loads no label maps."""
+        check_loads(FIELDS[0], transforms, "LoadTokenLabels")
 
     def loss(self, inputs: Tensor, data_samples: list[DataSample]) -> dict[str, Tensor]:
         """Losses of a batch.
