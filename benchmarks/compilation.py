@@ -27,7 +27,7 @@ TYPES = {
     int: "i32",
     float: "fp32",
 }
-OPTIONS = ("num_warps", "num_stages", "enable_fp_fusion")
+OPTIONS = ("num_warps", "num_stages", "maxnreg", "enable_fp_fusion")
 TOOLS = Path(triton.__file__).parent / "backends" / "nvidia" / "bin"
 
 

@@ -42,7 +42,8 @@ def list_models() -> list[str]:
 
     Returns:
         list[str]: File names of configs without ``.py``, each of which
-        :func:`build_inferencer` takes as a model, but for those of SimMIM.
+        :func:`build_inferencer` takes as a model, but for those of SimMIM and of
+        Feature Distillation.
     """
     return sorted(_model_index())
 

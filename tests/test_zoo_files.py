@@ -64,7 +64,8 @@ def test_entry(path: Path, zoo: object) -> None:
 
 
 @pytest.mark.parametrize(
-    "folder", ["mini", "ade20k", "imagenet", "simmim", "kinetics400"]
+    "folder",
+    ["mini", "ade20k", "imagenet", "simmim", "feature_distillation", "kinetics400"],
 )
 def test_memory_is_the_planners(folder: str, zoo: object) -> None:
     """GiB; of the first config, since heads take a while to count."""

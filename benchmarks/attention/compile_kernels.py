@@ -21,6 +21,7 @@ from triton.compiler import CompiledKernel
 
 from mmswinv2.ops.window_attention import triton_attention as attention
 
+MANY = 192  # spilled bytes of a thread; a few are cheaper than fewer programs at once
 WINDOWS = ["8", "12", "14", "16", "4x4x4", "8x7x7", "8x14x14", "8x16x16"]
 
 
@@ -108,8 +109,8 @@ def main() -> None:
                     f"{launch.args['M']} x {launch.args['K']}: {registers} / {spilled}"
                     f" / {counts[0]:.1f} to {counts[-1]:.1f}"
                 )
-                if spilled:
-                    bad.add("spill registers")
+                if spilled > MANY:
+                    bad.add("spill many registers")
         for name, row in cells.items():
             row = [name.removesuffix("_kernel"), window, dtype, str(d), *row]
             print("|", " | ".join(row), "|", flush=True)

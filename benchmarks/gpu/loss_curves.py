@@ -7,7 +7,12 @@ of the weights differ says how much of that matters.
 from __future__ import annotations
 
 from argparse import Namespace
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
+from multiprocessing import get_context
 
 import torch
 import torch.nn.functional as F
@@ -114,13 +119,15 @@ def curve(table: Table, run: Run) -> list[float] | None:
     return entry.get("values", {}).get("curve")
 
 
-def measure(case: Case, run: Run, args: Namespace) -> None:
-    """Train, and keep the curve."""
+def measure(
+    case: Case, run: Run, losses_of: Callable[[], list[float]], args: Namespace
+) -> None:
+    """Keep the curve of a training."""
     if args.device == "cpu" and run.attention == "triton" and run.dtype != HALF:
         case.skip(CURVE, NEEDS_GPU)  # products of bf16 are wrong in the interpreter
     elif CURVE in case.contenders():
         with case.attempt(CURVE):
-            losses = train(run, 2 if args.smoke else 300, args)
+            losses = losses_of()
             case.put(CURVE, "curve", losses)
             case.put(CURVE, FIRST, losses[0])
             case.put(CURVE, LAST, losses[-1])
@@ -169,8 +176,19 @@ def main() -> None:
         judged=True,
     )
     record = open_record(args, [curves, differences])
-    for case in curves.pending():
-        measure(case, runs[case.name], args)
+    steps = 2 if args.smoke else 300
+    jobs = {
+        name: partial(train, run, steps, args)
+        for name, run in runs.items()
+        if name not in curves.finished
+    }
+    with ExitStack() as stack:
+        if args.device == "cuda":  # all at once: the host is what they wait for
+            pool = ProcessPoolExecutor(len(RUNS), get_context("spawn"))
+            stack.enter_context(pool)
+            jobs = {name: pool.submit(job).result for name, job in jobs.items()}
+        for case in curves.pending():
+            measure(case, runs[case.name], jobs[case.name], args)
     compare(curves, differences, args.smoke)
     record.finish()
 

@@ -68,10 +68,6 @@ def _check_pipeline(pipeline: Sequence[dict], key: str, cfg: Config) -> None:
                 f"{key}.pipeline has {transform['type']}, whose package is missing: "
                 f"{error} Or take {transform['type']} out of the pipeline"
             ) from error
-    if key.startswith("train") and "model" in cfg:
-        model = MODELS.get(cfg.model.get("type", ""))
-        if check := getattr(model, "check_pipeline", None):  # that learn from maps
-            check(cfg.model, transforms)
     for transform in transforms:
         if check := getattr(transform, "check_run", None):  # those that read maps
             check(cfg, transforms)

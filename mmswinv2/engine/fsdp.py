@@ -208,7 +208,7 @@ def _like(whole: Tensor, shard: Tensor) -> Tensor:
 def _run_in(backbone: SwinTransformerV2, dtype: torch.dtype) -> None:
     forward = backbone.forward
 
-    def run(x: torch.Tensor, *more: torch.Tensor) -> tuple[torch.Tensor, ...]:
+    def run(x: torch.Tensor, *more: object) -> tuple[torch.Tensor, ...]:
         with torch.autocast(x.device.type, dtype):
             outs = forward(x, *more)
         return tuple(out.float() for out in outs)

@@ -3,7 +3,7 @@
 
 import logging
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from mmengine.logging import print_log
@@ -204,17 +204,22 @@ class SwinTransformerV2(BaseModule):
         self._reset_parameters()
         self._freeze_stages()
 
-    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
+    def forward(
+        self, x: Tensor, change: Callable[[Tensor], Tensor] | None = None
+    ) -> tuple[Tensor, ...]:
         """Feature maps of an image.
 
         Args:
             x (Tensor): Images ``(B, 3, height, width)``, any size from 1 px up.
+            change (Callable, optional): Of the tokens ``(B, H, W, C)`` of stage 0,
+                before the first block. Defaults to None.
 
         Returns:
             tuple[Tensor]: ``(B, C_i, H_i, W_i)`` for every stage i of ``out_indices``,
             contiguous; ``H_i`` is the height over 4, 8, 16 or 32, rounded up.
         """
-        return self.encode(self.embed(x))
+        tokens = self.embed(x)
+        return self.encode(tokens if change is None else change(tokens))
 
     def embed(self, x: Tensor) -> Tensor:
         """Images ``(B, 3, height, width)`` -> tokens ``(B, H, W, C)`` of stage 0."""

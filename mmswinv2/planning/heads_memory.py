@@ -17,8 +17,6 @@ from mmengine.model import BaseModel, revert_sync_batchnorm
 from mmengine.registry import MODELS, init_default_scope
 from torch import Tensor, nn
 
-from mmswinv2.models.blocks import PATCH_SIZE
-
 from .memory_model import Training
 from .saved_tensors import CudaAutocast, SavedBytes, ZeroProducts
 from .teacher_memory import FrozenMap, teacher_memory
@@ -32,18 +30,10 @@ class Maps(nn.Module):
         super().__init__()
         self.shapes = shapes
 
-    def forward(self, x: Tensor, mask: Tensor | None = None) -> tuple[Tensor, ...]:
-        """Maps for any image, and for any mask of SimMIM's."""
+    def forward(self, x: Tensor, *more: object) -> tuple[Tensor, ...]:
+        """Maps for any image, and whatever its tokens are masked or mixed by."""
         maps = (torch.zeros(shape, requires_grad=True) for shape in self.shapes)
         return tuple(m * 1.0 for m in maps)
-
-    def embed(self, x: Tensor) -> Tensor:
-        """Tokens ``(B, H, W, C)`` of stage 0, with three channels."""
-        return x.movedim(1, -1)[:, ::PATCH_SIZE, ::PATCH_SIZE]
-
-    def encode(self, x: Tensor) -> tuple[Tensor, ...]:
-        """Maps for any tokens."""
-        return self(x)
 
 
 class _DeformableAttention(torch.autograd.Function):

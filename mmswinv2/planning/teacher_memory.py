@@ -26,10 +26,9 @@ class FrozenMap(nn.Module):
         input_size (tuple[int, int]): Of pictures in px.
     """
 
-    identity = dict(name="teacher", weights="")
-
     def __init__(self, shape: tuple[int, ...], input_size: tuple[int, int]) -> None:
         super().__init__()
+        self.identity = dict(name="teacher", weights="")
         self.shape, self.input_size = shape, input_size
         self.channels = shape[0]
 

@@ -150,8 +150,8 @@ def _make_cls_sample(cfg: Config, size: tuple[int, ...]) -> object:
     sample = DataSample().set_gt_label(0).set_mask(torch.ones(tokens))
     fields = {}
     if cfg.model.get("type") == "mmswinv2.TokenLabelingClassifier":
-        fields["token_label_values"] = torch.zeros(LABEL_MAP)
-        fields["token_label_ids"] = torch.arange(5).view(5, 1, 1).expand(LABEL_MAP)
+        names = ("token_label_values", "token_label_ids")
+        fields = dict.fromkeys(names, torch.zeros(LABEL_MAP))
     if store := cfg.model.get("store"):  # of features to distil
         maps = json.loads(Path(store, "manifest.json").read_text())
         shape = (maps["channels"], *maps["grid"])

@@ -250,7 +250,7 @@ def test_auto_takes_what_can_where_the_kernels_failed(monkeypatch, logs):
         window_attention(*leaves, **options, implementation="triton")
 
 
-def test_compiles_for_a_gpu_and_spills_no_registers(tmp_path):
+def test_compiles_for_a_gpu_and_spills_few_registers(tmp_path):
     """Compilation is stricter than the interpreter, and needs no GPU."""
     script = Path(__file__).parents[2] / "benchmarks" / "attention"
     command = [sys.executable, script / "compile_kernels.py"]

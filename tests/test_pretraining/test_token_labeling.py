@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from unittest.mock import patch
 
 import numpy as np
@@ -11,6 +12,7 @@ from mmengine.registry import MODELS
 from mmpretrain.structures import DataSample
 from torch import Tensor, nn
 
+from mmswinv2.engine import Bf16OptimWrapper
 from mmswinv2.pretraining import TokenLabelingHead
 from mmswinv2.pretraining.token_labeling import mix_token, sample_maps, targets
 from mmswinv2.pretraining.token_labeling.targets import Targets, make_targets
@@ -75,8 +77,10 @@ def test_mixing_twice_is_the_identity(batch: int, size: tuple[int, int]) -> None
     """Of tokens of stage 0 and of cells; token t belongs to cell t // 8."""
     np.random.seed(0)
     tokens = torch.rand(batch, *size, 2)
-    grid = mix_token.grid_of(tokens)
-    assert grid == tuple(-(-length // 8) for length in size)
+    grid = tuple(-(-length // 8) for length in size)
+    for less in range(4):  # px
+        images = torch.empty(1, 3, *(4 * length - less for length in size))
+        assert mix_token.grid_of(images) == grid
     for _ in range(5):
         inside = torch.from_numpy(mix_token.draw_box(grid))
         mixed = mix_token.mix(tokens, inside)
@@ -114,9 +118,8 @@ def test_unmixed_outputs_are_those_of_each_picture(
     inside[:2, 1:] = True
     images = torch.rand(3, 3, *size)
     with torch.no_grad():
-        tokens = model.backbone.embed(images)
-        plain = model.head.token_logits(model.backbone.encode(tokens))
-        mixed = model.backbone.encode(mix_token.mix(tokens, inside))
+        plain = model.head.token_logits(model.backbone(images))
+        mixed = model.backbone(images, partial(mix_token.mix, inside=inside))
         found = model.head.token_logits(mixed)
     assert (found - plain)[[0, 2]][:, inside].abs().max() > 0.01
     assert torch.equal(mix_token.mix(found, inside), plain)
@@ -277,6 +280,31 @@ def test_gradients_with_recomputation_and_in_16_bits(trained_like: object) -> No
     expected, found = gradients(plain), gradients(again)
     assert all(torch.equal(a, b) for a, b in zip(expected, found))
     gradients(half, amp=True)
+
+
+def test_the_backbone_has_the_precision_of_its_strategy() -> None:
+    """Which is set around its forward pass, as on CPUs and under FSDP."""
+    model, seen = classifier(), []
+    for part in (model.backbone.layers[0].blocks[0].mlp, model.head.aux):
+        part.register_forward_hook(lambda _, __, out: seen.append(out.dtype))
+    wrapper = Bf16OptimWrapper(optimizer=torch.optim.SGD(model.parameters(), lr=0.0))
+    with wrapper.optim_context(model):
+        model.loss(torch.rand(2, 3, 64, 64), make_samples(2))
+    assert seen == [torch.bfloat16, torch.float32]
+
+
+def test_a_compiled_model_draws_the_same_boxes(trained_like: object) -> None:
+    """All but its backbone, which has a test of its own."""
+    model, samples = trained_like(classifier()), make_samples(3)
+    torch.compiler.disable(model.backbone)
+    torch.compiler.reset()
+    images = torch.rand(3, 3, 64, 96)
+    losses = []
+    for loss in (model.loss, torch.compile(model.loss, backend="eager")):
+        np.random.seed(0)
+        losses += [loss(images, samples) for _ in range(2)]
+    torch.testing.assert_close(losses[:2], losses[2:])
+    assert losses[0]["loss_class"] != losses[1]["loss_class"]
 
 
 # Bad input

@@ -243,6 +243,15 @@ def test_a_detector_takes_the_checkpoint_as_it_is(
     assert "unexpected key" not in printed.out + printed.err
 
 
+def test_the_memory_of_few_classes_is_planned(
+    tool: Tool, class_folders: Path, store: Path
+) -> None:
+    """Fewer than a published map names."""
+    cfg = reduce(FIRST, class_folders, store)
+    cfg.dump("config.py")
+    assert "peak: fits" in tool("tools/analysis/plan_memory.py", "config.py")
+
+
 # Bad input, before the first file is written
 
 
@@ -286,8 +295,13 @@ def test_steps_of_the_pipeline(tool: Tool, cfg: Config) -> None:
     def pack_none(cfg: Config) -> None:
         cfg.train_dataloader.dataset.pipeline.pop()
 
+    def want_labels(cfg: Config) -> None:
+        cfg.model.class_target = "label"
+        cfg.train_dataloader.dataset.type = "CustomDataset"
+        cfg.train_dataloader.dataset.with_label = False
+
     def cover(cfg: Config) -> None:
-        cfg.train_dataloader.dataset.pipeline[1].coverage = "left"
+        cfg.train_dataloader.dataset.pipeline[1].coverage = "centre"
 
     def widen(cfg: Config) -> None:
         cfg.model.head.in_channels = 768
@@ -296,9 +310,10 @@ def test_steps_of_the_pipeline(tool: Tool, cfg: Config) -> None:
         cfg.model.backbone.out_indices = (2,)
 
     for change, sentence in (
-        (load_none, "loads token_label_values; put dict(type='mmswinv2.LoadTokenL"),
-        (pack_none, "expected PackInputs"),
-        (cover, "coverage='left': expected 'whole' or 'centre-square'"),
+        (load_none, "loads no label maps; add mmswinv2.LoadTokenLabels"),
+        (pack_none, "does not end with PackInputs"),
+        (want_labels, "has no labels, which model.class_target='label' needs"),
+        (cover, "coverage='centre': expected 'whole', 'centre-square' or None"),
         (widen, "model.head.in_channels: is 768"),
         (shorten, "labels the tokens of stage 3"),
         (flip, "RandomFlip may move pixels"),

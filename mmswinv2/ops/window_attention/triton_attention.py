@@ -148,7 +148,7 @@ def triton_backward(
     grad_qkv = torch.empty_like(qkv)
     with _on(qkv):
         if N <= ONE_TILE and not is_wide(qkv.dtype, d):
-            parts = _parts(windows, n, qkv.device)
+            parts = _parts(windows, n, qkv.device, 2)
             grad_bias = table.new_empty(parts, n, N, N)
             grad_scale = table.new_empty(parts, n)
             kernels.window_kernel[(n, parts)](
@@ -182,7 +182,7 @@ def triton_backward(
             step = max(min(n, SCRATCH_BYTES // (4 * N * N)), 1)
             for first in range(0, n, step):
                 heads = min(step, n - first)
-                parts = _parts(windows, heads * tiles, qkv.device)
+                parts = _parts(windows, heads * tiles, qkv.device, 3)
                 grad_bias = table.new_empty(parts, heads, N, N)
                 bias_kernel[(heads * tiles, parts)](
                     grad_out, qkv, table, scale, lse, delta, grad_bias,
@@ -240,12 +240,12 @@ def _log_compilation(device: str) -> None:
 
 
 @lru_cache(maxsize=1024)
-def _parts(windows: int, programs: int, device: torch.device) -> int:
-    """Programs that share the windows, so that ``programs`` times it fill the GPU."""
+def _parts(windows: int, programs: int, device: torch.device, each: int) -> int:
+    """Programs that share the windows: with ``programs`` some ``each`` a processor."""
     if device.type != "cuda":
         return min(windows, 2)
     processors = torch.cuda.get_device_properties(device).multi_processor_count
-    return min(windows, _ceil(2 * processors, programs))
+    return min(windows, _ceil(each * processors, programs))
 
 
 def _on(x: Tensor) -> AbstractContextManager:

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
@@ -16,7 +16,6 @@ from torch import Tensor, nn
 from mmswinv2.pretraining.teachers import Teacher
 from mmswinv2.pretraining.teachers.base import MEAN, STD
 from mmswinv2.pretraining.token_labeling import sample_maps
-from mmswinv2.pretraining.token_labeling.load import check_loads
 from mmswinv2.pretraining.token_labeling.samples import stack_field, stack_geometry
 from mmswinv2.registry import MODELS
 
@@ -162,12 +161,6 @@ class FeatureDistillation(BaseSelfSupervisor):
             text = how_it_fits(given, grid, size, name)
         print_log(f"Feature Distillation: {text}", "current")
 
-    @staticmethod
-    def check_pipeline(settings: dict, transforms: Sequence[Callable]) -> None:
-        """Raise where there is a store and a training pipeline loads none of it."""
-        if settings.get("store") is not None:
-            check_loads(NAME, transforms, "LoadTeacherFeatures")
-
     def check_pictures(self, size: Sequence[int]) -> None:
         """Raise where the teacher's features of such pictures cannot be learnt.
 
@@ -197,7 +190,7 @@ def _check_normalisation(preprocessor: BaseDataPreprocessor) -> None:
     expected = [torch.tensor(values) for values in (MEAN, STD)]
     rgb = getattr(preprocessor, "_channel_conversion", False)
     alike = all(
-        one.shape == other.shape and (one.is_meta or torch.allclose(one, other))
+        one.shape == other.shape and (one.is_meta or torch.allclose(one.float(), other))
         for one, other in zip(given, expected)
     )
     if not (alike and rgb):

@@ -52,7 +52,7 @@ def choose_batch(
         try:
             run(torch.zeros(batch, 3, *size, dtype=torch.uint8))
             break
-        except torch.OutOfMemoryError:
+        except torch.cuda.OutOfMemoryError:
             batch //= 2
             why += f"; {batch * 2} did not fit"
             torch.cuda.empty_cache()
@@ -103,7 +103,7 @@ def halving(run: Run, images: Tensor, tell: Callable[[str], None]) -> dict[str, 
     """Maps of a batch, in smaller parts where it does not fit any more."""
     try:
         return run(images)
-    except torch.OutOfMemoryError:
+    except torch.cuda.OutOfMemoryError:
         if len(images) == 1:
             raise RuntimeError(
                 f"not even one picture of {images.shape[2]} x {images.shape[3]} px "

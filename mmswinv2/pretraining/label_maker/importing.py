@@ -50,7 +50,7 @@ def read_published(file: str | Path, classes: int) -> TokenLabelMap:
             f"{file} has {tensor.dtype} of shape {tuple(tensor.shape)}, expected fp16 "
             "of (2, k, h, w), logits and class ids"
         )
-    values, ids = tensor.numpy()
+    values, ids = tensor.float().numpy()
     wrong = (ids != np.round(ids)) | (ids < 0) | (ids >= classes)
     if wrong.any():
         raise ValueError(

@@ -6,6 +6,7 @@ import bisect
 import hashlib
 import mmap
 import os
+import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -15,6 +16,7 @@ import numpy as np
 from mmswinv2.inferencers import IMAGE_SUFFIXES
 
 SUFFIXES = IMAGE_SUFFIXES | {".ppm", ".pgm"}  # mmpretrain's data sets take these too
+_BREAKS = re.compile(r"[\t\n\r]")  # of an index's lines
 
 
 class Picture(NamedTuple):
@@ -42,16 +44,18 @@ def find_pictures(folder: str | Path) -> list[Picture]:
     found = []
     for inside, folders, files in os.walk(folder, followlinks=True):
         folders[:] = [name for name in folders if not name.startswith(".")]
+        start = os.path.relpath(os.path.join(inside, "x"), folder)[:-1]
+        start = start.replace(os.sep, "/")
         for name in files:
-            if name.startswith(".") or Path(name).suffix.lower() not in SUFFIXES:
+            suffix = os.path.splitext(name)[1].lower()
+            if name.startswith(".") or suffix not in SUFFIXES:
                 continue
             path = os.path.join(inside, name)
-            relative = os.path.relpath(path, folder).replace(os.sep, "/")
-            if any(mark in relative for mark in "\t\n\r"):
+            if _BREAKS.search(start + name):
                 raise ValueError(
                     f"{path!r} has a tab or a line break in its name; rename it"
                 )
-            found.append(Picture(relative, _size(path)))
+            found.append(Picture(start + name, _size(path)))
     if not found:
         raise FileNotFoundError(
             f"{folder} has no pictures in it ({' '.join(sorted(SUFFIXES))})"

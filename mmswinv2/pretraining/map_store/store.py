@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import zip_longest
 from pathlib import Path
@@ -61,8 +61,7 @@ class MapStore:
         self.manifest = read_json(file)
         try:
             self.spec = MapSpec.from_json(self.manifest)
-            self.rows, self.images = self.manifest["rows"], self.manifest["images"]
-            self.data = self.manifest["data"]
+            self.rows, self.data = self.manifest["rows"], self.manifest["data"]
             expected = {INDEX: self.manifest["index"]}
             expected |= {shard["file"]: shard for shard in self.manifest["shards"]}
             shards = self.spec.shards(self.rows)
@@ -97,9 +96,6 @@ class MapStore:
 
     def __len__(self) -> int:
         return len(self._index)
-
-    def __contains__(self, path: str) -> bool:
-        return self._index.find(path) is not None
 
     @property
     def coverage(self) -> str:
@@ -149,7 +145,6 @@ class MapStore:
         teacher: dict[str, str] | None = None,
         num_classes: int | None = None,
         classes: Sequence[str] | None = None,
-        paths: Iterable[str] | None = None,
         data: str | Path | None = None,
         full: bool = False,
     ) -> None:
@@ -161,7 +156,6 @@ class MapStore:
             num_classes (int, optional): Of the student.
             classes (Sequence[str], optional): Their names; compared where the store
                 has names too.
-            paths (Iterable[str], optional): Of pictures that shall have maps.
             data (str | Path, optional): The data folder, whose pictures and their sizes
                 in bytes shall be those that the maps were made of.
             full (bool): Whether to read all of it and compare checksums. Defaults to
@@ -193,23 +187,10 @@ class MapStore:
                 f"{self.folder} has {of_store!r} as class {place}, but the data set "
                 f"has {own!r}; take a teacher of the same classes, in the same order"
             )
-        if paths is not None:
-            self._check_paths(paths)
         if data is not None:
             self._check_data(data)
         if full:
             self._check_sums()
-
-    def _check_paths(self, paths: Iterable[str]) -> None:
-        wanted = [*paths]
-        missing = [path for path in wanted if path not in self]
-        if missing:
-            raise ValueError(
-                f"{self.folder} has no map for {len(missing):,} of {len(wanted):,} "
-                f"pictures, such as {missing[0]}; it has {len(self):,}, such as "
-                f"{next(iter(self._index))[0].path}: make a store of the data folder "
-                "that is trained on"
-            )
 
     def _check_data(self, folder: str | Path) -> None:
         pictures = find_pictures(folder)

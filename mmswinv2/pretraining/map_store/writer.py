@@ -178,7 +178,8 @@ def begin_store(
             draft = _adopt(folder, draft, pictures)
     else:
         folder.mkdir(parents=True, exist_ok=True)
-        if any(p for p in folder.iterdir() if not p.name.startswith(".")):
+        names = {p.name for p in folder.iterdir() if not p.name.startswith(".")}
+        if names - {INDEX, DONE}:  # which a kill just here leaves
             raise ValueError(f"{folder} is not empty; name a new folder")
         draft = dict(content, rows=len(pictures), block=block)
         draft["data"] = fingerprint(pictures)

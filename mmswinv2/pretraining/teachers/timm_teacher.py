@@ -133,7 +133,7 @@ class TimmTeacher(Teacher):
                 tokens, classify, self._norm[0], lambda: model.forward_head(features)
             )
         except (ValueError, RuntimeError) as error:
-            if isinstance(error, torch.OutOfMemoryError):
+            if isinstance(error, torch.cuda.OutOfMemoryError):
                 raise
             self._refuse_logits(str(error).splitlines()[0])
         return to_map(logits, size)

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from functools import partial
 
 import mmpretrain.models
 import numpy as np
@@ -15,7 +15,6 @@ from torch import Tensor
 from mmswinv2.pretraining.map_store import LOGITS
 from mmswinv2.registry import MODELS
 
-from .load import check_loads
 from .mix_token import STRIDE, draw_box, grid_of, mix
 from .samples import grid_reach, stack_field, stack_geometry
 from .targets import Targets, make_targets
@@ -83,11 +82,6 @@ class TokenLabelingClassifier(mmpretrain.models.ImageClassifier):
             )
         self.mix_token, self.class_target = mix_token, class_target
 
-    @staticmethod
-    def check_pipeline(_: dict, transforms: Sequence[Callable]) -> None:
-        """Raise where a training pipeline, built, loads no label maps."""
-        check_loads(FIELDS[0], transforms, "LoadTokenLabels")
-
     def loss(self, inputs: Tensor, data_samples: list[DataSample]) -> dict[str, Tensor]:
         """Losses of a batch.
 
@@ -98,16 +92,21 @@ class TokenLabelingClassifier(mmpretrain.models.ImageClassifier):
         Returns:
             dict[str, Tensor]: As of :class:`TokenLabelingHead`.
         """
-        tokens = self.backbone.embed(inputs)
-        size = grid_of(tokens)
-        mixed = None
-        if self.mix_token and np.random.rand() < self.mix_token:
-            mixed = torch.from_numpy(draw_box(size)).to(inputs.device)
-            tokens = mix(tokens, mixed)
-        feats = self.backbone.encode(tokens)
+        size = grid_of(inputs)
+        mixed = self._draw(size, inputs.device)
+        change = None if mixed is None else partial(mix, inside=mixed)
+        # through its forward pass, where strategies set its precision
+        feats = self.backbone(inputs, change)
         with torch.no_grad(), torch.autocast(inputs.device.type, enabled=False):
             targets = self._targets(inputs, data_samples, size)
         return self.head.loss(feats, targets, mixed)
+
+    @torch.compiler.disable  # which would draw other numbers
+    def _draw(self, size: tuple[int, int], device: torch.device) -> Tensor | None:
+        """Where a batch is mixed, ``(h, w)``, if it is."""
+        if np.random.rand() >= self.mix_token:
+            return None
+        return torch.from_numpy(draw_box(size)).to(device)
 
     def _targets(
         self, inputs: Tensor, samples: list[DataSample], size: tuple[int, int]

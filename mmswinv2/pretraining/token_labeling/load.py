@@ -28,21 +28,6 @@ COMMAND = "python tools/dataset_converters/make_token_labels.py"
 FIELDS = ("token_label_values", "token_label_ids", "token_label_kind", "geometry")
 
 
-def check_loads(field: str, transforms: Sequence[Callable], advice: str) -> None:
-    """Raises ValueError where none of these transforms loads maps into a field.
-
-    Args:
-        field (str): Of a sample.
-        transforms (Sequence[Callable]): Of a pipeline, built.
-        advice (str): The transform to put in.
-    """
-    if not any(field in getattr(t, "fields", ()) for t in transforms):
-        raise ValueError(
-            f"no transform of the training pipeline loads {field}; put dict(type="
-            f"'mmswinv2.{advice}', store=..., data_root=...) after LoadImageFromFile"
-        )
-
-
 class LoadMaps(BaseTransform, ABC):
     """Adds the map of a picture, which later transforms leave as it is.
 
@@ -65,7 +50,7 @@ class LoadMaps(BaseTransform, ABC):
 
     Raises:
         FileNotFoundError: If there is no such store.
-        ValueError: If it is damaged, or of another kind.
+        ValueError: If it is damaged, or of another kind, or ``coverage`` is unknown.
     """
 
     geometry_known = True
@@ -74,6 +59,10 @@ class LoadMaps(BaseTransform, ABC):
     options: str
 
     def __init__(self, store: str, data_root: str, coverage: str | None = None) -> None:
+        if coverage not in (None, WHOLE, CENTRE_SQUARE):
+            raise ValueError(
+                f"coverage={coverage!r}: expected {WHOLE!r}, {CENTRE_SQUARE!r} or None"
+            )
         if not os.path.isdir(store):
             raise FileNotFoundError(
                 f"{store} does not exist, where {self.kind.replace('_', ' ')} of "
@@ -83,10 +72,6 @@ class LoadMaps(BaseTransform, ABC):
         self.store, self.data_root = MapStore(store), data_root
         self.store.check(kind=self.kind)
         self.coverage = coverage or self.store.coverage
-        if self.coverage not in (WHOLE, CENTRE_SQUARE):
-            raise ValueError(
-                f"coverage={coverage!r}: expected {WHOLE!r} or {CENTRE_SQUARE!r}"
-            )
 
     @abstractmethod
     def add(self, results: dict, found: object) -> None:
@@ -113,11 +98,6 @@ class LoadMaps(BaseTransform, ABC):
                 the store is of other classes or another data folder.
         """
         check_pipeline(transforms)
-        if not isinstance(transforms[-1], host.PackInputs):
-            raise ValueError(
-                f"the pipeline ends with {type(transforms[-1]).__name__}, expected "
-                "PackInputs, which hands maps to the model"
-            )
         for transform in transforms:
             if isinstance(transform, LoadImageFromFile):
                 self._check_orientation(transform)
@@ -177,13 +157,6 @@ class LoadTokenLabels(LoadMaps):
     def check_run(self, cfg: Config, transforms: Sequence[Callable]) -> None:
         """As of :class:`LoadMaps`; the log says what the labels are."""
         super().check_run(cfg, transforms)
-        unlabelled = cfg.train_dataloader.dataset.get("with_label") is False
-        if cfg.model.get("class_target") == "label" and unlabelled:
-            raise ValueError(
-                "model.class_target is 'label', but the data set has with_label=False; "
-                "write with_label=True for pictures in folders of their classes, or "
-                "class_target='map'"
-            )
         spec = self.store.spec
         print_log(
             f"Label maps of {len(self.store):,} pictures in {self.store.folder}: "

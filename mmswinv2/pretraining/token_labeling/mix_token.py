@@ -1,5 +1,5 @@
 """MixToken: a box of each picture's tokens is another picture's."""
-# B pictures, H W map in tokens of stage 0, h w cells of 8 x 8 of them, C channels
+# B pictures, H W px or tokens of stage 0, h w cells of 8 x 8 of these, C channels
 
 from __future__ import annotations
 
@@ -13,19 +13,18 @@ CELL = 8  # tokens of stage 0 along a side of one of stage 3
 STRIDE = CELL * PATCH_SIZE  # px
 
 
-def draw_box(size: tuple[int, int], alpha: float = 1.0) -> np.ndarray:
-    """A box of cells anywhere, of an area as Beta(alpha, alpha) has it, cut by borders.
+def draw_box(size: tuple[int, int]) -> np.ndarray:
+    """A box of cells anywhere, of a uniform share of the area, cut by borders.
 
-    Its sides are rounded to cells.
+    Its sides are rounded to cells. Published is Beta(1, 1), which is uniform.
 
     Args:
         size (tuple[int, int]): (h, w) of the grid.
-        alpha (float): Defaults to 1: uniform, as published.
 
     Returns:
         ndarray: Bool ``(h, w)``, True inside.
     """
-    share = np.sqrt(1 - np.random.beta(alpha, alpha))
+    share = np.sqrt(np.random.rand())
     inside = np.ones(size, bool)
     for axis, length in enumerate(size):
         side = round(length * share)
@@ -36,12 +35,12 @@ def draw_box(size: tuple[int, int], alpha: float = 1.0) -> np.ndarray:
     return inside
 
 
-def grid_of(tokens: Tensor) -> tuple[int, int]:
-    """(h, w) of the coarsest grid over tokens ``(B, H, W, C)``; a last cell may be cut.
+def grid_of(images: Tensor) -> tuple[int, int]:
+    """(h, w) of stage 3 over images ``(B, 3, H, W)``; a last cell may be cut.
 
     Token t of stage 0 is merged into cell t // 8.
     """
-    return -(-tokens.shape[1] // CELL), -(-tokens.shape[2] // CELL)
+    return -(-images.shape[2] // STRIDE), -(-images.shape[3] // STRIDE)
 
 
 def mix(tokens: Tensor, inside: Tensor) -> Tensor:
