@@ -97,7 +97,7 @@ def build_inferencer(
             "none in load_from"
         )
     if device is not None:
-        _check_device(device)
+        check_device(device)
     protect_hosts()
     scope = cfg.default_scope
     if scope == "mmdet":
@@ -282,7 +282,8 @@ def _dataset_meta(cfg: Config) -> dict:
     return dict(dataset.metainfo)
 
 
-def _check_device(device: str) -> None:
+def check_device(device: str) -> None:
+    """Raises ValueError where torch cannot use a device, such as 'cuda' without one."""
     try:
         torch.zeros(1, device=device)
     except (RuntimeError, AssertionError) as error:

@@ -1,4 +1,4 @@
-"""One training run in a work dir at a time."""
+"""One run that writes into a folder at a time."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ UNWRITABLE = (errno.EROFS, errno.EACCES, errno.EPERM)
 
 
 class WorkDirLock:
-    """Refuses a work dir in which another run trains; a context around the run.
+    """Refuses a folder in which another run works; a context around the run.
 
     The lock is POSIX's, which the system takes from a process that dies and does not
     hand to its children, so that workers of a killed run do not keep it. The file says
@@ -33,14 +33,23 @@ class WorkDirLock:
     Args:
         work_dir (str | Path): Of the run; made if it is not there.
         active (bool): Whether this is the process that locks. Defaults to True.
+        work (str): What a run does there. Defaults to 'trains'.
+        option (str): That names the folder. Defaults to '--work-dir'.
 
     Raises:
-        RuntimeError: Another run trains there.
+        RuntimeError: Another run works there.
     """
 
-    def __init__(self, work_dir: str | Path, *, active: bool = True) -> None:
+    def __init__(
+        self,
+        work_dir: str | Path,
+        *,
+        active: bool = True,
+        work: str = "trains",
+        option: str = "--work-dir",
+    ) -> None:
         self.path = Path(work_dir) / NAME
-        self.active = active
+        self.active, self.work, self.option = active, work, option
         self._file: int | None = None
         self._over = Event()
         self._heart = Thread(target=self._beat, daemon=True)
@@ -130,15 +139,15 @@ class WorkDirLock:
 
     def _refuse(self, proof: str) -> None:
         raise RuntimeError(
-            f"another run trains in {self.path.parent}: {_name(self._owner())}; "
-            f"{proof}. Give this run a folder of its own with --work-dir, or end that "
-            "process first"
+            f"another run {self.work} in {self.path.parent}: {_name(self._owner())}; "
+            f"{proof}. Give this run a folder of its own with {self.option}, or end "
+            "that process first"
         )
 
     def _warn(self, error: OSError) -> None:
         print_log(
             f"{self.path.parent} cannot be locked ({error.strerror}): see that no "
-            "other run trains there",
+            f"other run {self.work} there",
             "current",
             logging.WARNING,
         )

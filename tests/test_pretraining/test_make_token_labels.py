@@ -145,10 +145,16 @@ def test_unreadable_pictures_are_named_and_keep_a_store_unfinished(
 def test_what_cannot_be_done_is_said_before_anything_is_written(
     tool: Tool, options: tuple, data: Path, weights: Path
 ) -> None:
+    Path("broken.py").write_text("model = dict(\n")
+    Path("empty.py").write_text("data = None\n")
     cases = [
         (("--out", "new"), "--teacher is missing; only --check needs none"),
         ((*options, "--out", "new", "--batch", "many"), "--batch is many; expected"),
         ((*options, "--out", "new", "--top-k", 0), "--top-k is 0; expected at least 1"),
+        ((*options, "--out", "new", "--workers", -1), "--workers is -1; expected"),
+        ((*options, "--out", "new", "--device", "cuda:99"), "'cuda:99' is not usable"),
+        ((*options, "--out", "new", "--teacher", "broken.py"), "cannot be read as a"),
+        ((*options, "--out", "new", "--teacher", "empty.py"), "has no model in it"),
         ((*options, "--out", weights), "is no folder that can be written to"),
         ((*options, "--out", "new", "--data", "none"), "none is no folder"),
         (
@@ -248,10 +254,10 @@ def test_published_maps_that_are_wrong_are_named(
     tool: Tool, data: Path, published: Path
 ) -> None:
     files = sorted(published.rglob("*.pt"))
-    whole = torch.load(files[0])
+    whole = torch.load(files[5])
     files[1].unlink()
-    files[2].write_bytes(files[2].read_bytes()[:4000])
-    for file, id_ in zip(files[3:6], (1000, 0.5, -1)):
+    files[0].write_bytes(files[0].read_bytes()[:4000])
+    for file, id_ in zip(files[2:5], (1000, 0.5, -1)):
         changed = whole.clone()
         changed[1, 2, 3, 4] = id_
         torch.save(changed, file)
@@ -259,10 +265,10 @@ def test_published_maps_that_are_wrong_are_named(
     options = ("--labels", published, "--data", data, "--out", "labels")
     tool.fails(IMPORT, *options, "--workers", 0)
     lines = Path("labels/unreadable.txt").read_text().splitlines()
-    expected = ["does not exist", "is damaged or truncated", "has 1000 as a class id"]
+    expected = ["is damaged or truncated", "does not exist", "has 1000 as a class id"]
     expected += ["has 0.5 as", "has -1 as", "has a map of (5, 18, 9), others have"]
     assert len(lines) == 6
-    for line, file, reason in zip(lines, files[1:], expected):
+    for line, file, reason in zip(lines, [*files[:5], files[6]], expected):
         assert str(file) in line and reason in line
     message = tool.fails(IMPORT, *options, "--classes", 3000)
     assert "--classes is 3000; expected 1 to 2048, which fp16 holds exactly" in message

@@ -163,6 +163,11 @@ DAMAGES = {
         lambda text: text.replace(b'"rows": 8', b'"rows": 80'),
         "is damaged .*list of files",
     ),
+    "fewer classes kept": (
+        "manifest.json",
+        lambda text: text.replace(b'"top_k": 2', b'"top_k": 1'),
+        "is damaged .*sizes of its files",
+    ),
     "no classes": (
         "manifest.json",
         lambda text: text.replace(b'"num_classes": 50', b'"num_classes": 0'),

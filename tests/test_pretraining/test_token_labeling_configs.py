@@ -289,11 +289,33 @@ def test_steps_of_the_pipeline(tool: Tool, cfg: Config) -> None:
     def turn(cfg: Config) -> None:
         cfg.train_dataloader.dataset.pipeline[0].color_type = "color"
 
+    def load_none(cfg: Config) -> None:
+        cfg.train_dataloader.dataset.pipeline.pop(1)
+
+    def pack_none(cfg: Config) -> None:
+        cfg.train_dataloader.dataset.pipeline.pop()
+
+    def want_labels(cfg: Config) -> None:
+        cfg.model.class_target = "label"
+        cfg.train_dataloader.dataset.type = "CustomDataset"
+        cfg.train_dataloader.dataset.with_label = False
+
     def cover(cfg: Config) -> None:
         cfg.train_dataloader.dataset.pipeline[1].coverage = "centre"
 
+    def widen(cfg: Config) -> None:
+        cfg.model.head.in_channels = 768
+
+    def shorten(cfg: Config) -> None:
+        cfg.model.backbone.out_indices = (2,)
+
     for change, sentence in (
+        (load_none, "loads no label maps; add mmswinv2.LoadTokenLabels"),
+        (pack_none, "does not end with PackInputs"),
+        (want_labels, "has no labels, which model.class_target='label' needs"),
         (cover, "coverage='centre': expected 'whole', 'centre-square' or None"),
+        (widen, "model.head.in_channels: is 768"),
+        (shorten, "labels the tokens of stage 3"),
         (flip, "RandomFlip may move pixels"),
         (forget, "PackInputs leaves token_label_values, token_label_ids, token_la"),
         (mix, "ResizeMix would mix pictures without their label maps"),

@@ -237,6 +237,23 @@ def compare_folders(
         yield Finding("error", key, what, cure, examples=first(other))
 
 
+def _check_labels(
+    loads: bool, labelled: bool, model: Mapping, where: str
+) -> Iterator[Finding]:
+    """What Token Labeling needs of a pipeline."""
+    if not loads:
+        what = "loads no label maps"
+        cure = (
+            "add mmswinv2.LoadTokenLabels after LoadImageFromFile, and its fields to "
+            "the algorithm_keys of PackInputs"
+        )
+        yield Finding("error", where, what, cure)
+    if model.get("class_target") == "label" and not labelled:
+        what = "has no labels, which model.class_target='label' needs"
+        cure = "write with_label=True into the data set, or class_target='map'"
+        yield Finding("error", where, what, cure)
+
+
 def try_pipeline(
     dataset: Mapping, example: dict, model: Mapping, key: str
 ) -> Iterator[Finding]:
@@ -255,10 +272,20 @@ def try_pipeline(
     except ImportError:
         return  # what is missing is said where transforms are built
     except Exception as error:  # whatever a transform raises
-        what = f"fails on {example['img_path']}: {error}"
+        reason = f"nothing has set {error} before" if type(error) is KeyError else error
+        what = f"fails on {example['img_path']}: {reason}"
         yield Finding("error", where, what, "change the transform that says so")
         return
-    if model.get("store") and "teacher_features" not in packed["data_samples"]:
+    samples = packed.get("data_samples")
+    if samples is None:
+        what = "does not end with PackInputs, or another that packs data_samples"
+        yield Finding("error", where, what, "add dict(type='PackInputs') at its end")
+        return
+    if kind_of(model) == "TokenLabelingClassifier" and key.startswith("train"):
+        # those that load maps check their own fields
+        loads = any(hasattr(step, "check_run") for step in pipeline.transforms)
+        yield from _check_labels(loads, "gt_label" in samples, model, where)
+    if model.get("store") and "teacher_features" not in samples:
         what = f"loads no features, which model.store={model['store']!r} promises"
         cure = (
             "add mmswinv2.LoadTeacherFeatures before PackInputs and its fields to the "
@@ -268,7 +295,7 @@ def try_pipeline(
     if kind_of(model) != "SimMIM":
         return
     height, width = packed["inputs"].shape[-2:]
-    mask = packed["data_samples"].get("mask")
+    mask = samples.get("mask")
     stride = (model.get("neck") or {}).get("encoder_stride", 1)
     tokens = (height // PATCH_SIZE, width // PATCH_SIZE)
     if mask is None:

@@ -95,6 +95,15 @@ def check_last_map(model: Mapping) -> Iterator[Finding]:
             what = f"is {tuple(stages)}, but {kind} reads one map"
             yield Finding("error", "model.backbone.out_indices", what, "write (3,)")
             return
+    elif kind == "TokenLabelingClassifier":
+        if kind_of(backbone) != "SwinTransformerV2":
+            what = "has no tokens that can be mixed"
+            cure = "write 'mmswinv2.SwinTransformerV2'"
+            yield Finding("error", "model.backbone.type", what, cure)
+        elif stages[-1] != 3:
+            what = f"is {tuple(stages)}, but {kind} labels the tokens of stage 3"
+            yield Finding("error", "model.backbone.out_indices", what, "write (3,)")
+            return
     elif (
         kind_of(model) not in ("ImageClassifier", "VideoClassifier")
         or kind_of(neck) != "GlobalAveragePooling"

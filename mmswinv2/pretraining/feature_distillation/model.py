@@ -190,7 +190,7 @@ def _check_normalisation(preprocessor: BaseDataPreprocessor) -> None:
     expected = [torch.tensor(values) for values in (MEAN, STD)]
     rgb = getattr(preprocessor, "_channel_conversion", False)
     alike = all(
-        one.shape == other.shape and (one.is_meta or torch.allclose(one, other))
+        one.shape == other.shape and (one.is_meta or torch.allclose(one.float(), other))
         for one, other in zip(given, expected)
     )
     if not (alike and rgb):

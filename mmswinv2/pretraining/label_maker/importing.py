@@ -13,6 +13,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from mmswinv2.checkpoints.files import read_tensor
 from mmswinv2.cli.out_dir import make_folder
+from mmswinv2.cli.work_dir_lock import WorkDirLock
 from mmswinv2.pretraining.map_store import (
     CENTRE_SQUARE,
     TOKEN_LABELS,
@@ -132,13 +133,13 @@ def import_labels(
             highlight=False,
             soft_wrap=True,
         )
-    first = next((f for f in files.values() if (labels / f).is_file()), None)
-    if first is None:
+    there = [f for f in files.values() if (labels / f).is_file()]
+    if not there:
         raise FileNotFoundError(
             f"{labels} has no map for any picture in {data}, such as "
             f"{labels / next(iter(files.values()))}; give folders that belong together"
         )
-    top_k, *grid = read_published(labels / first, classes).values.shape
+    top_k, *grid = _first_sound(labels, there, classes).values.shape
     spec = MapSpec(
         TOKEN_LABELS,
         TEACHER,
@@ -148,25 +149,36 @@ def import_labels(
         coverage=CENTRE_SQUARE,
     )
     make_folder(out, "--out")
-    writer = begin_store(out, spec, pictures, block=BLOCK)
-    paths = writer.paths()
-    faults: dict[str, str] = {}
-    blocks = [[r for r in rows if paths[r] is not None] for rows in writer.blocks()]
-    pictures = LabelFiles(labels, [p and files[p] for p in paths], spec)
-    loader = DataLoader(
-        pictures, batch_sampler=blocks, num_workers=workers, collate_fn=list
-    )
-    with progress(sum(map(len, blocks)), "maps", console) as advance:
-        for found in loader:
-            faults |= {paths[row]: m for row, m in found if isinstance(m, str)}
-            sound = [(row, m) for row, m in found if not isinstance(m, str)]
-            if sound:
-                rows, maps = zip(*sound)
-                values, ids = map(np.stack, zip(*maps))
-                writer.write(rows, dict(values=values, ids=ids))
-            advance(len(found))
-    writer.flush()
-    return finish(writer, faults, console)
+    with WorkDirLock(out, work="makes maps", option="--out"):
+        writer = begin_store(out, spec, pictures, block=BLOCK)
+        paths = writer.paths()
+        faults: dict[str, str] = {}
+        blocks = [[r for r in rows if paths[r] is not None] for rows in writer.blocks()]
+        pictures = LabelFiles(labels, [p and files[p] for p in paths], spec)
+        loader = DataLoader(
+            pictures, batch_sampler=blocks, num_workers=workers, collate_fn=list
+        )
+        with progress(sum(map(len, blocks)), "maps", console) as advance:
+            for found in loader:
+                faults |= {paths[row]: m for row, m in found if isinstance(m, str)}
+                sound = [(row, m) for row, m in found if not isinstance(m, str)]
+                if sound:
+                    rows, maps = zip(*sound)
+                    values, ids = map(np.stack, zip(*maps))
+                    writer.write(rows, dict(values=values, ids=ids))
+                advance(len(found))
+        writer.flush()
+        return finish(writer, faults, console)
+
+
+def _first_sound(labels: Path, files: Sequence[str], classes: int) -> TokenLabelMap:
+    """What the others shall be like; a damaged one is told with them."""
+    for file in files[:-1]:
+        try:
+            return read_published(labels / file, classes)
+        except ValueError:
+            continue
+    return read_published(labels / files[-1], classes)
 
 
 def _label_of(path: str) -> str:

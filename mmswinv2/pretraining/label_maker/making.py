@@ -9,8 +9,10 @@ import torch
 from rich.console import Console
 from rich.filesize import decimal
 
+from mmswinv2.apis import check_device
 from mmswinv2.checkpoints.whole_files import write_whole
 from mmswinv2.cli.out_dir import make_folder
+from mmswinv2.cli.work_dir_lock import WorkDirLock
 from mmswinv2.errors import RunError
 from mmswinv2.pretraining.map_store import (
     FEATURES,
@@ -79,47 +81,52 @@ def make_store(
     def tell(text: str) -> None:
         console.print(text, markup=False, highlight=False, soft_wrap=True)
 
-    for name, value in (("top-k", top_k), ("processes", processes), ("batch", batch)):
-        if value is not None and value < 1:
-            raise ValueError(f"--{name} is {value}; expected at least 1")
+    least = dict(top_k=1, processes=1, batch=1, workers=0)
+    given = dict(top_k=top_k, processes=processes, batch=batch, workers=workers)
+    for name, value in given.items():
+        if value is not None and value < least[name]:
+            option = name.replace("_", "-")
+            raise ValueError(f"--{option} is {value}; expected at least {least[name]}")
     if size is not None and min(size) < 1:
         raise ValueError(f"--size is {size[0]} {size[1]}; expected px of at least 1")
+    check_device(device)
     pictures = find_pictures(data)
     make_folder(out, "--out")
-    model = build_teacher(teacher, weights=weights, input_size=size)
-    size = size or model.input_size
-    cores = len(os.sched_getaffinity(0)) // processes
-    workers = min(max(cores, 1), MAX_WORKERS) if workers is None else workers
-    job = Job(teacher, weights, data, out, size, device, processes, workers)
-    kept = None if features else min(top_k, model.num_classes or top_k)
-    labeller = Labeller(model, job.device_of(0), kept)
-    probe = labeller(torch.zeros(1, 3, *size, dtype=torch.uint8))
-    spec = describe_maps(model, probe, size, exif_rotation)
-    if (out / MANIFEST).exists():
-        return _finished(out, spec, data)
-    why = "as --batch says"
-    if batch is None:
-        batch, why = choose_batch(
-            labeller,
-            model,
-            size,
-            labeller.device,
-            processes=job.sharers(),
-            pictures=len(pictures),
-        )
-    writer = begin_store(out, spec, pictures, block=batch)
-    if writer.block != batch:
-        batch, why = writer.block, "as it was begun"
-    left = sum(map(len, writer.blocks()))
-    tell(_summary(job, model, spec, pictures, left, f"{batch} pictures: {why}"))
-    faults: dict[int, str] = {}
-    with progress(left, "pictures", console) as advance:
-        for count, found in label_all(job, labeller, tell):
-            faults |= found
-            advance(count)
-    paths = writer.paths()
-    named = {paths[row]: f"{data / paths[row]}: {faults[row]}" for row in faults}
-    return finish(writer, named, console)
+    with WorkDirLock(out, work="makes maps", option="--out"):
+        model = build_teacher(teacher, weights=weights, input_size=size)
+        size = size or model.input_size
+        cores = len(os.sched_getaffinity(0)) // processes
+        workers = min(max(cores, 1), MAX_WORKERS) if workers is None else workers
+        job = Job(teacher, weights, data, out, size, device, processes, workers)
+        kept = None if features else min(top_k, model.num_classes or top_k)
+        labeller = Labeller(model, job.device_of(0), kept)
+        probe = labeller(torch.zeros(1, 3, *size, dtype=torch.uint8))
+        spec = describe_maps(model, probe, size, exif_rotation)
+        if (out / MANIFEST).exists():
+            return _finished(out, spec, data)
+        why = "as --batch says"
+        if batch is None:
+            batch, why = choose_batch(
+                labeller,
+                model,
+                size,
+                labeller.device,
+                processes=job.sharers(),
+                pictures=len(pictures),
+            )
+        writer = begin_store(out, spec, pictures, block=batch)
+        if writer.block != batch:
+            batch, why = writer.block, "as it was begun"
+        left = sum(map(len, writer.blocks()))
+        tell(_summary(job, model, spec, pictures, left, f"{batch} pictures: {why}"))
+        faults: dict[int, str] = {}
+        with progress(left, "pictures", console) as advance:
+            for count, found in label_all(job, labeller, tell):
+                faults |= found
+                advance(count)
+        paths = writer.paths()
+        named = {paths[row]: f"{data / paths[row]}: {faults[row]}" for row in faults}
+        return finish(writer, named, console)
 
 
 def _finished(out: Path, spec: MapSpec, data: Path) -> MapStore:

@@ -16,7 +16,7 @@ from mmswinv2.checkpoints.checksums import sha256_of
 
 from .manifest import DRAFT, INDEX, MAKER, MANIFEST, MapSpec, read_json
 from .pictures import Index, find_pictures, fingerprint
-from .shards import shard_name
+from .shards import shard_bytes, shard_name
 
 
 class TokenLabelMap(NamedTuple):
@@ -70,6 +70,9 @@ class MapStore:
                 raise ValueError("its list of files is not what its rows need")
             self._checksums = {name: f["sha256"] for name, f in expected.items()}
             sizes = {name: int(f["bytes"]) for name, f in expected.items()}
+            for name, number, dtype, shape in shards:
+                if sizes[shard_name(name, number)] != shard_bytes(dtype, shape):
+                    raise ValueError("sizes of its files are not what its maps need")
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise ValueError(
                 f"{file} is damaged ({error!r:.200}); copy the store again, or make it "
@@ -215,6 +218,8 @@ class MapStore:
             found = dict(zip(self._checksums, pool.map(sha256_of, files)))
         wrong = [name for name, sha in self._checksums.items() if found[name] != sha]
         if not wrong:
+            for name in self._shapes:  # what the manifest says of them may be edited
+                self._shard(name)
             return
         places = {sha: name for name, sha in self._checksums.items()}
         why = "has another SHA-256 than when it was written"

@@ -55,10 +55,15 @@ class ConfigTeacher(Teacher):
         input_size: tuple[int, int] | None = None,
     ) -> None:
         if isinstance(config, (str, Path)):
-            cfg, name = read_config(find_config(config)), Path(config).stem
+            cfg, name = _read(find_config(config)), Path(config).stem
         else:
             cfg = name_types(Config(dict(config)))
             name = Path(cfg.filename).stem if cfg.filename else cfg.model.type
+        if cfg.get("model") is None:
+            raise ValueError(
+                f"{config} has no model in it, expected a config of a model; one of "
+                "timm is given by its name there"
+            )
         weights = weights or cfg.get("load_from")
         model, classes = _build(cfg, name, weights)
         backbone = getattr(model, "backbone", model)
@@ -136,6 +141,15 @@ class ConfigTeacher(Teacher):
             tokens, head.fc, None, lambda: head((self.model.neck(features),))
         )
         return to_map(logits, features.shape[2:])
+
+
+def _read(file: str | Path) -> Config:
+    try:
+        return read_config(file)
+    except Exception as error:  # whatever the code in it raises
+        raise ValueError(
+            f"{file} cannot be read as a config: {type(error).__name__}: {error}"
+        ) from error
 
 
 def _build(

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from pathlib import Path
 
 import torch
@@ -210,9 +211,12 @@ def _load(network: torch.nn.Module, file: Path, name: str) -> None:
             state = state[key]
             break
     state = {key.removeprefix("module."): value for key, value in state.items()}
+    # what timm does to downloads: other sizes of pictures, older names
+    module = sys.modules[type(network).__module__]
+    convert = getattr(module, "checkpoint_filter_fn", lambda state, _: state)
     try:
-        network.load_state_dict(state)
-    except RuntimeError as error:
+        network.load_state_dict(convert(state, network))
+    except (RuntimeError, KeyError, AttributeError) as error:
         lines = [line.strip() for line in str(error).splitlines()[1:3]]
         raise RuntimeError(
             f"{file} does not fit the teacher {name}: {' '.join(lines)[:300]}; give "
