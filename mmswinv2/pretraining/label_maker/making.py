@@ -185,6 +185,7 @@ def _summary(
     kept = f"{spec.channels} channels of features"
     if spec.kind != FEATURES:
         kept = f"the top {spec.top_k} of {spec.num_classes} classes"
+        kept += f", by {teacher.answer}" if teacher.answer else ""
     count = len(pictures)
     done = f", {count - left:,} of them done before" if left < count else ""
     processes = "1 process" if job.processes == 1 else f"{job.processes} processes"

@@ -37,7 +37,10 @@ class Teacher(nn.Module, ABC):
     Attributes:
         identity (dict[str, str]): ``kind``, ``name`` and ``weights``, a SHA-256; equal
             for equal teachers.
+        answer (str): What gives its logits, where that is not the classifier itself.
     """
+
+    answer = ""
 
     def __init__(
         self,

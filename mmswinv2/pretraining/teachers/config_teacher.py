@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mmengine.config import Config
-from mmengine.logging import print_log
 from mmengine.model import PretrainedInit, initialize
 from mmengine.registry import DATASETS, DefaultScope
 from mmengine.registry import MODELS as MMENGINE_MODELS
@@ -68,7 +67,6 @@ class ConfigTeacher(Teacher):
         model, classes = _build(cfg, name, weights)
         backbone = getattr(model, "backbone", model)
         self.fault = ""  # why there are no logits
-        self.answer = ""  # whose they are
         num_classes = None
         if not (weights or _is_pretrained(getattr(model, "init_cfg", None))):
             self.fault = "its weights are of a backbone alone"
@@ -93,8 +91,6 @@ class ConfigTeacher(Teacher):
             std=norm.get("std") or (1, 1, 1),
             rgb=bool(norm.get("to_rgb") or norm.get("bgr_to_rgb")),
         )
-        if self.answer:
-            print_log(f"Teacher {name}: logits of {self.answer}", "current")
 
     def _find_linear(self, model: ImageClassifier) -> int | None:
         pooled = type(model.neck).__name__ == "GlobalAveragePooling"
@@ -103,7 +99,6 @@ class ConfigTeacher(Teacher):
             self.answer = "head.aux, which was trained on tokens"
             return aux.out_features
         if pooled and isinstance(fc, nn.Linear):
-            self.answer = "head.fc on each token; their mean is the classifier's answer"
             return fc.out_features
         self.fault = (
             f"its {type(model.head).__name__} is no linear layer on the mean of tokens"
