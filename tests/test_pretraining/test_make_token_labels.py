@@ -257,16 +257,16 @@ def test_published_maps_that_are_wrong_are_named(
     whole = torch.load(files[5])
     files[1].unlink()
     files[0].write_bytes(files[0].read_bytes()[:4000])
-    for file, id_ in zip(files[2:5], (1000, 0.5, -1)):
+    for file, part, number in zip(files[2:5], (1, 1, 0), (1000, 0.5, torch.nan)):
         changed = whole.clone()
-        changed[1, 2, 3, 4] = id_
+        changed[part, 2, 3, 4] = number
         torch.save(changed, file)
     torch.save(whole[..., :9], files[6])
     options = ("--labels", published, "--data", data, "--out", "labels")
     tool.fails(IMPORT, *options, "--workers", 0)
     lines = Path("labels/unreadable.txt").read_text().splitlines()
     expected = ["is damaged or truncated", "does not exist", "has 1000 as a class id"]
-    expected += ["has 0.5 as", "has -1 as", "has a map of (5, 18, 9), others have"]
+    expected += ["has 0.5 as", "has NaN or Inf", "has a map of (5, 18, 9), others have"]
     assert len(lines) == 6
     for line, file, reason in zip(lines, [*files[:5], files[6]], expected):
         assert str(file) in line and reason in line

@@ -211,6 +211,16 @@ def test_swapped_and_changed_shards_are_found_by_their_checksums(
         MapStore(folder)
 
 
+def test_classes_that_an_edited_manifest_does_not_know_are_found(
+    made: Callable[..., Path],
+) -> None:
+    file = made() / "manifest.json"
+    text = file.read_text().replace('"num_classes": 50', '"num_classes": 20')
+    file.write_text(text)
+    with pytest.raises(ValueError, match=r"ids-00000\.npy names classes .* 0 to 19"):
+        MapStore(file.parent).check(full=True)
+
+
 def test_a_store_of_something_else_is_refused(
     made: Callable[..., Path], data: Path, tmp_path: Path
 ) -> None:

@@ -292,6 +292,10 @@ def test_steps_of_the_pipeline(tool: Tool, cfg: Config) -> None:
     def load_none(cfg: Config) -> None:
         cfg.train_dataloader.dataset.pipeline.pop(1)
 
+    def load_twice(cfg: Config) -> None:
+        steps = cfg.train_dataloader.dataset.pipeline
+        steps.insert(1, steps[1])
+
     def pack_none(cfg: Config) -> None:
         cfg.train_dataloader.dataset.pipeline.pop()
 
@@ -311,6 +315,7 @@ def test_steps_of_the_pipeline(tool: Tool, cfg: Config) -> None:
 
     for change, sentence in (
         (load_none, "loads no label maps; add mmswinv2.LoadTokenLabels"),
+        (load_twice, "LoadTokenLabels and LoadTokenLabels load maps; leave one"),
         (pack_none, "does not end with PackInputs"),
         (want_labels, "has no labels, which model.class_target='label' needs"),
         (cover, "coverage='centre': expected 'whole', 'centre-square' or None"),

@@ -44,7 +44,12 @@ def parse_args() -> argparse.Namespace:
     add("--weights", help="checkpoint of the teacher (timm: instead of a download)")
     add("--data", type=Path, help="folder of pictures, with folders in it or not")
     add("--out", type=Path, required=True, help="folder of the store")
-    add("--top-k", type=int, default=5, help="classes kept of each token (default: 5)")
+    add(
+        "--top-k",
+        type=int,
+        default=5,
+        help="classes kept of each token, or all where there are fewer (default: 5)",
+    )
     add(
         "--size",
         type=int,

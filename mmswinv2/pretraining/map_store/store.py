@@ -219,7 +219,7 @@ class MapStore:
         wrong = [name for name, sha in self._checksums.items() if found[name] != sha]
         if not wrong:
             for name in self._shapes:  # what the manifest says of them may be edited
-                self._shard(name)
+                self._check_ids(name, self._shard(name))
             return
         places = {sha: name for name, sha in self._checksums.items()}
         why = "has another SHA-256 than when it was written"
@@ -229,6 +229,16 @@ class MapStore:
             f"{self.folder / wrong[0]} {why} ({len(wrong)} of {len(files)} files are "
             "wrong); copy the store again"
         )
+
+    def _check_ids(self, name: str, array: np.ndarray) -> None:
+        classes = self.spec.num_classes
+        for ids in array if name.startswith("ids") else ():  # a row in memory at a time
+            if ids.min() < 0 or ids.max() >= classes:
+                raise ValueError(
+                    f"{self.folder / name} names classes {ids.min()} to {ids.max()}, "
+                    f"expected 0 to {classes - 1}, as {MANIFEST} says; copy the store "
+                    "again"
+                )
 
     def _check_size(self, name: str, size: int) -> None:
         file = self.folder / name

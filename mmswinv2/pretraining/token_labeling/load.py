@@ -94,10 +94,14 @@ class LoadMaps(BaseTransform, ABC):
             transforms (Sequence[Callable]): Of the pipeline, built.
 
         Raises:
-            ValueError: If a transform has no known geometry, a picture has no map, or
-                the store is of other classes or another data folder.
+            ValueError: If a transform has no known geometry, maps are loaded twice, a
+                picture has no map, or the store is of other classes or another data
+                folder.
         """
         check_pipeline(transforms)
+        loaders = [type(t).__name__ for t in transforms if isinstance(t, LoadMaps)]
+        if len(loaders) > 1:
+            raise ValueError(f"{' and '.join(loaders)} load maps; leave one of them")
         for transform in transforms:
             if isinstance(transform, LoadImageFromFile):
                 self._check_orientation(transform)
