@@ -13,10 +13,10 @@ import torch
 from mmengine.config import Config
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import MODELS, init_default_scope
-from mmengine.runner import load_checkpoint
 from mmpretrain.structures import DataSample
 from pages import commands, words_of
-from tiny import DET, ROOT, SEG, Tool, build_model, load_tiny, reduce_sizes
+from pretrained import start_from
+from tiny import DET, ROOT, SEG, Tool, reduce_sizes
 
 from mmswinv2.apis import build_inferencer
 from mmswinv2.checkpoints import read_checkpoint
@@ -225,20 +225,8 @@ def test_a_detector_takes_the_checkpoint_as_it_is(
     run: Path, name: str, way: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """All of the backbone, at another window; both classifiers are no news."""
-    cfg = load_tiny(name)
-    file = str(run / "epoch_1.pth")
-    if way == "init_cfg":
-        cfg.model.backbone.init_cfg = dict(type="Pretrained", checkpoint=file)
-    model = build_model(cfg)
-    if way == "load_from":
-        load_checkpoint(model, file)
-    report = model.backbone.loaded
-    assert {name.split(".")[0] for name in report.absent} == {"norm0", "norm1", "norm2"}
-    assert {"head.weight", "head.bias"} <= {*report.ignored}
-    state = read_checkpoint(file)["state_dict"]
-    for key, tensor in model.backbone.named_parameters():
-        if key not in report.absent:
-            assert torch.equal(tensor, state[f"backbone.{key}"]), key
+    model = start_from(run / "epoch_1.pth", name, way)
+    assert {"head.weight", "head.bias"} <= {*model.backbone.loaded.ignored}
     printed = capfd.readouterr()
     assert "unexpected key" not in printed.out + printed.err
 
