@@ -8,7 +8,7 @@ import torch
 from mmswinv2.models import SwinTransformerV2
 from mmswinv2.ops.window_attention import IMPLEMENTATIONS
 
-STEPS = 20
+STEPS = 8
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 
 
@@ -47,7 +47,7 @@ def truth() -> list[float]:
 
 @pytest.mark.filterwarnings("error:window attention by 'triton'")
 @pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
-def test_losses_of_20_steps_are_equal(implementation: str, truth: list[float]) -> None:
+def test_losses_of_a_training_are_equal(implementation: str, truth: list[float]) -> None:
     if implementation == "triton" and find_spec("triton") is None:
         pytest.skip("needs triton")
     losses = loss_curve(implementation, torch.float32)
