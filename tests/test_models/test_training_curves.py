@@ -47,7 +47,9 @@ def truth() -> list[float]:
 
 @pytest.mark.filterwarnings("error:window attention by 'triton'")
 @pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
-def test_losses_of_a_training_are_equal(implementation: str, truth: list[float]) -> None:
+def test_losses_of_a_training_are_equal(
+    implementation: str, truth: list[float]
+) -> None:
     if implementation == "triton" and find_spec("triton") is None:
         pytest.skip("needs triton")
     losses = loss_curve(implementation, torch.float32)

@@ -86,6 +86,14 @@ def test_mean_of_a_map_is_the_answer_of_timm(case: str) -> None:
     assert features.shape == (2, teacher.channels, *size)
 
 
+def test_weights_of_timm_bring_their_own_classes(tmp_path: Path) -> None:
+    file = tmp_path / "own.pth"
+    torch.save(timm.create_model("resnet10t", num_classes=4).state_dict(), file)
+    teacher = build_teacher("resnet10t", weights=file)
+    assert teacher.num_classes == 4
+    assert teacher.logits(images()).shape[1] == 4
+
+
 def test_mean_of_a_map_is_the_answer_of_our_classifier(
     classifier: tuple[Path, nn.Module],
 ) -> None:

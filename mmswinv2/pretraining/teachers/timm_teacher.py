@@ -34,8 +34,8 @@ class TimmTeacher(Teacher):
 
     Args:
         model (str): Name in timm, such as 'dm_nfnet_f6.dm_in1k'.
-        weights (str | Path, optional): File of its weights. Defaults to those that timm
-            downloads.
+        weights (str | Path, optional): File of its weights, of as many classes as its
+            classifier has. Defaults to those that timm downloads.
         pretrained (bool): Whether to download them; without, and without ``weights``,
             they are random. Defaults to True.
         input_size (tuple[int, int], optional): (h, w) in px of pictures. Defaults to
@@ -214,11 +214,14 @@ def _load(network: torch.nn.Module, file: Path, name: str) -> None:
     # what timm does to downloads: other sizes of pictures, older names
     module = sys.modules[type(network).__module__]
     convert = getattr(module, "checkpoint_filter_fn", lambda state, _: state)
+    classifier = state.get(f"{network.default_cfg.get('classifier')}.weight")
+    if classifier is not None and len(classifier) != network.num_classes:
+        network.reset_classifier(len(classifier))
     try:
         network.load_state_dict(convert(state, network))
     except (RuntimeError, KeyError, AttributeError) as error:
         lines = [line.strip() for line in str(error).splitlines()[1:3]]
         raise RuntimeError(
-            f"{file} does not fit the teacher {name}: {' '.join(lines)[:300]}; give "
-            "weights of this model of timm, with the same classes"
+            f"{file} does not fit the teacher {name}: {' '.join(lines)[:300].rstrip('.')}; give "
+            "weights of this model of timm"
         ) from error
