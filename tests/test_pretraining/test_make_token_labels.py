@@ -110,6 +110,7 @@ def test_a_run_goes_on_after_a_kill(
                 os.kill(os.getpid(), signal.SIGKILL)
             return original(labeller, images)
 
+        torch.set_num_threads(1)  # others are not there after a fork
         labelling.Labeller.__call__ = call
         kwargs = dict(weights=str(weights), size=SIZE, batch=2, workers=0)
         make_store("test_resnet", data, Path("killed"), **kwargs)

@@ -221,7 +221,8 @@ def _load(network: torch.nn.Module, file: Path, name: str) -> None:
         network.load_state_dict(convert(state, network))
     except (RuntimeError, KeyError, AttributeError) as error:
         lines = [line.strip() for line in str(error).splitlines()[1:3]]
+        reason = " ".join(lines)[:300].rstrip(".")
         raise RuntimeError(
-            f"{file} does not fit the teacher {name}: {' '.join(lines)[:300].rstrip('.')}; give "
-            "weights of this model of timm"
+            f"{file} does not fit the teacher {name}: {reason}; give weights of this "
+            "model of timm"
         ) from error
