@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import json
 import re
-import socket
 from pathlib import Path
 
 import pytest
 import torch
 from mmengine.config import Config
-from mmengine.runner import FlexibleRunner, load_checkpoint
-from pretrained import start_from
-from tiny import DET, ROOT, SEG, Tool, build_model, fresh_globals
+from mmengine.runner import load_checkpoint
+from pretrained import start_from, train_sharded
+from tiny import DET, ROOT, SEG, Tool, build_model
 from tiny_teacher import distillation
 
 from mmswinv2.apis import find_config
@@ -168,22 +167,7 @@ def test_shards_leave_the_teacher_whole(
 ) -> None:
     """Under FSDP, in the precision of its backbone; the checkpoint is whole."""
     cfg = of_tiny_teacher(class_folders / "train")
-    cfg.merge_from_dict(Config.fromfile(ROOT / "configs/_base_/strategies/fsdp.py"))
-    cfg.launcher, cfg.work_dir = "pytorch", str(tmp_path)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    for name, value in dict(RANK=0, LOCAL_RANK=0, WORLD_SIZE=1).items():
-        monkeypatch.setenv(name, str(value))
-    store = f"tcp://127.0.0.1:{port}"
-    torch.distributed.init_process_group("gloo", store, rank=0, world_size=1)
-    try:
-        with fresh_globals():
-            runner = FlexibleRunner.from_cfg(cfg)
-            runner.train()
-    finally:
-        torch.distributed.destroy_process_group()
-    teacher = runner.model.teacher
+    teacher = train_sharded(cfg, tmp_path, monkeypatch).model.teacher
     assert teacher.dtypes[-1] == torch.bfloat16
     assert all(type(p) is torch.nn.Parameter for p in teacher.parameters())
     assert 0.05 < losses(tmp_path)[-1] < 1

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import socket
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,10 +12,10 @@ import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
-from mmengine.runner import FlexibleRunner, load_checkpoint
+from mmengine.runner import load_checkpoint
 from PIL import Image
-from pretrained import start_from
-from tiny import DET, ROOT, SEG, Tool, build_model, fresh_globals
+from pretrained import start_from, train_sharded
+from tiny import DET, ROOT, SEG, Tool, build_model
 
 from mmswinv2.checkpoints import read_checkpoint, read_swin_weights
 from mmswinv2.checkpoints.convert import convert
@@ -207,20 +206,7 @@ def test_a_sharded_model_trains_and_draws_nothing(
 ) -> None:
     """Under FSDP, its backbone in half precision; the checkpoint is whole."""
     cfg = reduce(BASE, class_folders / "train", 24)
-    cfg.merge_from_dict(Config.fromfile(ROOT / "configs/_base_/strategies/fsdp.py"))
-    cfg.launcher, cfg.work_dir = "pytorch", str(tmp_path)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    for name, value in dict(RANK=0, LOCAL_RANK=0, WORLD_SIZE=1).items():
-        monkeypatch.setenv(name, str(value))
-    store = f"tcp://127.0.0.1:{port}"
-    torch.distributed.init_process_group("gloo", store, rank=0, world_size=1)
-    try:
-        with fresh_globals():
-            FlexibleRunner.from_cfg(cfg).train()
-    finally:
-        torch.distributed.destroy_process_group()
+    train_sharded(cfg, tmp_path, monkeypatch)
     (log,) = tmp_path.glob("*/*.log")
     assert "The model is sharded: no reconstructions are drawn" in log.read_text()
     assert not [*tmp_path.glob("*/vis_data/vis_image/*")]
