@@ -218,15 +218,9 @@ class SwinTransformerV2(BaseModule):
             tuple[Tensor]: ``(B, C_i, H_i, W_i)`` for every stage i of ``out_indices``,
             contiguous; ``H_i`` is the height over 4, 8, 16 or 32, rounded up.
         """
-        tokens = self.embed(x)
-        return self.encode(tokens if change is None else change(tokens))
-
-    def embed(self, x: Tensor) -> Tensor:
-        """Images ``(B, 3, height, width)`` -> tokens ``(B, H, W, C)`` of stage 0."""
-        return self.patch_embed(x)
-
-    def encode(self, x: Tensor) -> tuple[Tensor, ...]:
-        """Tokens that :meth:`embed` gives, or others in their place -> maps."""
+        x = self.patch_embed(x)
+        if change is not None:
+            x = change(x)
         x = self.pos_drop(x)
         maps = []
         for i, stage in enumerate(self.layers):

@@ -44,18 +44,20 @@ class SimMIMSwinV2(SwinTransformerV2):
         Raises:
             ValueError: If the mask is of another size than the map of tokens.
         """
-        tokens = self.embed(x)
-        if mask is not None:
+        if mask is None:
+            return super().forward(x)
+
+        def hide(tokens: Tensor) -> Tensor:
             if mask.shape != tokens.shape[:3]:
                 raise ValueError(
                     f"the mask is {tuple(mask.shape)}, but images of "
                     f"{tuple(x.shape[2:])} px have {tuple(tokens.shape[:3])} tokens; "
                     "put RandomPatchMask last among the transforms of size"
                 )
-            tokens = torch.where(
-                mask.bool().unsqueeze(-1), self.mask_token.to(tokens), tokens
-            )
-        return self.encode(tokens)
+            masked = mask.bool().unsqueeze(-1)
+            return torch.where(masked, self.mask_token.to(tokens), tokens)
+
+        return super().forward(x, hide)
 
     def init_weights(self) -> None:
         """As of :class:`SwinTransformerV2`."""
