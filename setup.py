@@ -39,7 +39,14 @@ setup(
         "video": [*read_requirements("pretrain"), *read_requirements("video")],
         **{
             name: read_requirements(name)
-            for name in ("onedl", "openmmlab", "pretrain", "tests")
+            for name in (
+                "onedl",
+                "openmmlab",
+                "pretrain",
+                "demo",
+                "export",
+                "tests",
+            )
         },
     },
 )

@@ -3,8 +3,12 @@
 
 import mmswinv2.pretraining
 import av
+import gradio
 import mmdet.apis
 import mmseg.apis
+import onnx
+import onnxruntime
+import onnxscript
 import torch
 from mmcv.ops import nms, roi_align
 
