@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import torch
 import torch.nn.functional as F
@@ -28,6 +28,7 @@ class Exported(nn.Module):
     task: str
     input_names: tuple[str, ...] = ("image",)
     output_names: tuple[str, ...]
+    translations: Mapping[Callable, Callable] = {}  # of own operators, for ONNX
 
     def __init__(self, preprocessor: Mapping) -> None:
         super().__init__()
@@ -42,20 +43,20 @@ class ExportedBackbone(Exported):
     """Gives feature maps ``stage0``, ...: ``(1, C, h, w)`` of the padded picture.
 
     Args:
-        model (nn.Module): Detector, segmentor or classifier with a ``backbone``.
+        backbone (nn.Module): With ``out_indices``, as the hosts' backbones have them.
         preprocessor (Mapping): ``data_preprocessor`` of the config.
     """
 
     task = "features"
 
-    def __init__(self, model: nn.Module, preprocessor: Mapping) -> None:
+    def __init__(self, backbone: nn.Module, preprocessor: Mapping) -> None:
         super().__init__(preprocessor)
-        self.backbone = model.backbone
-        stages = getattr(self.backbone, "out_indices", None)
+        self.backbone = backbone
+        stages = getattr(backbone, "out_indices", None)
         if stages is None:
             raise ValueError(
-                f"the backbone {type(self.backbone).__name__} does not tell the stages "
-                "that it gives (out_indices), which name what its file gives"
+                f"the backbone {type(backbone).__name__} does not tell the stages that "
+                "it gives (out_indices), which name what its file gives"
             )
         self.output_names = tuple(f"stage{stage}" for stage in stages)
 

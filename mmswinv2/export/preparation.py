@@ -38,7 +38,7 @@ class Preparation(nn.Module):
             self.register_buffer(name, values.float().view(-1, 1, 1), persistent=False)
 
     def forward(self, image: Tensor) -> Tensor:
-        """RGB ``(H, W, 3)`` of 8 bits -> ``(1, 3, H', W')`` as the backbone takes it."""
+        """RGB ``(H, W, 3)`` of 8 bits -> ``(1, 3, H', W')`` as the network takes it."""
         image = image.flip(-1) if self.swaps else image
         x = image.permute(2, 0, 1).float()
         if self.normalises:
@@ -49,10 +49,15 @@ class Preparation(nn.Module):
         return x[None]
 
     def _pad(self, axis: int, length: int) -> int:
-        """px at the end of an axis."""
+        """Padding at the end of an axis, in px."""
         if self.least:
             return max(self.least[axis] - length, 0)
         return -length % self.divisor
+
+    def colour(self) -> list[int]:
+        """RGB of 8 bits that is next to zero after it, to fill a picture up with."""
+        mean = self.mean.flatten().round().int().tolist()
+        return mean[::-1] if self.swaps else mean
 
     def describe(self) -> dict:
         """For readers of the file."""
