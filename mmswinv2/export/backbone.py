@@ -11,8 +11,10 @@ from torch import Tensor, nn
 from mmswinv2.models.attention import WindowAttention
 from mmswinv2.models.blocks import PatchEmbed, PatchMerging, SwinBlock, SwinStage
 from mmswinv2.models.global_attention import GlobalAttention
+from mmswinv2.models.position_bias import LogCPB
 from mmswinv2.models.swin_transformer_v2 import SwinTransformerV2
 from mmswinv2.models.window_fit import Window, fit_axis
+from mmswinv2.ops.geometric_table import carry_table
 from mmswinv2.ops.window_attention.gathered import (
     Layout,
     axis,
@@ -211,22 +213,24 @@ class PortableAttention(nn.Module):
 
 def bias_of(attention: WindowAttention, stage: SwinStage, dynamic: bool) -> nn.Module:
     """What gives the bias of every offset in a window, baked where that is possible."""
-    if hasattr(attention, "cpb_mlp") and sys.maxsize not in stage.window:
-        return BakedBias(attention.position_bias(stage.window, stage.pretrained_window))
     if hasattr(attention, "cpb_mlp"):
-        return ComputedBias(attention, stage.pretrained_window)
-    larger = any(map(operator.gt, stage.window, stage.pretrained_window))
-    if larger and dynamic:
+        if sys.maxsize in stage.window:  # shrunk to every map
+            return NetworkBias(attention.cpb_mlp, stage.pretrained_window)
+        return BakedBias(attention.position_bias(stage.window, stage.pretrained_window))
+    if dynamic and any(map(operator.gt, stage.window, stage.pretrained_window)):
         raise ValueError(
             f"position_bias='table' of window {stage.pretrained_window} is stretched "
             f"to {stage.window} and, on smaller maps, to every other window: export at "
             "one size"
         )
-    return ComputedBias(attention, stage.pretrained_window)
+    table = attention.position_bias(stage.pretrained_window, stage.pretrained_window)
+    return BakedBias(table)
 
 
 class BakedBias(nn.Module):
-    """Bias of every offset, from which smaller windows take the middle.
+    """Bias of every offset in a window; smaller ones take the middle.
+
+    Larger ones, of the table of Swin V1 alone, stretch it.
 
     Args:
         table (Tensor): ``(n, 2 * h - 1, 2 * w - 1)``.
@@ -237,23 +241,20 @@ class BakedBias(nn.Module):
         self.register_buffer("table", table.detach())
 
     def forward(self, window: Window) -> Tensor:
-        """``(n, 2 * h - 1, 2 * w - 1)`` of a window no larger."""
-        table = self.table
-        for i, w in enumerate(window, 1):
-            table = table.narrow(i, (table.shape[i] + 1) // 2 - w, 2 * w - 1)
-        return table
+        """``(n, 2 * h - 1, 2 * w - 1)``."""
+        return carry_table(self.table, window)
 
 
-class ComputedBias(nn.Module):
-    """Bias whose values depend on the window, from the weights."""
+class NetworkBias(nn.Module):
+    """Bias of every offset by the meta network."""
 
-    def __init__(self, attention: WindowAttention, pretrained_window: Window) -> None:
+    def __init__(self, network: LogCPB, pretrained_window: Window) -> None:
         super().__init__()
-        self.attention, self.pretrained_window = attention, pretrained_window
+        self.network, self.pretrained_window = network, pretrained_window
 
     def forward(self, window: Window) -> Tensor:
         """``(n, 2 * h - 1, 2 * w - 1)``."""
-        return self.attention.compute_position_bias(window, self.pretrained_window)
+        return self.network(window, self.pretrained_window)
 
 
 def _linear(x: Tensor, layer: nn.Linear) -> Tensor:
