@@ -1,1 +1,5 @@
-"""Trained models as files for other programs: ONNX, torch.export, AOTInductor."""
+"""Models as programs that need neither this package nor torch."""
+
+from .portable import portable
+
+__all__ = ["portable"]
