@@ -95,9 +95,8 @@ class Handlers:
             return {}
         model = self.models.get(name)
         ui = self.layout
-        own = model.backbone.window_size if model.backbone else ()
-        texts = [write_window(window) for window in own]
-        has_windows = bool(own)
+        texts = [write_window(window) for window in model.windows]
+        has_windows = bool(texts)
         return {
             ui.scale: gr.update(value=model.short_side, visible=bool(model.short_side)),
             ui.window_group: gr.update(visible=has_windows),
@@ -198,11 +197,10 @@ class Handlers:
         texts: Sequence[str],
     ) -> list[Settings]:
         side = parse_scale(scale) if model.short_side else None
-        if model.backbone is None:
+        if not model.windows:
             return [Settings(side)]
-        stages = len(model.backbone.window_size)
         sides = [texts[:STAGES], texts[STAGES:]][: 1 + compare]
-        return [Settings(side, parse_stages(texts[:stages])) for texts in sides]
+        return [Settings(side, parse_stages(texts, model.windows)) for texts in sides]
 
     def clear(self) -> dict:
         """The photo is taken away."""

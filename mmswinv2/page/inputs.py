@@ -55,7 +55,7 @@ def parse_scale(value: float | None) -> int | None:
     Raises:
         ValueError: It is too small or too large.
     """
-    if value is None:
+    if not value:  # an empty field is 0 in some browsers
         return None
     if int(value) not in SHORT_SIDES:
         raise ValueError(
@@ -65,19 +65,26 @@ def parse_scale(value: float | None) -> int | None:
     return int(value)
 
 
-def parse_stages(texts: Sequence[str]) -> tuple[Window, ...]:
+def parse_stages(texts: Sequence[str], own: Sequence[Window]) -> tuple[Window, ...]:
     """Windows as people write them, one for each stage: '16', or '16x12' (h, w).
+
+    Args:
+        texts (Sequence[str]): One for each stage.
+        own (Sequence[tuple[int, int]]): Windows of the stages without a text.
 
     Raises:
         ValueError: One of them is none.
     """
     windows = []
-    for stage, text in enumerate(texts):
-        sides = re.fullmatch(r"\s*(\d{1,4})\s*(?:[x,]\s*(\d{1,4})\s*)?", str(text))
+    for stage, (text, default) in enumerate(zip(texts, own)):
+        if not (text or "").strip():
+            windows.append(default)
+            continue
+        sides = re.fullmatch(r"\s*(\d{1,4})\s*(?:[x,]\s*(\d{1,4})\s*)?", text)
         window = tuple(int(side) for side in sides.groups() if side) if sides else ()
         if not window or not 1 <= min(window) <= max(window) <= LARGEST_WINDOW:
             raise ValueError(
-                f"window {str(text)[:20]!r} of stage {stage}: expected 1 to "
+                f"window {text[:20]!r} of stage {stage}: expected 1 to "
                 f"{LARGEST_WINDOW} tokens, such as 16, or height x width, such as 16x12"
             )
         windows.append((window[0], window[-1]))

@@ -93,9 +93,9 @@ def _inputs(score: float) -> dict:
         info="as the network sees it; empty: as the config has it",
         precision=0,
     )
-    window_group, windows = _stages("Window A", visible=True)
+    window_group, windows = _stages("Window A")
     compare = gr.Checkbox(label="Compare with a second window, B")
-    other_group, others = _stages("Window B", visible=False)
+    other_group, others = _stages("Window B")
     return dict(
         model=model,
         photo=photo,
@@ -115,9 +115,9 @@ def _inputs(score: float) -> dict:
     )
 
 
-def _stages(name: str, *, visible: bool) -> tuple[gr.Group, list[gr.Textbox]]:
+def _stages(name: str) -> tuple[gr.Group, list[gr.Textbox]]:
     """A window for each stage."""
-    with gr.Group(visible=visible) as group:
+    with gr.Group(visible=False) as group:
         gr.Markdown(
             f"**{name}** per stage, in tokens: 16, or h x w as 16x12", padding=True
         )

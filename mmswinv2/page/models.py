@@ -54,6 +54,8 @@ class LoadedModel:
             if isinstance(module, SwinTransformerV2)
         )
         self.backbone = next(backbones, None)
+        # its own; those of now may be somebody's who waits for a pass
+        self.windows = self.backbone.window_size if self.backbone else ()
         steps = self.inferencer.pipeline
         steps = getattr(steps, "pipeline", steps).transforms
         named = [(step, RESIZERS.get(type(step).__name__)) for step in steps]
@@ -83,7 +85,6 @@ class LoadedModel:
                 None: the config's own.
         """
         with self.lock:
-            own = self.backbone and self.backbone.window_size
             try:
                 if windows is not None:
                     self.backbone.set_window_size(windows)
@@ -95,8 +96,8 @@ class LoadedModel:
             finally:
                 for step, name, scale in self._resizers:
                     setattr(step, name, scale)
-                if own:
-                    self.backbone.set_window_size(own)
+                if windows is not None:
+                    self.backbone.set_window_size(self.windows)
 
 
 def _scaled(scale: int | Sequence[int], factor: float) -> int | tuple[int, ...]:
