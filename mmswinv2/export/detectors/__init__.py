@@ -1,4 +1,4 @@
-"""Detectors as one module that torch.export and ONNX can take."""
+"""Detectors as networks whose files need neither mmdet nor mmcv."""
 
 from .detector import ExportedDetector
 
