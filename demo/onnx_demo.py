@@ -15,6 +15,7 @@ import json
 import math
 import sys
 import time
+from collections import Counter
 from collections.abc import Sequence
 from itertools import count
 from pathlib import Path
@@ -24,6 +25,7 @@ from PIL import Image, ImageDraw, ImageFont, ImageOps, UnidentifiedImageError
 
 IDENTITY = "mmswinv2.identity"
 PAPER, INK, OTHER = (255, 255, 255), (20, 20, 20), (0, 114, 178)
+FILL = 0.35  # of the colour of an object, over the picture
 LONG_SIDE = 480  # px; smaller pictures are drawn larger
 SHOWN, LEGEND, TOP = 4, 30, 5  # classes named in a line, below a picture, beside one
 MOST = 2**16 - 1  # px of a side of a JPEG
@@ -41,13 +43,14 @@ class Model:
     Args:
         path (Path): Of the .onnx file.
         threads (int): Of ONNX Runtime; 0: as many as it likes.
+        above (float): Detections up to this score are left out.
 
     Raises:
         RuntimeError: onnxruntime is not installed.
         ValueError: The file, or the JSON beside it, is not what was exported.
     """
 
-    def __init__(self, path: Path, threads: int = 0) -> None:
+    def __init__(self, path: Path, threads: int = 0, above: float = 0.3) -> None:
         try:
             import onnxruntime
         except ImportError as error:
@@ -79,6 +82,7 @@ class Model:
             raise ValueError(
                 f"{beside} was not written by tools/export.py; export again"
             ) from error
+        self.facts["above"] = above
         own = self.session.get_modelmeta().custom_metadata_map
         if own.get(IDENTITY) != identity:
             raise ValueError(
@@ -104,6 +108,12 @@ class Model:
         if self.facts["task"] == "segmentation":
             height, width = picture.shape[:2]
             found["labels"] = found["labels"][:height, :width]
+        if self.facts["task"] == "detection":
+            sure = found["scores"] > self.facts["above"]
+            found = {name: values[sure] for name, values in found.items()}
+            whole = np.array(picture.shape[1::-1] * 2)
+            scaled = np.divide(content[::-1] * 2, whole, dtype=np.float32)
+            found["boxes"] = np.minimum(found["boxes"] / scaled, whole)
         return found
 
 
@@ -245,6 +255,86 @@ def tell_labels(found: dict, facts: dict) -> str:
     return ", ".join(f"{classes[i]} {counts[i] / labels.size:.0%}" for i in largest)
 
 
+def draw_objects(
+    picture: np.ndarray, found: dict, facts: dict, zoom: int
+) -> tuple[np.ndarray, Legend]:
+    """Objects over a picture, and their classes, the most frequent first."""
+    labels, drawn, lines = found["labels"].tolist(), picture.copy(), []
+    colors = [tuple(facts["palette"][label]) for label in labels]
+    few = len(labels) <= LEGEND
+    width = max(1, min(picture.shape[:2]) // 400 // (1 if few else 2))
+    for color, box, mask in zip(colors, found["boxes"], found.get("masks", ())):
+        mask, left, top = paste(mask, box, [n // zoom for n in picture.shape[:2]])
+        mask = (mask >= facts["limits"]["mask"]).repeat(zoom, 0).repeat(zoom, 1)
+        area = drawn[top * zoom :, left * zoom :][: mask.shape[0], : mask.shape[1]]
+        area[mask] = area[mask] * (1 - FILL) + np.array(color) * FILL
+        inner = mask
+        for _ in range(width):
+            rows, columns = np.pad(inner, ((1,), (0,))), np.pad(inner, ((0,), (1,)))
+            inner = inner & rows[:-2] & rows[2:] & columns[:, :-2] & columns[:, 2:]
+        lines.append((area, mask & ~inner))
+    boxes = found["boxes"] * zoom
+    for index in reversed(range(len(labels))):  # the surest on top
+        if lines:
+            area, line = lines[index]
+            area[line] = colors[index]
+        if few or not lines:
+            left, top, right, bottom = boxes[index].round().astype(int).clip(min=0)
+            area = drawn[top : bottom + 1, left : right + 1]
+            for side in (np.s_[:width], np.s_[-width:]):
+                area[side] = area[:, side] = colors[index]
+    if few:
+        drawn = name_objects(drawn, found, boxes, colors, facts["classes"])
+    counts = Counter(labels).most_common()
+    return drawn, [
+        (f"{n} {facts['classes'][i]}", tuple(facts["palette"][i])) for i, n in counts
+    ]
+
+
+def paste(
+    mask: np.ndarray, box: np.ndarray, size: Sequence[int]
+) -> tuple[np.ndarray, int, int]:
+    """A mask at the size of its box, of a picture (H, W), and its left and top px."""
+    left, top = (np.floor(box[:2]).astype(int) - 1).clip(min=0)
+    right, bottom = np.minimum(np.ceil(box[2:]).astype(int) + 1, size[::-1])
+    weights = []  # of every value of the mask in every px
+    for first, last, axis in ((top, bottom, 1), (left, right, 0)):
+        length, n = max(box[axis + 2] - box[axis], 1e-6), mask.shape[1 - axis]
+        places = (np.arange(first, last) + 0.5 - box[axis]) / length * n - 0.5
+        weights.append((1 - np.abs(places[:, None] - np.arange(n))).clip(min=0))
+    return weights[0] @ mask @ weights[1].T, left, top
+
+
+def name_objects(
+    picture: np.ndarray,
+    found: dict,
+    boxes: np.ndarray,
+    colors: Sequence,
+    classes: Sequence[str],
+) -> np.ndarray:
+    """Names and scores at the objects that are as large as the letters or more."""
+    letters, drawn = font(text_size(picture)), Image.fromarray(picture)
+    draw = ImageDraw.Draw(drawn)
+    for index, (box, color) in enumerate(zip(boxes.tolist(), colors)):
+        if min(box[2] - box[0], box[3] - box[1]) < 2 * text_size(picture):
+            continue
+        text = f"{classes[found['labels'][index]]} {found['scores'][index]:.2f}"
+        corner = (box[0] + 2, box[1] + 1)
+        place = np.add(draw.textbbox(corner, text, letters), (-2, -1, 2, 1))
+        draw.rectangle(place.tolist(), fill=color)
+        light = np.dot(color, (0.299, 0.587, 0.114)) > 140
+        draw.text(corner, text, INK if light else PAPER, letters)
+    return np.array(drawn)
+
+
+def tell_objects(found: dict, facts: dict) -> str:
+    """Such as '3 person, 1 dog'."""
+    counts = Counter(sorted(found["labels"].tolist())).most_common()
+    named = [f"{n} {facts['classes'][i]}" for i, n in counts[:SHOWN]]
+    rest = sum(n for _, n in counts[SHOWN:])
+    return ", ".join(named + [f"{rest} other"] * bool(rest)) or "nothing"
+
+
 def best(found: dict, facts: dict) -> list[tuple[str, float]]:
     """The likeliest classes of a picture; of synonyms the first."""
     order = np.argsort(-found["scores"], kind="stable")[:TOP]
@@ -277,6 +367,7 @@ def tell_classes(found: dict, facts: dict) -> str:
 
 
 TASKS = {
+    "detection": (draw_objects, tell_objects),
     "segmentation": (draw_labels, tell_labels),
     "classification": (draw_classes, tell_classes),
 }
@@ -288,7 +379,11 @@ def draw(picture: np.ndarray, found: dict, facts: dict) -> Image.Image:
     picture = picture.repeat(zoom, 0).repeat(zoom, 1)
     size = text_size(picture)
     drawn, legend = TASKS[facts["task"]][0](picture, found, facts, zoom)
-    return panel(drawn, "prediction", legend, size)
+    title = "prediction"
+    if facts["task"] == "detection":
+        number = len(found["labels"])
+        title += f": {number} object{'s' * (number != 1)}, score > {facts['above']:g}"
+    return panel(drawn, title, legend, size)
 
 
 def panel(
@@ -344,6 +439,12 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         "--threads", type=int, default=0, help="default: as many as ONNX Runtime likes"
     )
+    parser.add_argument(
+        "--score-thr",
+        type=float,
+        default=0.3,
+        help="detections below this score are left out (default: 0.3)",
+    )
     return parser.parse_args()
 
 
@@ -357,7 +458,7 @@ def main() -> int:
     """Draws all pictures and returns the exit code: 1 if one could not be drawn."""
     args = parse_args()
     try:
-        model = Model(args.model, args.threads)
+        model = Model(args.model, args.threads, args.score_thr)
         args.out_dir.mkdir(parents=True, exist_ok=True)
     except (OSError, RuntimeError, ValueError) as error:
         print(f"error: {error}", file=sys.stderr)
