@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import tempfile
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -64,9 +65,17 @@ class NamingPipeline:
             raise ValueError(
                 f"{name} cannot be prepared for the model: {_reason(error)}"
             ) from error
-        if path is not None:
+        if path is not None and "data_samples" in data:
             data["data_samples"].set_metainfo(dict(img_path=path))
+        elif path is not None:
+            data["img_path"] = path
         return data
+
+    def around(self, pipeline: Callable[[object], dict]) -> NamingPipeline:
+        """Another pipeline, such as a part of this one, whose pictures are read so."""
+        other = copy.copy(self)
+        other.pipeline = pipeline
+        return other
 
     def read(self, path: str) -> np.ndarray:
         """Pixels (H, W, 3) in BGR.

@@ -10,8 +10,11 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import torch
 from mmengine.fileio import get
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
+
+from mmswinv2.planning.free_memory import free_memory
 
 IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"}
 VIDEO_SUFFIXES = {
@@ -21,6 +24,7 @@ VIDEO_SUFFIXES = {
 # Of phones: HEIC, which neither Pillow nor OpenCV reads, and AVIF, which not all do.
 PHONE_SUFFIXES = {".heic", ".heif", ".avif"}
 PHONE_BRANDS = {b"heic", b"heix", b"hevc", b"mif1", b"msf1", b"avif", b"avis"}
+MUCH = 2**28  # bytes, of which it is asked whether they are free
 ROWS = 512  # that are converted at once, so that nothing is held twice
 _opening = threading.Lock()
 
@@ -119,25 +123,41 @@ def decode_picture(content: bytes) -> np.ndarray:
     if not content:
         raise ValueError("is an empty file; copy it again")
     try:
-        opened = _open(content)
-        opened.load()
+        opened = open_picture(content)
     except UnidentifiedImageError:  # OpenCV knows other formats
         return as_host_picture(_decode_by_opencv(content))
-    except Exception as error:  # Pillow raises many kinds over damaged files
-        reason = f"is damaged or cut off: {error}; copy it again"
-        raise ValueError(reason) from error
     with opened:
+        _check_memory(*opened.size)
+        try:
+            opened.load()
+        except Exception as error:  # Pillow raises many kinds over damaged files
+            reason = f"is damaged or cut off: {error}; copy it again"
+            raise ValueError(reason) from error
         return as_host_picture(_pixels(opened))
 
 
-def _open(content: bytes) -> Image.Image:
-    """Opened by Pillow, which else refuses large pictures as if they were attacks."""
+def open_picture(content: bytes) -> Image.Image:
+    """What Pillow reads of a header; Pillow itself refuses large pictures as attacks.
+
+    Raises:
+        UnidentifiedImageError: It is no picture that Pillow knows.
+    """
     with _opening:
         limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
         try:
             return Image.open(io.BytesIO(content))
         finally:
             Image.MAX_IMAGE_PIXELS = limit
+
+
+def _check_memory(width: int, height: int) -> None:
+    """Raises ValueError if Pillow's pixels and ours would not fit."""
+    needed = width * height * (4 + 3)
+    if needed > MUCH and needed > (free := free_memory(torch.device("cpu"))):
+        raise ValueError(
+            f"is {width} x {height} px, which takes {needed / 2**30:.1f} GiB of memory "
+            f"to read; {free / 2**30:.1f} are free"
+        )
 
 
 def _decode_by_opencv(content: bytes) -> np.ndarray:

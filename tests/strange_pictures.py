@@ -8,6 +8,7 @@ that JPEG keeps it, and differs in each corner, so that turning it is noticed.
 from __future__ import annotations
 
 import io
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -151,6 +152,14 @@ def _broken_exif() -> bytes:
     return _file(scene(), "JPEG", quality=98, exif=b"Exif\0\0MM\0*\xff\xff\xff\xff")
 
 
+def _huge() -> bytes:
+    """The header of a picture that no memory takes, as attacks have them."""
+    content = bytearray(_file(scene(), "PNG"))
+    content[16:24] = np.array([2**20, 2**20], ">u4").tobytes()
+    content[29:33] = zlib.crc32(content[12:29]).to_bytes(4, "big")
+    return bytes(content)
+
+
 JPEG = dict(quality=98, subsampling=0)
 KINDS = [
     Strange("plain.jpg", lambda: _file(scene(), "JPEG", **JPEG), scene, 8),
@@ -268,5 +277,10 @@ BAD = [
         "range.tif",
         lambda: _file(grey().astype(np.float32) * 9, "TIFF"),
         "has numbers from .* expected 0 to 1, or 0 to 255; save it with 8 bits",
+    ),
+    Strange(
+        "huge.png",
+        _huge,
+        "is 1048576 x 1048576 px, which takes 7168.0 GiB of memory to read; .* free",
     ),
 ]
