@@ -12,7 +12,7 @@ from tiny import DET, SEG, fresh_globals, load_tiny, save_weights
 from tiny_classifier import write_classifier
 
 from mmswinv2.apis import build_inferencer
-from mmswinv2.inferencers import as_host_picture
+from mmswinv2.pictures import as_host_picture
 
 RGB = np.random.default_rng(0).integers(0, 255, (48, 64, 3), dtype=np.uint8)
 ALPHA = np.full((48, 64, 1), 128, np.uint8)

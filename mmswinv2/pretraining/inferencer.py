@@ -19,7 +19,8 @@ from mmpretrain.visualization import UniversalVisualizer
 from PIL import Image
 
 from mmswinv2.drawing import draw_sample
-from mmswinv2.inferencers import LOADERS, as_host_picture
+from mmswinv2.inferencers import LOADERS
+from mmswinv2.pictures import as_host_picture
 
 
 class ClassifierInferencer(ImageClassificationInferencer):

@@ -16,11 +16,6 @@ import numpy as np
 if TYPE_CHECKING:
     import av
 
-VIDEO_SUFFIXES = {
-    *(".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".flv", ".wmv"),
-    *(".mpg", ".mpeg", ".ts", ".3gp", ".gif"),
-}
-
 
 class UnreadableVideoError(ValueError):
     """A file that is there, but from which frames cannot be had."""

@@ -1,0 +1,162 @@
+"""What stands where on the page."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import gradio as gr
+
+from .inputs import FILE_SIZE
+
+STAGES = 4
+TOKENS = (4, 8, 16, 32)  # px of a token
+FONTS = dict(
+    font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"]
+)  # none that a browser would fetch
+THEME = gr.themes.Default(primary_hue="teal", **FONTS)
+CSS = """
+.gradio-container { max-width: 1400px !important; margin: auto; }
+.stages { display: grid !important; grid-template-columns: repeat(4, 1fr); }
+.stages > * { min-width: 0 !important; }
+.scrolls { max-height: 24rem; overflow: auto; }
+.scrolls table { width: 100%; border-collapse: collapse; }
+.scrolls caption { text-align: left; font-weight: 600; padding: 0.25rem 0; }
+.scrolls th, .scrolls td {
+  text-align: left; padding: 0.25rem 0.5rem; font-variant-numeric: tabular-nums;
+  border-bottom: 1px solid var(--border-color-primary);
+}
+.scrolls i {
+  display: inline-block; width: 0.8em; height: 0.8em; margin-right: 0.5em;
+  border: 1px solid var(--body-text-color);
+}
+[role="alert"] {
+  padding: 0.75rem 1rem; border-left: 4px solid #d97706; overflow-wrap: anywhere;
+  background: var(--background-fill-secondary);
+}
+"""
+
+
+@dataclass
+class Layout:
+    """The components that handlers read and change, in the order of the page."""
+
+    model: gr.Dropdown
+    photo: gr.File
+    scale: gr.Number
+    windows: list[gr.Textbox]
+    window_group: gr.Group
+    compare: gr.Checkbox
+    others: list[gr.Textbox]
+    other_group: gr.Group
+    run: gr.Button
+    score: gr.Slider
+    classes: gr.Dropdown
+    message: gr.HTML
+    picture: gr.Image
+    slider: gr.ImageSlider
+    differs: gr.Markdown
+    costs: gr.HTML
+    found: gr.HTML
+    found_other: gr.HTML
+    biases: gr.Image
+    biases_other: gr.Image
+    session: gr.State
+
+
+def build_layout(score: float) -> Layout:
+    """The components, inside of a ``gr.Blocks``.
+
+    Args:
+        score (float): From which on objects are shown at first.
+    """
+    gr.Markdown(
+        "# Swin Transformer V2\n"
+        "What a model finds in a photo, and what its attention windows do."
+    )
+    parts = {}
+    with gr.Row():
+        with gr.Column(scale=1, min_width=300):
+            parts |= _inputs(score)
+        with gr.Column(scale=2, min_width=300):
+            parts |= _results()
+    # what a person looks at is kept for an hour, and not beyond the visit
+    parts["session"] = gr.State(None, time_to_live=3600)
+    return Layout(**parts)
+
+
+def _inputs(score: float) -> dict:
+    model = gr.Dropdown([], label="Model", interactive=True)
+    limit = FILE_SIZE.upper().replace("MB", " MB")
+    photo = gr.File(label=f"Photo, up to {limit}", height=150, elem_id="photo")
+    scale = gr.Number(
+        label="Image scale: short side in px",
+        info="as the network sees it; empty: as the config has it",
+        precision=0,
+    )
+    window_group, windows = _stages("Window A")
+    compare = gr.Checkbox(label="Compare with a second window, B")
+    other_group, others = _stages("Window B")
+    return dict(
+        model=model,
+        photo=photo,
+        scale=scale,
+        windows=windows,
+        window_group=window_group,
+        compare=compare,
+        others=others,
+        other_group=other_group,
+        run=gr.Button("Look", variant="primary"),
+        score=gr.Slider(
+            0, 1, score, step=0.01, label="Show objects with a score above"
+        ),
+        classes=gr.Dropdown(
+            [], multiselect=True, label="Show these classes only (none: all)"
+        ),
+    )
+
+
+def _stages(name: str) -> tuple[gr.Group, list[gr.Textbox]]:
+    """A window for each stage."""
+    with gr.Group(visible=False) as group:
+        gr.Markdown(
+            f"**{name}** per stage, in tokens: 16, or h x w as 16x12", padding=True
+        )
+        with gr.Row(elem_classes="stages"):
+            boxes = [
+                gr.Textbox(label=f"{stage} · {px} px", min_width=40, max_lines=1)
+                for stage, px in zip(range(STAGES), TOKENS)
+            ]
+    return group, boxes
+
+
+def _results() -> dict:
+    message = gr.HTML(visible=False)
+    still = dict(interactive=False, show_label=True, buttons=["download", "fullscreen"])
+    picture = gr.Image(label="What was found", elem_id="picture", **still)
+    slider = gr.ImageSlider(
+        label="Window A | window B", visible=False, elem_id="slider", **still
+    )
+    differs = gr.Markdown(visible=False, elem_id="differs")
+    costs = gr.HTML(elem_id="costs")
+    with gr.Tab("Found"), gr.Row():
+        found, found_other = gr.HTML(elem_id="found"), gr.HTML(visible=False)
+    with gr.Tab("Position bias"):
+        gr.Markdown(
+            "What attention adds to its logits, by the offset of two tokens: at the "
+            "window that the checkpoint came with, and at the chosen one. The dashed "
+            "frame holds the offsets that were known before."
+        )
+        with gr.Row():
+            biases = gr.Image(label="Window A", elem_id="biases", **still)
+            biases_other = gr.Image(label="Window B", visible=False, **still)
+    return dict(
+        message=message,
+        picture=picture,
+        slider=slider,
+        differs=differs,
+        costs=costs,
+        found=found,
+        found_other=found_other,
+        biases=biases,
+        biases_other=biases_other,
+    )

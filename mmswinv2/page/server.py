@@ -1,0 +1,99 @@
+"""The page as a service."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import gradio as gr
+
+from .handlers import Handlers
+from .inputs import FILE_SIZE
+from .layout import CSS, THEME, build_layout
+from .models import Models
+
+CLEANING = (600, 3600)  # s: how often, and the age of files that then go
+WAITING = 32  # people in the queue
+
+
+def build_page(models: Models, *, root: str, score: float) -> gr.Blocks:
+    """The page with its events.
+
+    Args:
+        models (Models): That it has.
+        root (str): Folder that these come from, for people.
+        score (float): From which on objects are shown at first.
+    """
+    with gr.Blocks(
+        title="mmswinv2", analytics_enabled=False, delete_cache=CLEANING
+    ) as page:
+        ui = build_layout(score)
+        do = Handlers(ui, models, root)
+        everything = [*vars(ui).values()]
+        outputs = [
+            part
+            for parts in everything
+            for part in (parts if isinstance(parts, list) else [parts])
+        ]
+        one = dict(outputs=outputs, api_visibility="private")
+        # Passes take turns, so that the time of each is its own.
+        turns = dict(concurrency_id="passes", concurrency_limit=1, **one)
+        inputs = [ui.model, ui.photo, ui.scale, ui.compare, ui.score, ui.session]
+        inputs += [*ui.windows, *ui.others]
+
+        def look_after(event: Callable) -> None:
+            looked = event(do.look, inputs, **turns)
+            looked.then(do.explain_windows, ui.session, **one)
+
+        page.load(do.arrive, **one).then(do.choose, ui.model, **one)
+        chosen = ui.model.input(do.choose, ui.model, **one)
+        look_after(chosen.then)
+        look_after(ui.photo.upload)
+        look_after(ui.run.click)
+        for box in (ui.scale, *ui.windows, *ui.others):
+            look_after(box.submit)
+        ui.compare.input(
+            lambda wished: gr.update(visible=wished),
+            ui.compare,
+            ui.other_group,
+            api_visibility="private",
+        )
+        ui.photo.clear(do.clear, **one)
+        for filter_ in (ui.score.change, ui.classes.input):
+            filter_(
+                do.show,
+                [ui.session, ui.score, ui.classes],
+                trigger_mode="always_last",
+                show_progress="hidden",
+                **one,
+            )
+    return page.queue(max_size=WAITING, api_open=False)
+
+
+def serve(page: gr.Blocks, host: str, port: int | None) -> str:
+    """Starts a page in threads of its own.
+
+    Args:
+        page (Blocks): Of :func:`build_page`.
+        host (str): Address to listen at; '0.0.0.0' is all of the machine's.
+        port (int, optional): Defaults to the first free one from 7860 on.
+
+    Returns:
+        str: Its address.
+
+    Raises:
+        OSError: The port is taken.
+    """
+    _, url, _ = page.launch(
+        server_name=host,
+        server_port=port,
+        prevent_thread_lock=True,
+        quiet=True,
+        share=False,
+        ssr_mode=False,
+        footer_links=[],
+        max_file_size=FILE_SIZE,
+        state_session_capacity=WAITING,
+        theme=THEME,
+        css=CSS,
+    )
+    return url
