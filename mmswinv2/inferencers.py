@@ -51,10 +51,7 @@ class NamingPipeline:
         Raises:
             ValueError: In place of any error of reading or of a transform.
         """
-        path = _path_of(picture) if self._reads else None
-        if path is not None:
-            pixels = as_host_picture(self.read(path), color_type=self.color_type)
-            picture = dict(picture, img=pixels) if isinstance(picture, dict) else pixels
+        picture, path = self.load(picture)
         try:
             data = self.pipeline(picture)
         except Exception as error:  # of OpenCV, Pillow, the file system, ...
@@ -67,6 +64,21 @@ class NamingPipeline:
         if path is not None:
             data["data_samples"].set_metainfo(dict(img_path=path))
         return data
+
+    def load(
+        self, picture: str | np.ndarray | dict
+    ) -> tuple[str | np.ndarray | dict, str | None]:
+        """What the first transform takes, read if this reads it, and then its path.
+
+        Raises:
+            ValueError: It cannot be read.
+        """
+        path = _path_of(picture) if self._reads else None
+        if path is None:
+            return picture, None
+        pixels = as_host_picture(self.read(path), color_type=self.color_type)
+        given = dict(picture, img=pixels) if isinstance(picture, dict) else pixels
+        return given, path
 
     def read(self, path: str) -> np.ndarray:
         """Pixels (H, W, 3) in BGR.

@@ -21,6 +21,7 @@ VIDEO_SUFFIXES = {
 # Of phones: HEIC, which neither Pillow nor OpenCV reads, and AVIF, which not all do.
 PHONE_SUFFIXES = {".heic", ".heif", ".avif"}
 PHONE_BRANDS = {b"heic", b"heix", b"hevc", b"mif1", b"msf1", b"avif", b"avis"}
+Size = tuple[int, int]
 ROWS = 512  # that are converted at once, so that nothing is held twice
 _opening = threading.Lock()
 
@@ -128,6 +129,18 @@ def decode_picture(content: bytes) -> np.ndarray:
         raise ValueError(reason) from error
     with opened:
         return as_host_picture(_pixels(opened))
+
+
+def picture_size(path: str, *, backend_args: dict | None = None) -> Size | None:
+    """(H, W) of a file or URL as its header says, in px; None where that is not known.
+
+    It may yet be turned by its EXIF data.
+    """
+    try:
+        with _open(get(path, backend_args=backend_args)) as opened:
+            return opened.height, opened.width
+    except Exception:  # what is wrong with it is told where it is read
+        return None
 
 
 def _open(content: bytes) -> Image.Image:
