@@ -3,6 +3,7 @@
 Examples:
     >>> python demo/image_demo.py photo.jpg CONFIG WEIGHTS --out-dir out/
     >>> python demo/image_demo.py photos/ "more/*.png" CONFIG WEIGHTS --device cpu
+    >>> python demo/image_demo.py map.tif CONFIG WEIGHTS --tile auto
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # works uninstalle
 
 import cv2
 import numpy as np
+from rich.console import Console
 
 from mmswinv2.apis import build_inferencer, find_config, is_of_videos
 from mmswinv2.checkpoints.whole_files import whole_file
@@ -25,6 +27,7 @@ from mmswinv2.cli import console
 from mmswinv2.cli.launch import explain
 from mmswinv2.cli.out_dir import free_path, make_folder
 from mmswinv2.cli.sources import find_sources
+from mmswinv2.cli.tile_progress import tile_progress
 from mmswinv2.config_types import read_config
 from mmswinv2.drawing import describe, draw_sample
 from mmswinv2.errors import RunError
@@ -53,6 +56,13 @@ def parse_args() -> argparse.Namespace:
         default=0.3,
         help="detections below this score are left out (default: 0.3)",
     )
+    parser.add_argument(
+        "--tile",
+        metavar="PX",
+        help="cut large pictures into tiles of this side, which are seen at the "
+        "picture's own scale; 'auto': where the model would see too little of it, or "
+        "memory be too small (default: pictures are seen whole)",
+    )
     return parser.parse_args()
 
 
@@ -68,35 +78,31 @@ def build(args: argparse.Namespace) -> Callable:
             f"{args.config} has the model {cfg.model.type}, which takes no pictures; "
             "demo/video_demo.py draws videos"
         )
+    tile = int(args.tile) if (args.tile or "").isdigit() else args.tile
     with console.short_console():
-        return build_inferencer(cfg, args.weights, args.device)
+        return build_inferencer(cfg, args.weights, args.device, tile)
 
 
-def encode(drawn: np.ndarray) -> bytes:
-    """A JPEG of a picture (H, W, 3) in RGB.
-
-    Raises:
-        ValueError: It is larger than these are.
-    """
-    height, width = drawn.shape[:2]
-    if max(height, width) >= 2**16:
-        raise ValueError(f"is {width} x {height} px when drawn, more than JPEG takes")
-    return cv2.imencode(".jpg", drawn[..., ::-1])[1].tobytes()
+def encode(drawn: np.ndarray) -> tuple[bytes, str]:
+    """A JPEG of a picture (H, W, 3) in RGB, or a PNG of what JPEG does not take."""
+    suffix = ".jpg" if max(drawn.shape[:2]) < 2**16 else ".png"
+    return cv2.imencode(suffix, drawn[..., ::-1])[1].tobytes(), suffix
 
 
 def draw_picture(path: str, inferencer: Callable, args: argparse.Namespace) -> str:
     """Draws one picture, and says what was found."""
     start = time.perf_counter()
     pixels = read_picture(path)
-    prediction = predict(inferencer, pixels)
+    with tile_progress(path, Console(stderr=True)) as inferencer.on_tile:
+        prediction = predict(inferencer, pixels)
     seconds = time.perf_counter() - start
     meta = inferencer.visualizer.dataset_meta
     pixels = np.ascontiguousarray(pixels[..., ::-1])
     drawn = draw_sample(
         pixels, prediction, meta, score_thr=args.score_thr, with_truth=False
     )
-    encoded = encode(drawn)
-    picture = free_path(Path(args.out_dir), path, ".jpg")
+    encoded, suffix = encode(drawn)
+    picture = free_path(Path(args.out_dir), path, suffix)
     with whole_file(picture, flush=False) as unfinished:
         unfinished.write_bytes(encoded)
     found = describe(prediction, meta["classes"], args.score_thr)

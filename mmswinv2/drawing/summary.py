@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from mmengine.structures import BaseDataElement
 
+from .bands import count_labels
 from .class_scores import top_classes
 
 SHOWN = 4  # classes named per picture, the largest first
@@ -30,11 +31,12 @@ def describe(
         best = top_classes(prediction, dict(classes=classes))
         return ", ".join(f"{name} {score:.2f}" for _, name, score in best)
     if "pred_sem_seg" in prediction:
-        labels = prediction.pred_sem_seg.data.flatten().cpu().numpy()
+        labels = prediction.pred_sem_seg.data[0].cpu().numpy()
+        counts = count_labels(labels, len(classes))
     else:
         found = prediction.pred_instances
         labels = found.labels[found.scores > score_thr].cpu().numpy()
-    counts = np.bincount(labels, minlength=len(classes))
+        counts = np.bincount(labels, minlength=len(classes))
     largest = [i for i in np.argsort(-counts, kind="stable") if counts[i]][:SHOWN]
     if "pred_sem_seg" in prediction:
         return ", ".join(f"{classes[i]} {counts[i] / labels.size:.0%}" for i in largest)
