@@ -64,7 +64,7 @@ def video_writer(
             frames, if an .mp4 takes it. Defaults to None.
 
     Yields:
-        Callable[[ndarray, int], None]: Takes a frame and its time, which grows.
+        Callable[[ndarray, int], None]: Takes a frame and its time.
 
     Raises:
         RuntimeError: PyAV is not installed.
@@ -83,21 +83,22 @@ def video_writer(
             stream.codec_context.time_base = time_base
         packets = iter(()) if sound is None else sound.sound(SOUNDS)
         copied = _Sound(packets, container)
-        first = None
+        first = last = None
 
         def write(pixels: np.ndarray, time: int) -> None:
-            nonlocal first
+            nonlocal first, last
             height, width = pixels.shape[:2]
             odd = (0, height % 2), (0, width % 2), (0, 0)
             pixels = np.ascontiguousarray(np.pad(pixels, odd, "edge"))
             if first is None:
                 stream.height, stream.width = pixels.shape[:2]
-                first = time
+                first, last = time, time - 1
+            last = max(time, last + 1)  # of two at once, one comes later
             frame = convert(av.VideoFrame.from_ndarray(pixels, format="rgb24"))
-            frame.time_base, frame.pts = time_base or 1 / exact, time - first
+            frame.time_base, frame.pts = time_base or 1 / exact, last - first
             container.mux(stream.encode(frame))
             base = frame.time_base
-            copied.copy(first * base, time * base + 1 / exact)
+            copied.copy(first * base, last * base + 1 / exact)
 
         yield write
         container.mux(stream.encode())
