@@ -20,6 +20,7 @@ from mmswinv2.ops.window_attention.gathered import (
     axis,
     gathered_window_attention,
     layout,
+    number,
 )
 from mmswinv2.ops.window_attention.reference import relative_position_index
 
@@ -95,14 +96,15 @@ def merge(
 ) -> tuple[Tensor, tuple[int, int]]:
     """2 x 2 tokens in one, ``(B, T, C)`` -> ``(B, ceil(H/2) * ceil(W/2), 2C)``."""
     merged = tuple((length + 1) // 2 for length in size)
+    height, width = map(number, size)
     places = [torch.arange(m)[:, None] * 2 + torch.arange(2) for m in merged]
     # (H/2, W/2, 2, 2): the order of the weights goes down before it goes right
     rows, columns = places[0][:, None, None, :], places[1][:, :, None]
-    inside = (rows < size[0]) & (columns < size[1])
-    tokens = rows.clamp(max=size[0] - 1) * size[1] + columns.clamp(max=size[1] - 1)
-    joined = x.index_select(1, tokens.flatten())
+    outside = (rows >= height) | (columns >= width)
+    tokens = torch.where(outside, 0, rows * width + columns).flatten()
+    joined = x.index_select(1, tokens)
     if not all(isinstance(length, int) and length % 2 == 0 for length in size):
-        joined = joined * inside.flatten()[:, None].to(x.dtype)
+        joined = torch.where(outside.flatten()[:, None], 0, joined)
     joined = joined.reshape(x.shape[0], -1, 4 * x.shape[-1])
     return module.norm(module.reduction(joined)), merged
 

@@ -4,6 +4,8 @@
 import torch
 from torch import Tensor, nn
 
+from mmswinv2.ops.window_attention.gathered import number
+
 
 class AveragePool(nn.Module):
     """``nn.AdaptiveAvgPool2d`` as two products with small matrices made of ranges.
@@ -36,6 +38,9 @@ def averages(size: int, bins: int, like: Tensor) -> Tensor:
     """
     position = torch.arange(size, device=like.device)
     bin_ = torch.arange(bins, device=like.device)[:, None]
-    start, stop = bin_ * size // bins, ((bin_ + 1) * size + bins - 1) // bins
+    start, stop = (
+        bin_ * number(size) // bins,
+        ((bin_ + 1) * number(size) + bins - 1) // bins,
+    )
     inside = (position >= start) & (position < stop)
     return (inside.to(like.dtype) / (stop - start).to(like.dtype)).to(like.dtype)

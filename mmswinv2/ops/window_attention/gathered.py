@@ -46,38 +46,44 @@ class Layout(NamedTuple):
     mask: tuple[Tensor, Tensor] | None  # of queries and keys, (Y * X, 1, N, m) each
 
 
-def axis(size: int, window: int, shift: int | None) -> Axis:
+def number(n: int) -> int | Tensor:
+    """An int as it is, a symbol as a tensor ``(1,)``, for exporters that want that."""
+    return n if isinstance(n, int) else torch.full((1,), n, dtype=torch.int64)
+
+
+def axis(length: int, window: int, shift: int | None) -> Axis:
     """Windows along an axis.
 
     Args:
-        size (int): Of the map in tokens, an int or a symbol.
+        length (int): Of the map in tokens, an int or a symbol.
         window (int): In tokens.
         shift (int, optional): In tokens. None where the size is a symbol and windows
             are shifted: half a window, where the axis has more than one.
     """
-    windows = (size + window - 1) // window
-    padded, known = windows * window, isinstance(size, int)
+    windows = (length + window - 1) // window
+    size, padded = number(length), number(windows * window)
     if shift is None:
         shift = torch.arange(windows)[-1:].clamp(max=1) * (window // 2)
     rolled = torch.arange(windows)[:, None] * window + torch.arange(window) + shift
-    token = rolled % padded
-    is_shifted = not isinstance(shift, int) or shift > 0
-    is_padded = not known or padded > size
-    return Axis(
-        token=token.clamp(max=size - 1) if is_padded else token,
-        wrapped=rolled >= padded if is_shifted else None,
-        padding=token >= size if is_padded else None,
-        place=(torch.arange(size) - shift) % padded,
-        window=window,
-    )
+    place = torch.arange(length) - shift
+    wrapped = padding = None
+    token = rolled
+    if not isinstance(shift, int) or shift > 0:
+        wrapped = rolled >= padded
+        token = torch.where(wrapped, rolled - padded, rolled)
+        place = torch.where(place < 0, place + padded, place)
+    if not isinstance(size, int) or padded > size:
+        padding = token >= size
+        token = torch.where(padding, size - 1, token)
+    return Axis(token, wrapped, padding, place, window)
 
 
 def layout(rows: Axis, columns: Axis) -> Layout:
     """Windows of a map from those of its axes."""
-    width, N = columns.place.shape[0], rows.window * columns.window
+    width, N = number(columns.place.shape[0]), rows.window * columns.window
     tokens = _in_windows(rows.token * width) + columns.token[:, None]
     inner = rows.place % rows.window * columns.window
-    row = rows.place // rows.window * (columns.windows * N) + inner
+    row = rows.place // rows.window * number(columns.windows * N) + inner
     column = columns.place // columns.window * N + columns.place % columns.window
     places = row[:, None] + column
     return Layout(tokens.flatten(), places.flatten(), _mask(rows, columns))
