@@ -7,8 +7,6 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from mmcv.transforms import Resize
 
-from mmswinv2.inferencers import NamingPipeline
-
 from .grid import Span
 
 
@@ -19,13 +17,13 @@ class TilePipeline:
         transforms (Sequence[Callable]): Of the whole pipeline, the loader first.
 
     Attributes:
-        load (NamingPipeline): From a picture to what transforms take.
+        load (Callable): From a path or pixels to what transforms take.
         resize (Resize | None): The scale at which the model is tested.
     """
 
     def __init__(self, transforms: Sequence[Callable]) -> None:
         loader, *rest = transforms
-        self.load = NamingPipeline(loader)
+        self.load = loader
         self.steps = [step for step in rest if not isinstance(step, Resize)]
         resizes = [step for step in rest if isinstance(step, Resize)]
         self.resize = resizes[0] if resizes and resizes[0].scale else None
