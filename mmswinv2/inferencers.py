@@ -2,46 +2,112 @@
 
 from __future__ import annotations
 
+import copy
+import tempfile
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
 import cv2
 import numpy as np
+from mmengine.config import Config
 from mmengine.structures import BaseDataElement
 
-from mmswinv2.pictures import IMAGE_SUFFIXES, as_host_picture, find_files
+from mmswinv2.pictures import (
+    IMAGE_SUFFIXES,
+    as_host_picture,
+    find_files,
+    read_picture,
+)
 
 # The first transform of a pipeline, as the hosts' inferencers have it.
 LOADERS = ("InferencerLoader", "LoadImageFromFile")
+BACKENDS = ("cv2", "pillow", "turbojpeg")  # of mmcv, which decode the same kinds
 
 
 class NamingPipeline:
-    """A pipeline whose errors name the picture and its size.
+    """A pipeline that reads pictures as people see them, and names them in errors.
+
+    The hosts' loaders neither take every kind of file nor turn all of them. They read
+    what a config wants read in another way: unchanged, or by a backend of its own.
 
     Args:
         pipeline (Callable): Takes a picture as :func:`as_host_picture` gives it.
+        loader (Mapping): Its first transform, as the config has it.
     """
 
-    def __init__(self, pipeline: Callable[[object], object]) -> None:
+    def __init__(
+        self, pipeline: Callable[[object], dict], loader: Mapping[str, object]
+    ) -> None:
         self.pipeline = pipeline
+        self.color_type = loader.get("color_type", "color")
+        self.backend_args = loader.get("backend_args")
+        backend = loader.get("imdecode_backend") or "cv2"
+        kinds = ("color", "grayscale")
+        self._reads = self.color_type.startswith(kinds) and backend in BACKENDS
 
-    def __call__(self, picture: object) -> object:
+    def __call__(self, picture: str | np.ndarray | dict) -> dict:
         """As the pipeline.
 
         Raises:
-            ValueError: In place of any error of a transform.
+            ValueError: In place of any error of reading or of a transform.
         """
+        path = _path_of(picture) if self._reads else None
+        if path is not None:
+            pixels = as_host_picture(self.read(path), color_type=self.color_type)
+            picture = dict(picture, img=pixels) if isinstance(picture, dict) else pixels
         try:
-            return self.pipeline(picture)
+            data = self.pipeline(picture)
         except Exception as error:  # of OpenCV, Pillow, the file system, ...
-            given = picture.get("img_path") if isinstance(picture, dict) else picture
-            name = str(given) if isinstance(given, (str, Path)) else "a picture"
-            if isinstance(given, np.ndarray):
-                name += f" of {given.shape[1]} x {given.shape[0]} px"
+            name = str(path or _path_of(picture) or "a picture")
+            if isinstance(picture, np.ndarray):
+                name += f" of {picture.shape[1]} x {picture.shape[0]} px"
             raise ValueError(
                 f"{name} cannot be prepared for the model: {_reason(error)}"
             ) from error
+        if path is not None and "data_samples" in data:
+            data["data_samples"].set_metainfo(dict(img_path=path))
+        elif path is not None:
+            data["img_path"] = path
+        return data
+
+    def around(self, pipeline: Callable[[object], dict]) -> NamingPipeline:
+        """Another pipeline, such as a part of this one, whose pictures are read so."""
+        other = copy.copy(self)
+        other.pipeline = pipeline
+        return other
+
+    def read(self, path: str) -> np.ndarray:
+        """Pixels (H, W, 3) in BGR.
+
+        Raises:
+            ValueError: It cannot be read.
+        """
+        try:
+            return read_picture(path, backend_args=self.backend_args)
+        except ValueError as error:
+            raise ValueError(f"{path} {error}") from error
+
+    def drawn_on(self, picture: object, folder: str) -> object:
+        """What the hosts' ``visualize`` takes: a file of what was read, or RGB."""
+        path = _path_of(picture) if self._reads else None
+        if path is not None:
+            pixels = self.read(path)
+            file = Path(folder, Path(path).name)  # what is drawn is called as it is
+            lossless = cv2.imencode(".png", pixels, [cv2.IMWRITE_PNG_COMPRESSION, 1])
+            file.write_bytes(lossless[1])
+            return str(file)
+        if not isinstance(picture, np.ndarray):
+            return picture
+        code = cv2.COLOR_GRAY2RGB if picture.ndim == 2 else cv2.COLOR_BGR2RGB
+        return cv2.cvtColor(picture, code).clip(0, 255).astype(np.uint8)
+
+
+def _path_of(picture: object) -> str | None:
+    """Of a picture that is yet to be read."""
+    if isinstance(picture, dict):
+        return None if "img" in picture else picture.get("img_path")
+    return picture if isinstance(picture, str) else None
 
 
 def _reason(error: Exception) -> str:
@@ -72,13 +138,13 @@ class AnyPictures:
         if isinstance(inputs, (str, Path)) and Path(inputs).is_dir():
             inputs = find_files(inputs, IMAGE_SUFFIXES, "pictures")
         inputs = inputs if isinstance(inputs, (list, tuple)) else [inputs]
-        pipeline = self.cfg.test_dataloader.dataset.pipeline
-        loader = next(t for t in pipeline if str(t["type"]).endswith(LOADERS))
-        color_type = loader.get("color_type", "color")
+        color_type = self.pipeline.color_type
         return [as_host_picture(x, color_type=color_type) for x in inputs]
 
-    def _init_pipeline(self, cfg: object) -> NamingPipeline:
-        return NamingPipeline(super()._init_pipeline(cfg))
+    def _init_pipeline(self, cfg: Config) -> NamingPipeline:
+        steps = cfg.test_dataloader.dataset.pipeline
+        loader = next(t for t in steps if str(t["type"]).endswith(LOADERS))
+        return NamingPipeline(super()._init_pipeline(cfg), loader)
 
     def _get_chunk_data(self, inputs: Iterable, chunk_size: int) -> Iterator[list]:
         """Batches; but for MMDetection's, which it pads, they are of one size."""
@@ -96,21 +162,15 @@ class AnyPictures:
             yield chunk
 
     def visualize(self, inputs: list, *args: object, **kwargs: object) -> list | None:
-        """As the host, which draws arrays in RGB."""
-        with self._drawing:
-            return super().visualize([_drawn(x) for x in inputs], *args, **kwargs)
+        """As the host, on the pixels that were looked at."""
+        with self._drawing, tempfile.TemporaryDirectory() as folder:
+            drawn_on = (self.pipeline.drawn_on(x, folder) for x in inputs)
+            return super().visualize(drawn_on, *args, **kwargs)
 
     def postprocess(self, *args: object, **kwargs: object) -> object:
         """As the host."""
         with self._drawing:
             return super().postprocess(*args, **kwargs)
-
-
-def _drawn(picture: object) -> object:
-    if not isinstance(picture, np.ndarray):
-        return picture
-    code = cv2.COLOR_GRAY2RGB if picture.ndim == 2 else cv2.COLOR_BGR2RGB
-    return cv2.cvtColor(picture, code).clip(0, 255).astype(np.uint8)
 
 
 def predict(inferencer: Callable, pixels: np.ndarray) -> BaseDataElement:

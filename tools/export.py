@@ -74,6 +74,10 @@ def report(wish: Wish, made: Made) -> list[str]:
     ]
     if made.network.task == "segmentation":
         lines[1] += f", {parity.other_labels:.2%} of the labels differ"
+    if made.network.task == "detection":
+        lines[1] += (
+            f", {parity.objects} objects found, {parity.other_objects} by one alone"
+        )
     if wish.target == "onnx" and made.network.task != "features":
         lines.append(f"next: python {DEMO} PICTURE {wish.out} --out-dir out")
     return lines

@@ -10,9 +10,9 @@ from typing import Literal, NamedTuple
 
 from PIL import Image
 
-from mmswinv2.pictures import IMAGE_SUFFIXES, VIDEO_SUFFIXES
+from mmswinv2.pictures import IMAGE_SUFFIXES, PHONE_SUFFIXES, VIDEO_SUFFIXES
 
-SUFFIXES = IMAGE_SUFFIXES | VIDEO_SUFFIXES
+SUFFIXES = IMAGE_SUFFIXES | PHONE_SUFFIXES | VIDEO_SUFFIXES
 
 
 class Source(NamedTuple):

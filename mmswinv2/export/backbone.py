@@ -182,10 +182,11 @@ class PortableAttention(nn.Module):
         self, attention: WindowAttention, stage: SwinStage, dynamic: bool
     ) -> None:
         super().__init__()
+        bias = attention._qkv_bias(attention.qkv.weight)
+        # Three layers, as parts of the output of one would be copied.
+        for i, name in enumerate("qkv"):
+            self.add_module(name, _part(attention.qkv.weight, bias, i))
         self.proj = attention.proj
-        self.qkv = attention.qkv
-        x = self.qkv.weight
-        self.register_buffer("qkv_bias", attention._qkv_bias(x))
         self.register_buffer("scale", attention._scale())
         self.bias = bias_of(attention, stage, dynamic)
 
@@ -201,9 +202,11 @@ class PortableAttention(nn.Module):
             window (tuple[int, int]): In tokens.
         """
         x = x.index_select(1, where.tokens)
-        qkv = F.linear(x, self.qkv.weight, self.qkv_bias)
         out = gathered_window_attention(
-            qkv, self._bias(index, window), self.scale, where.mask
+            *(self.q(x), self.k(x), self.v(x)),
+            self._bias(index, window),
+            self.scale,
+            where.mask,
         )
         return _linear(out.index_select(1, where.places), self.proj)
 
@@ -257,6 +260,16 @@ class NetworkBias(nn.Module):
     def forward(self, window: Window) -> Tensor:
         """``(n, 2 * h - 1, 2 * w - 1)``."""
         return self.network(window, self.pretrained_window)
+
+
+def _part(weight: Tensor, bias: Tensor | None, i: int) -> nn.Linear:
+    """Layer of queries, keys, which have no bias, or values."""
+    has_bias = bias is not None and i != 1
+    layer = nn.Linear(weight.shape[1], weight.shape[1], bias=has_bias)
+    layer.weight.data = weight.detach().chunk(3)[i].clone()
+    if has_bias:
+        layer.bias.data = bias.detach().chunk(3)[i].clone()
+    return layer
 
 
 def _linear(x: Tensor, layer: nn.Linear) -> Tensor:

@@ -14,6 +14,7 @@ from torch import nn
 
 from mmswinv2.datasets.mini_scenes import draw_scene
 
+from .detected import differences_of_objects, predicted_objects
 from .formats import Arrays, Runner
 from .networks import Exported
 
@@ -30,6 +31,9 @@ class Parity:
         difference (float): The largest, of scores or features, over the largest value;
             of labels by how much the model itself prefers its own.
         other_labels (float): Share of pixels with another label.
+        objects (int): Found by the model, all together.
+        other_objects (int): Found by the model or the file alone, see
+            :func:`differences_of_objects`.
         seconds (float): Of a picture of the first size, by the file.
         eager_seconds (float): Likewise by the model.
     """
@@ -37,6 +41,8 @@ class Parity:
     sizes: list[tuple[int, int]]
     difference: float
     other_labels: float
+    objects: int
+    other_objects: int
     seconds: float
     eager_seconds: float
 
@@ -84,9 +90,15 @@ def compare(
         return dict(zip(network.input_names, (picture, *more)))
 
     compared = pictures(sizes)
-    differences, others = [0.0], [0.0]
+    differences, others, objects, other_objects = [0.0], [0.0], 0, 0
     for picture in compared:
         expected, found = expect(model, picture), run(inputs_of(picture))
+        if network.task == "detection":
+            difference, alone = differences_of_objects(expected, found)
+            differences.append(difference)
+            other_objects += alone
+            objects += len(expected["labels"])
+            continue
         differences += _differences(expected, found)
         if network.task == "segmentation":
             others.append(float((expected["labels"] != found["labels"]).mean()))
@@ -95,6 +107,8 @@ def compare(
         sizes=[*sizes],
         difference=float(np.max(differences)),  # NaN where there is one
         other_labels=max(others),
+        objects=objects,
+        other_objects=other_objects,
         seconds=_time(lambda: run(inputs)),
         eager_seconds=_time(lambda: expect(model, first)),
     )
@@ -138,6 +152,10 @@ def _segmentation(model: nn.Module, picture: np.ndarray) -> Arrays:
     return dict(scores=scores, labels=found.pred_sem_seg.data[0].numpy())
 
 
+def _detection(model: nn.Module, picture: np.ndarray) -> Arrays:
+    return predicted_objects(model, _batch(picture))
+
+
 def _classification(model: nn.Module, picture: np.ndarray) -> Arrays:
     data = model.data_preprocessor(dict(inputs=_batch(picture)["inputs"]))
     with torch.no_grad():
@@ -155,6 +173,7 @@ def _batch(picture: np.ndarray) -> dict:
 
 EXPECTED: dict[str, Callable[[nn.Module, np.ndarray], Arrays]] = {
     "features": _features,
+    "detection": _detection,
     "segmentation": _segmentation,
     "classification": _classification,
 }

@@ -65,6 +65,7 @@ def describe(
         palette=[[*color] for color in palette_of(meta)] if named else None,
         inputs=[*network.input_names],
         outputs=[*network.output_names],
+        **network.facts(),
         size=size,
         preprocessing=dict(
             outside=_outside(network, cfg, size), inside=network.prepare.describe()
@@ -89,6 +90,8 @@ def with_parity(described: dict, parity: Parity) -> str:
         sizes=parity.sizes,
         largest_difference=parity.difference,
         other_labels=parity.other_labels,
+        objects=parity.objects,
+        other_objects=parity.other_objects,
     )
     return json.dumps({**described, "parity": compared}, indent=2) + "\n"
 

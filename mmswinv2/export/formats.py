@@ -98,7 +98,7 @@ def open_onnx(path: Path, network: Exported) -> Runner:
     model = onnx.load(path, load_external_data=False)
     names = [*network.output_names]
     for node in model.graph.node:
-        if node.op_type == "ArgMax" and "labels" in names:
+        if node.op_type == "ArgMax" and network.task == "segmentation":
             names.append(node.input[0])
             model.graph.output.append(onnx.ValueInfoProto(name=node.input[0]))
     checked = path.with_suffix(".checked.onnx")  # beside the weights of large files

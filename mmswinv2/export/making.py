@@ -30,6 +30,7 @@ from .program import capture
 from .tested_scale import tested_size
 
 JSON = ".json"
+OTHER_OBJECTS = 0.05  # of all: rounding decides which of two that overlap is kept
 
 
 @dataclass(frozen=True)
@@ -197,10 +198,7 @@ def exported(model: nn.Module, cfg: Config, *, what: str, dynamic: bool) -> Expo
     elif cfg.default_scope == "mmpretrain":
         build = ExportedClassifier
     else:
-        raise ValueError(
-            f"the detector {type(model).__name__} cannot be exported whole; --what "
-            "backbone exports its backbone"
-        )
+        from .detectors import ExportedDetector as build  # needs mmdet
     return build(portable(source, dynamic=dynamic), preprocessor or {}).eval()
 
 
@@ -216,4 +214,9 @@ def check(parity: Parity, precision: str) -> None:
             f"the file gives other results than the model (difference "
             f"{parity.difference:.1e} of the largest value, at most {most:.0e} is "
             "expected), so it was not kept"
+        )
+    if parity.other_objects > max(OTHER_OBJECTS * parity.objects, 1):
+        raise RuntimeError(
+            f"{parity.other_objects} objects are found by the file or by the model "
+            f"alone, which finds {parity.objects}, so it was not kept"
         )

@@ -38,6 +38,10 @@ class Exported(nn.Module):
         """Values of the inputs after ``image`` where nothing else is wished."""
         return ()
 
+    def facts(self) -> dict:
+        """What readers of its outputs need beside names and colours."""
+        return {}
+
 
 class ExportedBackbone(Exported):
     """Gives feature maps ``stage0``, ...: ``(1, C, h, w)`` of the padded picture.

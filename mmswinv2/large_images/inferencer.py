@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -17,6 +16,7 @@ from mmengine.structures import BaseDataElement
 from PIL import Image, UnidentifiedImageError
 
 from mmswinv2.drawing import draw_sample
+from mmswinv2.pictures import open_picture
 from mmswinv2.planning.free_memory import free_memory, pass_bytes
 
 from .grid import Span
@@ -86,7 +86,7 @@ class LargePictures:
         self.tile = tile
         if tile is None or hasattr(self, "tiles"):
             return
-        self.tiles = TilePipeline(self.pipeline.pipeline.transforms)
+        self.tiles = TilePipeline(self.pipeline)
         if self.scope == "mmseg":
             from .segmentor import TiledSegmentor
 
@@ -283,8 +283,7 @@ def _size(picture: object) -> Span | None:
     if isinstance(picture, np.ndarray):
         return picture.shape[:2]
     try:
-        content = io.BytesIO(mmengine.fileio.get(str(picture)))
-        with Image.open(content) as opened:
+        with open_picture(mmengine.fileio.get(str(picture))) as opened:
             return opened.height, opened.width
-    except (OSError, UnidentifiedImageError):  # the host names what is wrong with it
+    except (OSError, UnidentifiedImageError):  # who reads it says what is wrong
         return None

@@ -74,6 +74,7 @@ class Handlers:
 
     def __init__(self, layout: Layout, models: Models, root: str) -> None:
         self.layout, self.models, self.root = layout, models, root
+        self._nothing = {layout.message: gr.skip()}  # gradio takes no empty dict
 
     @_told
     def arrive(self) -> dict:
@@ -92,7 +93,7 @@ class Handlers:
     def choose(self, name: str | None) -> dict:
         """A model is chosen: its own scale and windows."""
         if name is None:
-            return {}
+            return self._nothing
         model = self.models.get(name)
         ui = self.layout
         texts = [write_window(window) for window in model.windows]
@@ -125,7 +126,7 @@ class Handlers:
     ) -> dict:
         """A picture goes through the model, once or at both windows."""
         if photo is None or name is None:
-            return {}
+            return self._nothing
         model = self.models.get(name)
         all_settings = self._settings(model, scale, compare, texts)
         pixels = session.pixels if session and session.photo == photo else None
@@ -150,7 +151,7 @@ class Handlers:
     ) -> dict:
         """What was found is drawn, as far as it is wished for."""
         if session is None:
-            return {}
+            return self._nothing
         ui, meta = self.layout, session.model.meta
         shown = [
             only_classes(taken.sample, classes, len(meta["classes"]))
@@ -166,15 +167,18 @@ class Handlers:
             return changes | {
                 ui.picture: gr.update(value=drawn[0], visible=True),
                 ui.slider: gr.update(value=None, visible=False),
+                ui.divide: gr.update(visible=False),
                 ui.differs: gr.update(visible=False),
-                ui.found_other: gr.update(visible=False),
+                ui.found_other_column: gr.update(visible=False),
             }
         text = difference(*shown, meta, score)
         return changes | {
             ui.picture: gr.update(value=None, visible=False),
             ui.slider: gr.update(value=tuple(of_one_size(drawn)), visible=True),
+            ui.divide: gr.update(visible=True),
             ui.differs: gr.update(value=text, visible=True),
-            ui.found_other: gr.update(value=tables[1], visible=True),
+            ui.found_other: tables[1],
+            ui.found_other_column: gr.update(visible=True),
         }
 
     @_told
@@ -214,10 +218,11 @@ class Handlers:
             ui.session: None,
             ui.picture: gr.update(value=None, visible=True),
             ui.slider: gr.update(value=None, visible=False),
+            ui.divide: gr.update(visible=False),
             ui.differs: gr.update(visible=False),
             ui.costs: "",
             ui.found: "",
-            ui.found_other: gr.update(value="", visible=False),
+            ui.found_other_column: gr.update(visible=False),
         }
 
     def _message(self, text: str = "") -> dict:

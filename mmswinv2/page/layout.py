@@ -9,22 +9,22 @@ import gradio as gr
 from .inputs import FILE_SIZE
 
 STAGES = 4
-TOKENS = (4, 8, 16, 32)  # px of a token
 FONTS = dict(
     font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"]
 )  # none that a browser would fetch
 THEME = gr.themes.Default(primary_hue="teal", **FONTS)
 CSS = """
 .gradio-container { max-width: 1400px !important; margin: auto; }
-.stages { display: grid !important; grid-template-columns: repeat(4, 1fr); }
-.stages > * { min-width: 0 !important; }
-.scrolls { max-height: 24rem; overflow: auto; }
+.stages .form { display: grid; grid-template-columns: repeat(4, 1fr); }
+.stages .form > * { padding: 0.5rem; }
+.scrolls { max-height: 24rem; overflow: auto; contain: inline-size; }
 .scrolls table { width: 100%; border-collapse: collapse; }
 .scrolls caption { text-align: left; font-weight: 600; padding: 0.25rem 0; }
 .scrolls th, .scrolls td {
   text-align: left; padding: 0.25rem 0.5rem; font-variant-numeric: tabular-nums;
-  border-bottom: 1px solid var(--border-color-primary);
+  border-style: none none solid; border-bottom: 1px solid var(--border-color-primary);
 }
+.scrolls :is(table, thead, tbody, tr) { border: none !important; }
 .scrolls i {
   display: inline-block; width: 0.8em; height: 0.8em; margin-right: 0.5em;
   border: 1px solid var(--body-text-color);
@@ -54,10 +54,12 @@ class Layout:
     message: gr.HTML
     picture: gr.Image
     slider: gr.ImageSlider
+    divide: gr.Slider
     differs: gr.Markdown
     costs: gr.HTML
     found: gr.HTML
     found_other: gr.HTML
+    found_other_column: gr.Column
     biases: gr.Image
     biases_other: gr.Image
     session: gr.State
@@ -77,7 +79,7 @@ def build_layout(score: float) -> Layout:
     with gr.Row():
         with gr.Column(scale=1, min_width=300):
             parts |= _inputs(score)
-        with gr.Column(scale=2, min_width=300):
+        with gr.Column(scale=2, min_width=300, elem_id="results"):
             parts |= _results()
     # what a person looks at is kept for an hour, and not beyond the visit
     parts["session"] = gr.State(None, time_to_live=3600)
@@ -119,44 +121,57 @@ def _stages(name: str) -> tuple[gr.Group, list[gr.Textbox]]:
     """A window for each stage."""
     with gr.Group(visible=False) as group:
         gr.Markdown(
-            f"**{name}** per stage, in tokens: 16, or h x w as 16x12", padding=True
+            f"**{name}** in tokens (of 4, 8, 16, 32 px): 16, or 16x12, height first",
+            padding=True,
         )
         with gr.Row(elem_classes="stages"):
             boxes = [
-                gr.Textbox(label=f"{stage} · {px} px", min_width=40, max_lines=1)
-                for stage, px in zip(range(STAGES), TOKENS)
+                gr.Textbox(label=f"stage {stage}", min_width=40, max_lines=1)
+                for stage in range(STAGES)
             ]
     return group, boxes
 
 
 def _results() -> dict:
     message = gr.HTML(visible=False)
-    still = dict(interactive=False, show_label=True, buttons=["download", "fullscreen"])
-    picture = gr.Image(label="What was found", elem_id="picture", **still)
+    still = dict(
+        interactive=False, show_label=False, buttons=["download", "fullscreen"]
+    )
+    picture = gr.Image(alt_text="what was found", elem_id="picture", **still)
     slider = gr.ImageSlider(
         label="Window A | window B", visible=False, elem_id="slider", **still
+    )
+    divide = gr.Slider(
+        0, 100, 50, step=1, label="Share of A, in percent", visible=False
     )
     differs = gr.Markdown(visible=False, elem_id="differs")
     costs = gr.HTML(elem_id="costs")
     with gr.Tab("Found"), gr.Row():
-        found, found_other = gr.HTML(elem_id="found"), gr.HTML(visible=False)
+        with gr.Column(min_width=280):
+            found = gr.HTML(elem_id="found")
+        with gr.Column(min_width=280, visible=False) as other_column:
+            found_other = gr.HTML()
     with gr.Tab("Position bias"):
         gr.Markdown(
             "What attention adds to its logits, by the offset of two tokens: at the "
             "window that the checkpoint came with, and at the chosen one. The dashed "
-            "frame holds the offsets that were known before."
+            "frame holds the offsets that were known before; to the right is window B."
         )
         with gr.Row():
-            biases = gr.Image(label="Window A", elem_id="biases", **still)
-            biases_other = gr.Image(label="Window B", visible=False, **still)
+            biases = gr.Image(alt_text="biases at window A", elem_id="biases", **still)
+            biases_other = gr.Image(
+                alt_text="biases at window B", visible=False, **still
+            )
     return dict(
         message=message,
         picture=picture,
         slider=slider,
+        divide=divide,
         differs=differs,
         costs=costs,
         found=found,
         found_other=found_other,
+        found_other_column=other_column,
         biases=biases,
         biases_other=biases_other,
     )

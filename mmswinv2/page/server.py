@@ -12,6 +12,11 @@ from .layout import CSS, THEME, build_layout
 from .models import Models
 
 CLEANING = (600, 3600)  # s: how often, and the age of files that then go
+# On a phone the screen ends with the buttons.
+TO_RESULT = """() => {
+  const results = document.getElementById('results');
+  if (results.getBoundingClientRect().top > innerHeight / 2) results.scrollIntoView();
+}"""
 WAITING = 32  # people in the queue
 
 
@@ -42,7 +47,7 @@ def build_page(models: Models, *, root: str, score: float) -> gr.Blocks:
 
         def look_after(event: Callable) -> None:
             looked = event(do.look, inputs, **turns)
-            looked.then(do.explain_windows, ui.session, **one)
+            looked.then(js=TO_RESULT).then(do.explain_windows, ui.session, **one)
 
         page.load(do.arrive, **one).then(do.choose, ui.model, **one)
         chosen = ui.model.input(do.choose, ui.model, **one)
@@ -55,6 +60,14 @@ def build_page(models: Models, *, root: str, score: float) -> gr.Blocks:
             lambda wished: gr.update(visible=wished),
             ui.compare,
             ui.other_group,
+            api_visibility="private",
+        )
+        ui.divide.change(  # what a mouse drags in the picture, by keyboard
+            lambda share: gr.update(slider_position=share),
+            ui.divide,
+            ui.slider,
+            queue=False,
+            show_progress="hidden",
             api_visibility="private",
         )
         ui.photo.clear(do.clear, **one)

@@ -41,11 +41,15 @@ def found_table(
 
 def costs_table(passes: Sequence[Pass], model: LoadedModel) -> str:
     """With what passes were made, and what they cost; they are named A and B."""
-    where = "on the GPU" if model.device.type == "cuda" else "growth of the process"
-    heads = ("pass", "window per stage", "short side", "time", f"peak memory, {where}")
+    where = "growth of this process"
+    if model.device.type == "cuda":
+        where = "of PyTorch on the GPU, weights included"
+    heads = ("pass", "windows", "short side", "time", "memory")
     rows = []
     for name, taken in zip("AB", passes):
-        windows = map(write_window, taken.settings.windows or ())
+        windows = [write_window(window) for window in taken.settings.windows or ()]
+        if len(set(windows)) == 1:
+            windows = [f"{windows[0]} in all stages"]
         side = taken.settings.short_side or model.short_side
         memory = "not measured"
         if taken.memory is not None:
@@ -59,7 +63,7 @@ def costs_table(passes: Sequence[Pass], model: LoadedModel) -> str:
                 memory,
             ]
         )
-    return _table(heads, rows, "passes")
+    return _table(heads, rows, f"passes (memory: {where}, at its peak)")
 
 
 def _table(heads: Sequence[str], rows: Sequence[Sequence[str]], caption: str) -> str:

@@ -122,38 +122,42 @@ def _mask(rows: Axis, columns: Axis) -> tuple[Tensor, Tensor] | None:
 
 
 def gathered_window_attention(
-    qkv: Tensor,
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
     bias: Tensor,
     scale: Tensor,
     mask: tuple[Tensor, Tensor] | None,
 ) -> Tensor:
-    """Scaled cosine attention of windows.
+    """Scaled cosine attention of windows, logits and softmax in fp32.
 
     Args:
-        qkv (Tensor): ``(B, Y * X * N, 3 * C)``, in the order of a layout.
+        q (Tensor): Queries ``(B, Y * X * N, C)``, in the order of a layout.
+        k (Tensor): Keys, likewise.
+        v (Tensor): Values, likewise.
         bias (Tensor): ``(n, N, N)``, fp32.
-        scale (Tensor): ``(n,)``.
+        scale (Tensor): ``(n,)``, fp32.
         mask (tuple, optional): Of the layout.
 
     Returns:
         Tensor: ``(B, Y * X * N, C)``.
     """
     n, N, _ = bias.shape
-    images = qkv.shape[0]
-    parts = (x.reshape(-1, N, n, x.shape[-1] // n) for x in qkv.chunk(3, -1))
-    q, k, v = (x.transpose(1, 2) for x in parts)  # (B * Y * X, n, N, d)
-    q, k = _unit_length(q) * scale[:, None, None], _unit_length(k)
+    images, _, C = q.shape
+    q, k, v = (x.reshape(-1, N, n, C // n) for x in (q, k, v))
+    q, k = q.float(), k.float()
+    q = q * (scale[:, None] / _length(q))
+    k = k * _length(k).reciprocal()
+    q, k, v = (x.transpose(1, 2) for x in (q, k, v))  # (B * Y * X, n, N, d)
     if mask is not None:
         sides = (x.repeat(images, 1, 1, 1) if images > 1 else x for x in mask)
         sides = (x.expand(-1, n, -1, -1) for x in sides)
         q, k = (torch.cat((x, side), -1) for x, side in zip((q, k), sides))
     weights = (q @ k.mT + bias).softmax(-1)
     out = weights.to(v.dtype) @ v
-    return out.transpose(1, 2).reshape(images, -1, n * v.shape[-1])
+    return out.transpose(1, 2).reshape(images, -1, C)
 
 
-def _unit_length(x: Tensor) -> Tensor:
-    """As :func:`.windows.unit_length`, whose gradient nobody wants here."""
-    x = x.float()
-    square = x.square().sum(-1, keepdim=True)
-    return x * square.clamp_min(NORM_EPS**2).rsqrt()
+def _length(x: Tensor) -> Tensor:
+    """Of every head's vector, ``(..., d)`` -> ``(..., 1)``; 0 is none to divide by."""
+    return torch.linalg.vector_norm(x, dim=-1, keepdim=True).clamp_min(NORM_EPS)
