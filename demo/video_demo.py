@@ -27,7 +27,7 @@ from mmswinv2.cli.out_dir import free_path, make_folder
 from mmswinv2.config_types import read_config
 from mmswinv2.drawing import top_classes
 from mmswinv2.errors import RunError
-from mmswinv2.inferencers import find_files
+from mmswinv2.pictures import VIDEO_SUFFIXES, find_files
 
 
 def parse_args() -> argparse.Namespace:
@@ -57,8 +57,6 @@ def find_clips(given: list[str]) -> list[str]:
     Raises:
         FileNotFoundError: If a folder has none.
     """
-    from mmswinv2.video.reading import VIDEO_SUFFIXES
-
     clips = []
     for path in given:
         folder = Path(path).is_dir()

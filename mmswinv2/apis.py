@@ -23,6 +23,7 @@ from mmswinv2.checkpoints.urls import shown
 from .config_bases import CONFIG_DIR
 from .config_types import name_types, read_config
 from .inferencers import AnyPictures
+from .large_images import LargePictures, check_tile
 from .mmpretrain_import import protect_hosts
 from .own_data.checks.heads import other_heads
 
@@ -52,6 +53,7 @@ def build_inferencer(
     model: str | Path | Config,
     weights: str | Path | None = None,
     device: str | None = None,
+    tile: int | str | None = None,
 ) -> DetInferencer | MMSegInferencer | ClassifierInferencer | VideoInferencer:
     """Builds the inferencer of the framework that the config belongs to.
 
@@ -67,6 +69,11 @@ def build_inferencer(
             ``load_from``.
         device (str, optional): Such as 'cpu' or 'cuda:0'. Defaults to the first
             accelerator, and to the CPU where there is none.
+        tile (int | str, optional): Of detectors and segmentors: large pictures are
+            cut into tiles of so many px, at their own scale; 'auto': where the model
+            would see too little of them, or they would not fit into memory.
+            ``inferencer.on_tile(done, total)``, a function of the caller's, hears how
+            far it is. Defaults to None: pictures are seen whole.
 
     Returns:
         DetInferencer | MMSegInferencer | ClassifierInferencer | VideoInferencer: Ready
@@ -77,8 +84,8 @@ def build_inferencer(
     Raises:
         FileNotFoundError: The config or the checkpoint does not exist.
         ValueError: No such config name, no weights, an unreadable checkpoint, a model
-            that predicts nothing, names of more or fewer classes than it has, or a
-            device that is not there.
+            that predicts nothing, names of more or fewer classes than it has, a
+            device that is not there, or tiles of a model that takes none.
         RuntimeError: The checkpoint belongs to another model.
 
     Examples:
@@ -98,6 +105,7 @@ def build_inferencer(
         )
     if device is not None:
         check_device(device)
+    check_tile(tile)
     protect_hosts()
     scope = cfg.default_scope
     if scope == "mmdet":
@@ -113,7 +121,14 @@ def build_inferencer(
             f"default_scope is {scope!r}, expected 'mmdet', 'mmseg' or 'mmpretrain'"
         )
 
+    cuts = scope in ("mmdet", "mmseg")
+    if isinstance(tile, int) and not cuts:
+        raise ValueError(
+            f"tile is {tile}, but a {cfg.model.type} sees the whole of what it names; "
+            "leave it out"
+        )
     bases = (Host,) if is_of_videos(cfg) else (AnyPictures, Host)
+    bases = (LargePictures, *bases) if cuts else bases
 
     class Inferencer(*bases):
         pass
@@ -136,6 +151,8 @@ def build_inferencer(
     source = weights if saved_meta.get("classes") else "test_dataloader.dataset"
     check_class_names(cfg.model, meta, str(source))
     inferencer.model.dataset_meta = inferencer.visualizer.dataset_meta = meta
+    if cuts:
+        inferencer.set_tile(tile)
     return inferencer
 
 

@@ -2,163 +2,115 @@
 
 from __future__ import annotations
 
-import io
+import tempfile
 import threading
-from collections.abc import Callable, Iterable, Iterator, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
 import cv2
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from mmengine.config import Config
+from mmengine.structures import BaseDataElement
 
-IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"}
+from mmswinv2.pictures import (
+    IMAGE_SUFFIXES,
+    as_host_picture,
+    find_files,
+    read_picture,
+)
+
 # The first transform of a pipeline, as the hosts' inferencers have it.
 LOADERS = ("InferencerLoader", "LoadImageFromFile")
-
-
-def as_host_picture(
-    picture: object, *, color_type: str = "color"
-) -> str | np.ndarray | dict:
-    """A picture as the hosts' pipelines take it, with the pixels of a file of it.
-
-    Args:
-        picture (str | Path | ndarray | PIL.Image | dict): File or URL; pixels ``(H,
-            W)``, grey, or ``(H, W, C)``: grey, BGR or BGRA as OpenCV reads them, of 8
-            or 16 bits; a picture of Pillow, whose EXIF rotation is followed. A dict is
-            the host's own form.
-        color_type (str): Of the pipeline's ``LoadImageFromFile``: 'color', 'grayscale'
-            or 'unchanged'. Defaults to 'color'.
-
-    Returns:
-        str | ndarray | dict: Paths and dicts as they are, pixels as ``(H, W, 3)`` in
-        BGR, or ``(H, W)`` for a pipeline in greys.
-
-    Raises:
-        ValueError: It is none of these, or its pixels have another shape or type.
-    """
-    if isinstance(picture, (str, dict)):
-        return picture
-    if isinstance(picture, Path):
-        return str(picture)
-    if isinstance(picture, Image.Image):
-        picture = _pixels(ImageOps.exif_transpose(picture))
-    if not isinstance(picture, np.ndarray):
-        raise ValueError(
-            f"a picture is given as {type(picture).__name__}; expected a path or URL, "
-            "an array, a picture of Pillow, or a list of these"
-        )
-    if picture.dtype == np.float32 and not np.isfinite(picture).all():
-        raise ValueError(
-            "a picture has pixels that are NaN or infinite; expected numbers from 0 to "
-            "255"
-        )
-    channels = picture.shape[2] if picture.ndim == 3 else 1
-    if picture.ndim not in (2, 3) or channels not in (1, 3, 4) or not picture.size:
-        raise ValueError(
-            f"a picture is an array of shape {picture.shape}; expected (H, W), or "
-            "(H, W, C) with 1, 3 (BGR) or 4 (BGRA) channels; give several as a list"
-        )
-    if picture.dtype == np.uint16:
-        picture = (picture >> 8).astype(np.uint8)  # as OpenCV reads such files
-    elif picture.dtype not in (np.uint8, np.float32):
-        raise ValueError(
-            f"a picture is an array of {picture.dtype}; expected uint8, uint16, or "
-            "float32 from 0 to 255"
-        )
-    if color_type.startswith(("color", "grayscale")):
-        kind = "GRAY" if color_type.startswith("gray") else "BGR"
-        given = {1: "GRAY", 3: "BGR", 4: "BGRA"}[channels]
-        if given != kind:
-            picture = cv2.cvtColor(picture, getattr(cv2, f"COLOR_{given}2{kind}"))
-        elif kind == "GRAY":
-            picture = picture.reshape(picture.shape[:2])
-    return np.ascontiguousarray(picture)
-
-
-def read_picture(path: str | Path) -> np.ndarray:
-    """Pixels (H, W, 3) of a file in OpenCV's order BGR, of its first frame.
-
-    Raises:
-        ValueError: It cannot be read or is no picture, or not all of one. The message
-            begins with the reason, not with the path.
-    """
-    if Path(path).is_fifo():  # it may never have a writer
-        raise ValueError("is a pipe, no file")
-    try:
-        content = np.fromfile(path, np.uint8)
-    except OSError as error:
-        raise ValueError(f"cannot be read: {error.strerror or error}") from error
-    if not content.size:
-        raise ValueError("is an empty file; copy it again")
-    try:
-        with Image.open(io.BytesIO(content)) as opened:
-            opened.load()  # some versions of OpenCV fill up what was cut off
-    except (UnidentifiedImageError, Image.DecompressionBombError):
-        pass  # OpenCV knows other formats and takes larger ones
-    except Exception as error:  # Pillow raises many kinds over damaged files
-        reason = f"is damaged or cut off: {error}; copy it again"
-        raise ValueError(reason) from error
-    try:
-        pixels = cv2.imdecode(content, cv2.IMREAD_COLOR)
-    except cv2.error:
-        pixels = None
-    if pixels is None:
-        raise ValueError("cannot be read as an image")
-    return pixels
-
-
-def _pixels(picture: Image.Image) -> np.ndarray:
-    if picture.mode.startswith("I"):  # 16 bits; older versions of Pillow say 32
-        return np.asarray(picture).clip(0, 2**16 - 1).astype(np.uint16)
-    return np.asarray(picture.convert("RGB"))[..., ::-1]
-
-
-def find_files(folder: str | Path, suffixes: Set[str], what: str) -> list[Path]:
-    """Files of some kind in a folder, sorted.
-
-    Args:
-        folder (str | Path): Where to look.
-        suffixes (Set[str]): Of their names, in small letters.
-        what (str): They are.
-
-    Raises:
-        FileNotFoundError: There is none.
-    """
-    files = sorted(Path(folder).iterdir())
-    found = [file for file in files if file.suffix.lower() in suffixes]
-    if not found:
-        raise FileNotFoundError(
-            f"{folder} has no {what} ({' '.join(sorted(suffixes))}) in it"
-        )
-    return found
+BACKENDS = ("cv2", "pillow", "turbojpeg")  # of mmcv, which decode the same kinds
 
 
 class NamingPipeline:
-    """A pipeline whose errors name the picture and its size.
+    """A pipeline that reads pictures as people see them, and names them in errors.
+
+    The hosts' loaders neither take every kind of file nor turn all of them. They read
+    what a config wants read in another way: unchanged, or by a backend of its own.
 
     Args:
         pipeline (Callable): Takes a picture as :func:`as_host_picture` gives it.
+        loader (Mapping): Its first transform, as the config has it.
     """
 
-    def __init__(self, pipeline: Callable[[object], object]) -> None:
+    def __init__(
+        self, pipeline: Callable[[object], dict], loader: Mapping[str, object]
+    ) -> None:
         self.pipeline = pipeline
+        self.color_type = loader.get("color_type", "color")
+        self.backend_args = loader.get("backend_args")
+        backend = loader.get("imdecode_backend") or "cv2"
+        kinds = ("color", "grayscale")
+        self._reads = self.color_type.startswith(kinds) and backend in BACKENDS
 
-    def __call__(self, picture: object) -> object:
+    def __call__(self, picture: str | np.ndarray | dict) -> dict:
         """As the pipeline.
 
         Raises:
-            ValueError: In place of any error of a transform.
+            ValueError: In place of any error of reading or of a transform.
         """
+        picture, path = self.load(picture)
         try:
-            return self.pipeline(picture)
+            data = self.pipeline(picture)
         except Exception as error:  # of OpenCV, Pillow, the file system, ...
-            given = picture.get("img_path") if isinstance(picture, dict) else picture
-            name = str(given) if isinstance(given, (str, Path)) else "a picture"
-            if isinstance(given, np.ndarray):
-                name += f" of {given.shape[1]} x {given.shape[0]} px"
+            name = str(path or _path_of(picture) or "a picture")
+            if isinstance(picture, np.ndarray):
+                name += f" of {picture.shape[1]} x {picture.shape[0]} px"
             raise ValueError(
                 f"{name} cannot be prepared for the model: {_reason(error)}"
             ) from error
+        if path is not None:
+            data["data_samples"].set_metainfo(dict(img_path=path))
+        return data
+
+    def load(
+        self, picture: str | np.ndarray | dict
+    ) -> tuple[str | np.ndarray | dict, str | None]:
+        """What the first transform takes, read if this reads it, and then its path.
+
+        Raises:
+            ValueError: It cannot be read.
+        """
+        path = _path_of(picture) if self._reads else None
+        if path is None:
+            return picture, None
+        pixels = as_host_picture(self.read(path), color_type=self.color_type)
+        given = dict(picture, img=pixels) if isinstance(picture, dict) else pixels
+        return given, path
+
+    def read(self, path: str) -> np.ndarray:
+        """Pixels (H, W, 3) in BGR.
+
+        Raises:
+            ValueError: It cannot be read.
+        """
+        try:
+            return read_picture(path, backend_args=self.backend_args)
+        except ValueError as error:
+            raise ValueError(f"{path} {error}") from error
+
+    def drawn_on(self, picture: object, folder: str) -> object:
+        """What the hosts' ``visualize`` takes: a file of what was read, or RGB."""
+        path = _path_of(picture) if self._reads else None
+        if path is not None:
+            pixels = self.read(path)
+            file = Path(folder, Path(path).name)  # what is drawn is called as it is
+            lossless = cv2.imencode(".png", pixels, [cv2.IMWRITE_PNG_COMPRESSION, 1])
+            file.write_bytes(lossless[1])
+            return str(file)
+        if not isinstance(picture, np.ndarray):
+            return picture
+        code = cv2.COLOR_GRAY2RGB if picture.ndim == 2 else cv2.COLOR_BGR2RGB
+        return cv2.cvtColor(picture, code).clip(0, 255).astype(np.uint8)
+
+
+def _path_of(picture: object) -> str | None:
+    """Of a picture that is yet to be read."""
+    if isinstance(picture, dict):
+        return None if "img" in picture else picture.get("img_path")
+    return picture if isinstance(picture, str) else None
 
 
 def _reason(error: Exception) -> str:
@@ -189,13 +141,13 @@ class AnyPictures:
         if isinstance(inputs, (str, Path)) and Path(inputs).is_dir():
             inputs = find_files(inputs, IMAGE_SUFFIXES, "pictures")
         inputs = inputs if isinstance(inputs, (list, tuple)) else [inputs]
-        pipeline = self.cfg.test_dataloader.dataset.pipeline
-        loader = next(t for t in pipeline if str(t["type"]).endswith(LOADERS))
-        color_type = loader.get("color_type", "color")
+        color_type = self.pipeline.color_type
         return [as_host_picture(x, color_type=color_type) for x in inputs]
 
-    def _init_pipeline(self, cfg: object) -> NamingPipeline:
-        return NamingPipeline(super()._init_pipeline(cfg))
+    def _init_pipeline(self, cfg: Config) -> NamingPipeline:
+        steps = cfg.test_dataloader.dataset.pipeline
+        loader = next(t for t in steps if str(t["type"]).endswith(LOADERS))
+        return NamingPipeline(super()._init_pipeline(cfg), loader)
 
     def _get_chunk_data(self, inputs: Iterable, chunk_size: int) -> Iterator[list]:
         """Batches; but for MMDetection's, which it pads, they are of one size."""
@@ -213,9 +165,10 @@ class AnyPictures:
             yield chunk
 
     def visualize(self, inputs: list, *args: object, **kwargs: object) -> list | None:
-        """As the host, which draws arrays in RGB."""
-        with self._drawing:
-            return super().visualize([_drawn(x) for x in inputs], *args, **kwargs)
+        """As the host, on the pixels that were looked at."""
+        with self._drawing, tempfile.TemporaryDirectory() as folder:
+            drawn_on = (self.pipeline.drawn_on(x, folder) for x in inputs)
+            return super().visualize(drawn_on, *args, **kwargs)
 
     def postprocess(self, *args: object, **kwargs: object) -> object:
         """As the host."""
@@ -223,8 +176,8 @@ class AnyPictures:
             return super().postprocess(*args, **kwargs)
 
 
-def _drawn(picture: object) -> object:
-    if not isinstance(picture, np.ndarray):
-        return picture
-    code = cv2.COLOR_GRAY2RGB if picture.ndim == 2 else cv2.COLOR_BGR2RGB
-    return cv2.cvtColor(picture, code).clip(0, 255).astype(np.uint8)
+def predict(inferencer: Callable, pixels: np.ndarray) -> BaseDataElement:
+    """What is found in a picture (H, W, 3) in BGR."""
+    result = inferencer(pixels, return_datasamples=True)
+    # MMSegInferencer returns a single one bare, the others wrap theirs
+    return result["predictions"][0] if isinstance(result, dict) else result

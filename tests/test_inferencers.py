@@ -7,15 +7,17 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from mmcv.transforms import LoadImageFromFile
 from PIL import Image
+from strange_pictures import KINDS
 from tiny import DET, SEG, fresh_globals, load_tiny, save_weights
 from tiny_classifier import write_classifier
 
 from mmswinv2.apis import build_inferencer
-from mmswinv2.inferencers import as_host_picture
+from mmswinv2.inferencers import NamingPipeline
+from mmswinv2.pictures import as_host_picture, read_picture
 
 RGB = np.random.default_rng(0).integers(0, 255, (48, 64, 3), dtype=np.uint8)
-ALPHA = np.full((48, 64, 1), 128, np.uint8)
 
 
 @pytest.fixture(scope="module", params=[DET, SEG, "classifier"])
@@ -45,17 +47,40 @@ def numbers(result):
     ]
 
 
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
+def test_files_are_read_as_the_demo_reads_them(inferencer, kind, tmp_path):
+    """By whatever host; the prediction knows its file."""
+    path = str(kind.save(tmp_path))
+    expected = inferencer.pipeline(read_picture(path))["inputs"]
+    for given in (path, dict(img_path=path)):
+        data = inferencer.pipeline(given)
+        assert torch.equal(data["inputs"], expected)
+        assert data["data_samples"].img_path == path
+    drawn_on = inferencer.pipeline.drawn_on(path, tmp_path)
+    assert np.array_equal(cv2.imread(drawn_on), read_picture(path))
+
+
+def test_what_a_config_reads_in_its_own_way_is_left_to_it(tmp_path):
+    """Such as pictures with a fourth channel."""
+    path = str(next(kind for kind in KINDS if kind.name == "rgba.png").save(tmp_path))
+    load = LoadImageFromFile(color_type="unchanged")
+    pipeline = NamingPipeline(
+        lambda given: load(dict(img_path=given)), dict(color_type="unchanged")
+    )
+    assert pipeline(path)["img"].shape[2] == 4
+    assert pipeline.drawn_on(path, tmp_path) == path
+
+
 @pytest.mark.parametrize(
     "picture",
     [
         Image.fromarray(RGB),
-        Image.fromarray(np.dstack((RGB, ALPHA))),
         Image.fromarray(RGB).quantize(16),
         Image.fromarray(RGB[..., 0]),
         Image.fromarray(RGB[..., 0].astype(np.uint16) * 200),
         Image.fromarray(RGB[..., 0] > 128),
     ],
-    ids=["RGB", "RGBA", "palette", "grey", "grey of 16 bits", "black and white"],
+    ids=["RGB", "palette", "grey", "grey of 16 bits", "black and white"],
 )
 def test_pixels_are_those_that_a_file_gives(picture, tmp_path):
     """Whatever the picture is: an array, Pillow's, or its file."""
@@ -117,10 +142,10 @@ def test_draws_and_saves(inferencer, tmp_path):
 
 
 def test_a_picture_that_cannot_be_prepared_is_named(inferencer, tmp_path):
-    """By its path or its size, whatever transform fails."""
+    """By its path or its size, whatever fails."""
     file = tmp_path / "broken.jpg"
     file.write_bytes(b"no picture")
-    with pytest.raises(ValueError, match=f"{file} cannot be prepared for the model"):
+    with pytest.raises(ValueError, match=f"^{file} cannot be read as an image$"):
         inferencer([RGB[..., ::-1], file])
     if inferencer.scope != "mmpretrain":  # whose pictures are cropped to a square
         with pytest.raises(ValueError, match="a picture of 3000 x 1 px cannot be"):

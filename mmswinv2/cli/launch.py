@@ -163,6 +163,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--work-dir",
         help="folder of logs; work_dirs/<config> by default, for a test its test/",
     )
+    add_config_options(parser)
+    parser.add_argument(
+        "--launcher",
+        choices=["none", "pytorch", "slurm", "mpi"],
+        default="none",
+        help="how the processes of a distributed run were started",
+    )
+    # torchrun sets LOCAL_RANK; torch.distributed.launch passes this instead
+    parser.add_argument("--local-rank", "--local_rank", type=int, default=0)
+
+
+def add_config_options(parser: argparse.ArgumentParser) -> None:
+    """``--cfg-options`` alone, for a command that runs no Runner."""
     parser.add_argument(
         "--cfg-options",
         nargs="+",
@@ -172,14 +185,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="change the config, as in data_root=DIR or model.backbone.window_size=8; "
         'lists as key="[a,b]"',
     )
-    parser.add_argument(
-        "--launcher",
-        choices=["none", "pytorch", "slurm", "mpi"],
-        default="none",
-        help="how the processes of a distributed run were started",
-    )
-    # torchrun sets LOCAL_RANK; torch.distributed.launch passes this instead
-    parser.add_argument("--local-rank", "--local_rank", type=int, default=0)
+    parser.set_defaults(launcher="none", work_dir=None, local_rank=0)
 
 
 def load_config(args: argparse.Namespace) -> Config:

@@ -9,6 +9,7 @@ import numpy as np
 from matplotlib import font_manager
 from PIL import Image, ImageDraw, ImageFont
 
+from .bands import bands, to_array
 from .palette import Color
 
 PAPER, INK = (255, 255, 255), (20, 20, 20)
@@ -51,7 +52,8 @@ def make_panel(
         x += length
     rows = row + 1 if legend else 0
     panel = Image.new("RGB", (width, height + line * (1 + rows)), PAPER)
-    panel.paste(Image.fromarray(pixels), (0, line))
+    for band in bands(pixels.shape):
+        panel.paste(Image.fromarray(pixels[band]), (0, line + band.start))
     draw = ImageDraw.Draw(panel)
     draw.text((size // 3, line // 2), title, INK, font(size), anchor="lm")
     for (name, color), (x, row) in zip(legend, places):
@@ -63,13 +65,25 @@ def make_panel(
     return panel
 
 
+def make_label(text: str, shape: Sequence[int]) -> np.ndarray:
+    """A text on paper for the corner of a frame of ``shape`` (H, W, ...), as RGB."""
+    size = max(shape[0] // 16, 10)
+    width = int(font(size).getlength(text)) + size
+    patch = Image.new("RGB", (width, size * 3 // 2), PAPER)
+    middle = (size // 2, size * 3 // 4)
+    ImageDraw.Draw(patch).text(middle, text, INK, font(size), anchor="lm")
+    return np.array(patch)[: shape[0], : shape[1]]
+
+
 def side_by_side(panels: Sequence[Image.Image]) -> np.ndarray:
     """Panels from left to right, their tops aligned, as RGB ``(H, W, 3)``."""
-    gap = 4 * (len(panels) > 1)
+    if len(panels) == 1:
+        return to_array(panels[0])
+    gap = 4
     width = sum(panel.width + gap for panel in panels) - gap
     sheet = Image.new("RGB", (width, max(panel.height for panel in panels)), PAPER)
     x = 0
     for panel in panels:
         sheet.paste(panel, (x, 0))
         x += panel.width + gap
-    return np.array(sheet)
+    return to_array(sheet)

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import cv2
 import numpy as np
@@ -13,6 +13,7 @@ import torch
 from mmengine.structures import BaseDataElement
 from PIL import Image, ImageDraw
 
+from .bands import bands, count_labels
 from .class_scores import draw_classes
 from .palette import Color, palette_of
 from .panels import INK, font, make_panel, side_by_side, text_size
@@ -45,9 +46,7 @@ def draw_sample(
     Returns:
         ndarray: RGB; one layout for all tasks, with titles and legends.
     """
-    zoom = math.ceil(LONG_SIDE / max(pixels.shape[:2]))
-    if zoom > 1:
-        pixels = np.ascontiguousarray(pixels.repeat(zoom, 0).repeat(zoom, 1))
+    pixels, zoom = enlarge(pixels)
     if "pred_score" in sample:
         return draw_classes(pixels, sample, meta, with_truth=with_truth)
     panels = [
@@ -56,6 +55,26 @@ def draw_sample(
         if prefix == "pred" or with_truth
     ]
     return side_by_side([panel for panel in panels if panel is not None])
+
+
+def enlarge(pixels: np.ndarray) -> tuple[np.ndarray, int]:
+    """A picture that is large enough to draw on, and by what it was enlarged."""
+    zoom = math.ceil(LONG_SIDE / max(pixels.shape[:2]))
+    if zoom > 1:
+        pixels = np.ascontiguousarray(pixels.repeat(zoom, 0).repeat(zoom, 1))
+    return pixels, zoom
+
+
+def draw_on(
+    pixels: np.ndarray,
+    sample: BaseDataElement,
+    meta: Mapping,
+    *,
+    score_thr: float,
+    zoom: int,
+) -> np.ndarray:
+    """As :func:`draw_sample`, the picture alone, after :func:`enlarge`."""
+    return _draw_found(pixels, sample, "pred", meta, score_thr, zoom)[0]
 
 
 def _draw(
@@ -67,15 +86,29 @@ def _draw(
     score_thr: float,
     zoom: int,
 ) -> Image.Image | None:
-    size = text_size(pixels.shape)
+    found = _draw_found(pixels, sample, prefix, meta, score_thr, zoom)
+    if found is None:
+        return None
+    drawn, legend, more = found
+    return make_panel(drawn, name + more, legend, text_size(pixels.shape))
+
+
+def _draw_found(
+    pixels: np.ndarray,
+    sample: BaseDataElement,
+    prefix: str,
+    meta: Mapping,
+    score_thr: float,
+    zoom: int,
+) -> tuple[np.ndarray, list[tuple[str, Color]], str] | None:
+    """A picture, its legend, and what a title says besides."""
     for kind in ("sem_seg", "panoptic_seg"):
         if f"{prefix}_{kind}" in sample:
             found = sample.get(f"{prefix}_{kind}")
             labels = _array(found.data if kind == "sem_seg" else found.sem_seg)[0]
             if kind == "panoptic_seg":
                 labels = labels % INSTANCES_PER_CLASS
-            drawn, legend = _draw_labels(pixels, labels, meta, zoom)
-            return make_panel(drawn, name, legend, size)
+            return *_draw_labels(pixels, labels, meta, zoom), ""
     objects = sample.get(f"{prefix}_instances")
     if objects is None or "labels" not in objects:  # pictures without labels
         return None
@@ -84,10 +117,10 @@ def _draw(
         objects = objects[objects.scores.argsort(descending=True)]
     drawn, legend = _draw_objects(pixels, objects, meta, zoom)
     count = len(objects.labels)
-    title = f"{name}: {count} object" + "s" * (count != 1)
+    title = f": {count} object" + "s" * (count != 1)
     if "scores" in objects:
         title += f", score > {score_thr:g}"
-    return make_panel(drawn, title, legend, size)
+    return drawn, legend, title
 
 
 def _array(values: object) -> np.ndarray:
@@ -99,12 +132,16 @@ def _draw_labels(
 ) -> tuple[np.ndarray, list[tuple[str, Color]]]:
     """Classes over a picture, and those present, the largest first."""
     classes, palette = meta["classes"], palette_of(meta)
-    labels = labels.repeat(zoom, 0).repeat(zoom, 1).astype(np.int64)
-    known = labels < len(classes)  # what is ignored stays as it is
-    colors = np.array(palette, np.float32)[np.where(known, labels, 0)]
-    mixed = pixels * 0.45 + colors * 0.55
-    drawn = np.where(known[..., None], mixed, pixels).astype(np.uint8)
-    counts = np.bincount(labels[known], minlength=len(classes))
+    if zoom > 1:
+        labels = labels.repeat(zoom, 0).repeat(zoom, 1)
+    colors = np.array(palette, np.float32)
+    drawn = np.empty_like(pixels)
+    for band in bands(labels.shape):
+        numbers, part = labels[band].astype(np.int64), pixels[band]
+        known = numbers < len(classes)  # what is ignored stays as it is
+        mixed = part * 0.45 + colors[np.where(known, numbers, 0)] * 0.55
+        drawn[band] = np.where(known[..., None], mixed, part).astype(np.uint8)
+    counts = count_labels(labels, len(classes))
     present = [i for i in np.argsort(-counts, kind="stable") if counts[i]]
     shares = [
         f"{share:.0%}" if share >= 0.01 else "< 1%" for share in counts / labels.size
@@ -126,14 +163,14 @@ def _draw_objects(
         width = max(1, width // 2)
     drawn = pixels.copy()
     outlines = []
-    for index, mask in enumerate(masks):
-        x, y, w, h = cv2.boundingRect(mask)
-        mask = np.ascontiguousarray(mask[y : y + h, x : x + w])
-        mask = mask.repeat(zoom, 0).repeat(zoom, 1)
-        area = drawn[y * zoom : (y + h) * zoom, x * zoom : (x + w) * zoom]
+    for index, (x, y, mask) in enumerate(masks):
+        mask = np.ascontiguousarray(mask.repeat(zoom, 0).repeat(zoom, 1))
+        h, w = mask.shape
+        area = drawn[y * zoom : y * zoom + h, x * zoom : x * zoom + w]
         color = np.array(palette[labels[index]])
-        inside = mask > 0
-        area[inside] = area[inside] * (1 - FILL) + color * FILL
+        for band in bands(mask.shape):
+            part, inside = area[band], mask[band] > 0
+            part[inside] = part[inside] * (1 - FILL) + color * FILL
         lines, _ = cv2.findContours(
             mask, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE, offset=(x * zoom, y * zoom)
         )
@@ -146,19 +183,26 @@ def _draw_objects(
             corners = boxes[index].round().astype(int).tolist()
             cv2.rectangle(drawn, corners[:2], corners[2:], color, width)
     if len(labels) <= NAMED:
-        drawn = _name(drawn, objects, boxes, labels, classes, palette)
+        _name(drawn, objects, boxes, labels, classes, palette)
     counts = Counter(labels.tolist()).most_common()
     return drawn, [(f"{n} {classes[i]}", palette[i]) for i, n in counts]
 
 
-def _masks(objects: BaseDataElement) -> Sequence[np.ndarray]:
-    """The masks of n objects, each ``(H, W)`` of 8 bits, or none."""
+def _masks(objects: BaseDataElement) -> Iterator[tuple[int, int, np.ndarray]]:
+    """The masks of n objects, or none: column and row of its box, and what is in it."""
     masks = objects.get("masks")
     if masks is None:
-        return []
+        return
+    if hasattr(masks, "pieces"):  # those of a large picture, which are cut out already
+        for piece in masks.pieces:
+            yield piece.x, piece.y, piece.bitmap()
+        return
     if hasattr(masks, "to_ndarray"):  # mmdet's structures
         masks = masks.to_ndarray()
-    return _array(masks).astype(np.uint8)
+    for mask in _array(masks):
+        mask = mask.astype(np.uint8)
+        x, y, w, h = cv2.boundingRect(mask)
+        yield x, y, mask[y : y + h, x : x + w]
 
 
 def _name(
@@ -168,23 +212,25 @@ def _name(
     labels: np.ndarray,
     classes: Sequence[str],
     palette: Sequence[Color],
-) -> np.ndarray:
-    """Names and scores at the objects that are as large as the letters or more."""
+) -> None:
+    """Draws names and scores at the objects that are as large as the letters."""
     size = text_size(pixels.shape)
-    image = Image.fromarray(pixels)
-    draw = ImageDraw.Draw(image)
+    measure = ImageDraw.Draw(Image.new("RGB", (1, 1)))
     for index, (box, label) in enumerate(zip(boxes.tolist(), labels)):
         text = classes[label]
         if "scores" in objects:
             text += f" {float(objects.scores[index]):.2f}"
         if min(box[2] - box[0], box[3] - box[1]) < 2 * size:
             continue
-        place = draw.textbbox((box[0] + 2, box[1] + 1), text, font(size))
+        corner = box[0] + 2, box[1] + 1
+        x1, y1, x2, y2 = measure.textbbox(corner, text, font(size))
+        left, top = max(int(x1) - size, 0), max(int(y1) - size, 0)
+        region = pixels[top : int(y2) + size, left : int(x2) + size]
+        image = Image.fromarray(region)
+        draw = ImageDraw.Draw(image)
+        place = (x1 - 2 - left, y1 - 1 - top, x2 + 2 - left, y2 + 1 - top)
         light = np.dot(palette[label], (0.299, 0.587, 0.114)) > 140
-        draw.rectangle(
-            (place[0] - 2, place[1] - 1, place[2] + 2, place[3] + 1),
-            fill=palette[label],
-        )
+        draw.rectangle(place, fill=palette[label])
         ink = INK if light else (255, 255, 255)
-        draw.text((box[0] + 2, box[1] + 1), text, ink, font(size))
-    return np.array(image)
+        draw.text((corner[0] - left, corner[1] - top), text, ink, font(size))
+        region[:] = image

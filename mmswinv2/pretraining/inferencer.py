@@ -16,10 +16,9 @@ from mmpretrain.models import BaseClassifier
 from mmpretrain.registry import MODELS, TRANSFORMS
 from mmpretrain.structures import DataSample
 from mmpretrain.visualization import UniversalVisualizer
-from PIL import Image
 
 from mmswinv2.drawing import draw_sample
-from mmswinv2.inferencers import LOADERS, as_host_picture
+from mmswinv2.inferencers import LOADERS
 
 
 class ClassifierInferencer(ImageClassificationInferencer):
@@ -94,12 +93,10 @@ class ClassifierInferencer(ImageClassificationInferencer):
         return Compose([self._load, *rest])
 
     def _load(self, picture: str | np.ndarray | dict) -> dict:
-        if isinstance(picture, str) and _has_16_bits(picture):
-            with Image.open(picture) as opened:
-                picture = as_host_picture(opened)
-        if not isinstance(picture, np.ndarray):
-            given = picture if isinstance(picture, dict) else dict(img_path=picture)
+        given = dict(img_path=picture) if isinstance(picture, str) else picture
+        if isinstance(given, dict) and "img" not in given:
             return self.loader(given)
+        picture = given["img"] if isinstance(given, dict) else given
         if picture.dtype != np.uint8:  # the only pixels that Pillow resizes
             picture = picture.clip(0, 255).round().astype(np.uint8)
         size = picture.shape[:2]
@@ -143,12 +140,3 @@ class ClassifierInferencer(ImageClassificationInferencer):
         """Predictions and pictures in one dict."""
         found = super().postprocess(preds, visualization, return_datasamples)
         return dict(predictions=found, visualization=visualization)
-
-
-def _has_16_bits(path: str) -> bool:
-    """Whether it is a file of greys of 16 bits, which Pillow's loader cuts off."""
-    try:
-        with Image.open(path) as opened:
-            return opened.mode.startswith("I")
-    except OSError:  # a URL, or no picture: the loader's part
-        return False

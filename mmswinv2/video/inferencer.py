@@ -12,10 +12,9 @@ from mmengine.dataset import Compose
 from mmpretrain.registry import TRANSFORMS
 from mmpretrain.structures import DataSample
 
-from mmswinv2.inferencers import find_files
+from mmswinv2.pictures import VIDEO_SUFFIXES, find_files
 from mmswinv2.pretraining.inferencer import ClassifierInferencer
 
-from .reading import VIDEO_SUFFIXES
 from .strips import draw_strip
 
 

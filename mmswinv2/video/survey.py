@@ -9,7 +9,9 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-from .reading import VIDEO_SUFFIXES, VideoReader
+from mmswinv2.pictures import VIDEO_SUFFIXES
+
+from .reading import VideoReader
 
 CHUNK = 8  # videos that a process is given at once
 

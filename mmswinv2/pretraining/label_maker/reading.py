@@ -13,7 +13,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from mmswinv2.inferencers import as_host_picture
+from mmswinv2.pictures import as_host_picture
 
 
 class Rows(NamedTuple):

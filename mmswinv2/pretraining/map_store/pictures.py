@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mmswinv2.inferencers import IMAGE_SUFFIXES
+from mmswinv2.pictures import IMAGE_SUFFIXES
 
 SUFFIXES = IMAGE_SUFFIXES | {".ppm", ".pgm"}  # mmpretrain's data sets take these too
 _BREAKS = re.compile(r"[\t\n\r]")  # of an index's lines

@@ -1,0 +1,5 @@
+"""Detectors as networks whose files need neither mmdet nor mmcv."""
+
+from .detector import ExportedDetector
+
+__all__ = ["ExportedDetector"]

@@ -1,0 +1,180 @@
+"""The kinds of files that a network is written to, and how each is run."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.export import ExportedProgram
+
+from mmswinv2.mmpretrain_import import is_installed
+
+from .networks import Exported
+from .program import first_line, unsupported
+
+OPSET = 20
+EXTRA = "export"
+IDENTITY = "mmswinv2.identity"  # of a file, in its metadata and in its JSON
+
+Arrays = dict[str, np.ndarray]
+Runner = Callable[[Mapping[str, np.ndarray]], Arrays]
+
+
+@dataclass(frozen=True)
+class Format:
+    """A kind of file.
+
+    Args:
+        title (str): What runs it.
+        suffix (str): Of its name.
+        write (Callable): Program, network, path and identity -> the file.
+        open (Callable): Path and network -> what runs the file.
+        needs (tuple[str, ...]): Packages beside torch.
+    """
+
+    title: str
+    suffix: str
+    write: Callable[[ExportedProgram, Exported, Path, str], None]
+    open: Callable[[Path, Exported], Runner]
+    needs: tuple[str, ...] = ()
+
+    def check_needs(self) -> None:
+        """Raises RuntimeError where something is missing that it takes."""
+        missing = [name for name in self.needs if not is_installed(name)]
+        if missing:
+            raise RuntimeError(
+                f"writing for {self.title} needs {', '.join(missing)}: install the "
+                f"extra '{EXTRA}' (pip install 'mmswinv2[{EXTRA}]')"
+            )
+
+
+def write_onnx(
+    program: ExportedProgram, network: Exported, path: Path, identity: str
+) -> None:
+    """Writes ONNX; weights of more than 2 GB lie beside it, in ``.onnx.data``.
+
+    Raises:
+        RuntimeError: ONNX lacks an operator of the network.
+    """
+    import onnx_ir
+
+    try:
+        onnx = torch.onnx.export(
+            program,
+            input_names=network.input_names,
+            output_names=network.output_names,
+            opset_version=OPSET,
+            custom_translation_table=dict(network.translations),
+            dynamo=True,
+            verbose=False,
+        )
+    except Exception as error:  # of the exporter and of the optimiser
+        raise RuntimeError(
+            f"this model cannot be written as ONNX: {unsupported(program, error)}"
+        ) from error
+    graph = onnx.model.graph
+    # Inputs with initializers of their names may be left out by who runs the file.
+    for value, default in zip(graph.inputs[1:], network.more_inputs()):
+        value.const_value = onnx_ir.tensor(default.numpy(), name=value.name)
+        graph.initializers[value.name] = value
+    onnx.model.metadata_props[IDENTITY] = identity
+    onnx.save(path)
+
+
+def open_onnx(path: Path, network: Exported) -> Runner:
+    """Runs ONNX on the CPU; of labels it gives the ``scores``, too."""
+    import onnx
+    import onnxruntime
+
+    model = onnx.load(path, load_external_data=False)
+    names = [*network.output_names]
+    for node in model.graph.node:
+        if node.op_type == "ArgMax" and network.task == "segmentation":
+            names.append(node.input[0])
+            model.graph.output.append(onnx.ValueInfoProto(name=node.input[0]))
+    checked = path.with_suffix(".checked.onnx")  # beside the weights of large files
+    onnx.save(model, checked)
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    session = onnxruntime.InferenceSession(
+        checked, options, providers=["CPUExecutionProvider"]
+    )
+    keys = [*network.output_names, "scores"]
+
+    def run(inputs: Mapping[str, np.ndarray]) -> Arrays:
+        return dict(zip(keys, session.run(names, dict(inputs))))
+
+    return run
+
+
+def write_torch_export(
+    program: ExportedProgram, network: Exported, path: Path, identity: str
+) -> None:
+    """Writes what ``torch.export.load`` reads."""
+    torch.export.save(program, path, extra_files={IDENTITY: identity})
+
+
+def open_torch_export(path: Path, network: Exported) -> Runner:
+    """Runs what :func:`write_torch_export` writes."""
+    return _runs(torch.export.load(path).module(), network)
+
+
+def write_aot(
+    program: ExportedProgram, network: Exported, path: Path, identity: str
+) -> None:
+    """Compiles for this machine's CPU what ``aoti_load_package`` reads.
+
+    Raises:
+        RuntimeError: There is no C++ compiler, or it fails.
+    """
+    from torch._inductor import aoti_compile_and_package
+
+    if not any(map(shutil.which, ("g++", "c++", "clang++"))):
+        raise RuntimeError(
+            "compiling ahead of time needs a C++ compiler (g++ or clang++), and there "
+            "is none on the PATH; install one, or use --to torch-export"
+        )
+    try:
+        aoti_compile_and_package(program, package_path=str(path))
+    except Exception as error:  # of the compiler and of what calls it
+        raise RuntimeError(
+            f"this model cannot be compiled ahead of time ({first_line(error)}); use "
+            "--to torch-export"
+        ) from error
+
+
+def open_aot(path: Path, network: Exported) -> Runner:
+    """Runs what :func:`write_aot` writes."""
+    return _runs(torch._inductor.aoti_load_package(str(path)), network)
+
+
+def _runs(call: Callable[..., object], network: Exported) -> Runner:
+    def run(inputs: Mapping[str, np.ndarray]) -> Arrays:
+        with torch.no_grad():
+            found = call(*map(torch.from_numpy, inputs.values()))
+        found = (found,) if isinstance(found, Tensor) else found
+        return {
+            name: tensor.numpy() for name, tensor in zip(network.output_names, found)
+        }
+
+    return run
+
+
+FORMATS = {
+    "onnx": Format(
+        "ONNX Runtime",
+        ".onnx",
+        write_onnx,
+        open_onnx,
+        ("onnx", "onnxscript", "onnxruntime"),
+    ),
+    "torch-export": Format(
+        "torch.export", ".pt2", write_torch_export, open_torch_export
+    ),
+    "aot": Format("AOTInductor", ".pt2", write_aot, open_aot),
+}

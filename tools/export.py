@@ -1,0 +1,101 @@
+"""Writes a trained model as one file that runs without this repository.
+
+Examples:
+    >>> python tools/export.py CONFIG CKPT --out model.onnx
+    >>> python tools/export.py CONFIG CKPT --out model.onnx --size 512 1024
+    >>> python tools/export.py CONFIG CKPT --out backbone.pt2 --what backbone \
+    ...     --to torch-export
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # works uninstalled
+
+from mmswinv2.cli import console, launch
+from mmswinv2.export.formats import FORMATS
+from mmswinv2.export.making import JSON, Made, Wish, make
+
+DEMO = "demo/onnx_demo.py"
+
+
+def parse_args() -> argparse.Namespace:
+    """Reads the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("config", help="a config file, or the name of one in configs/")
+    parser.add_argument("weights", help="trained weights: a file, URL or name")
+    parser.add_argument(
+        "--out", type=Path, required=True, help="new file: .onnx, or .pt2 for the others"
+    )
+    parser.add_argument(
+        "--to", choices=[*FORMATS], default="onnx", help="what runs it (default: onnx)"
+    )
+    sizes = parser.add_mutually_exclusive_group()
+    sizes.add_argument(
+        "--size",
+        type=int,
+        nargs=2,
+        metavar=("HEIGHT", "WIDTH"),
+        help="px of all pictures that it will take, scaled",
+    )
+    sizes.add_argument(
+        "--dynamic", action="store_true", help="pictures of any size (the default)"
+    )
+    parser.add_argument(
+        "--what",
+        choices=["model", "backbone"],
+        default="model",
+        help="all from picture to result, or to feature maps (default: model)",
+    )
+    parser.add_argument("--precision", choices=["fp32"], default="fp32")
+    launch.add_config_options(parser)
+    return parser.parse_args()
+
+
+def report(wish: Wish, made: Made) -> list[str]:
+    """What a reader of the console needs."""
+    parity = made.parity
+    sizes = ", ".join(f"{height} x {width}" for height, width in {*parity.sizes})
+    more = made.megabytes / made.weights_megabytes - 1
+    lines = [
+        f"{wish.out}: {made.megabytes:.1f} MB, the weights alone "
+        f"{made.weights_megabytes:.1f} MB ({more:+.0%})",
+        f"  compared with the model at {sizes} px: largest difference "
+        f"{parity.difference:.0e} of the largest value",
+        f"  {parity.seconds * 1e3:.0f} ms for a picture of {parity.sizes[0][0]} x "
+        f"{parity.sizes[0][1]} px, {parity.eager_seconds * 1e3:.0f} ms by the model "
+        "itself",
+        f"  {wish.out.with_suffix(JSON)} tells how to use it",
+    ]
+    if made.network.task == "segmentation":
+        lines[1] += f", {parity.other_labels:.2%} of the labels differ"
+    if made.network.task == "detection":
+        lines[1] += (
+            f", {parity.objects} objects found, {parity.other_objects} by one alone"
+        )
+    if wish.target == "onnx" and made.network.task != "features":
+        lines.append(f"next: python {DEMO} PICTURE {wish.out} --out-dir out")
+    return lines
+
+
+def main() -> None:
+    """Runs the command."""
+    with launch.Preparation():
+        args = parse_args()
+        size = tuple(args.size) if args.size else None
+        wish = Wish(args.out, args.to, args.what, size, args.precision)
+        wish.check()
+        if size is None:
+            print("for pictures of any size; --size HEIGHT WIDTH fixes it")
+        with console.short_console():
+            made = make(launch.load_config(args), args.weights, wish, tell=print)
+        print("\n".join(report(wish, made)))
+
+
+if __name__ == "__main__":
+    main()
