@@ -6,11 +6,8 @@ import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import gradio
 import pytest
-
-gradio = pytest.importorskip("gradio")
-pytest.importorskip("playwright")
-
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 from tiny import load_script
 
@@ -18,7 +15,7 @@ from mmswinv2.page import passes
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 Visit = Callable[..., Page]
-expect.set_options(timeout=15_000)  # ms, on a machine that does other things too
+expect.set_options(timeout=60_000)  # ms, on a machine that does other things too
 
 
 @pytest.fixture(scope="module")
@@ -113,7 +110,7 @@ def test_windows_are_compared_and_filters_need_no_pass(
     page.get_by_label("stage 1").first.fill("4x2")
     page.get_by_label("Image scale").fill("64")
     page.get_by_label("Image scale").press("Enter")
-    expect(costs).to_contain_text(re.compile(r"8, 4x2, 8, 864 px"))
+    expect(costs).to_contain_text(re.compile(r"8, 4x2, 8, 8short side 64 px"))
     assert windows[1:] == [((8, 8), (4, 2), (8, 8), (8, 8))]
 
     page.get_by_label("Compare").check()
@@ -132,7 +129,7 @@ def test_windows_are_compared_and_filters_need_no_pass(
     expect(found).not_to_have_count(many)
     assert {row.split("\t")[0].strip() for row in rows(page, "#found")} == {name}
     page.locator("input[type=range]").first.press("End")
-    expect(found).to_have_text("nothing")
+    expect(found).to_have_text(["nothing"])
     assert len(windows) == 4
 
     page.get_by_role("tab", name="Position bias").click()
@@ -161,7 +158,7 @@ def test_a_segmentor_shows_chosen_classes(
 def test_mistakes_are_told_and_the_page_goes_on(
     visit: Visit, photo: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """A file that is no picture, and a window that is none; one line in the terminal."""
+    """A file that is no picture, a window that is none; each a line in the terminal."""
     page = visit()
     alert = page.get_by_role("alert")
     bad = tmp_path / "<b>bad.jpg"
@@ -198,7 +195,6 @@ def test_two_people_have_windows_of_their_own(
         costs = page.locator("#costs tbody tr")
         expect(costs).to_contain_text(f"{value} in all stages")
     assert {((2, 2),) * 4, ((4, 4),) * 4} == {*windows}
-    visit()  # finds the model's own windows
 
 
 def test_a_phone_needs_no_scrolling_to_the_side(visit: Visit, photo: Path) -> None:
