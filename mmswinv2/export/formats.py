@@ -87,8 +87,6 @@ def write_onnx(
     for value, default in zip(graph.inputs[1:], network.more_inputs()):
         value.const_value = onnx_ir.tensor(default.numpy(), name=value.name)
         graph.initializers[value.name] = value
-    for node in graph.all_nodes():  # else with the exporter's paths, and 1 MB of them
-        node.metadata_props.clear()
     onnx.model.metadata_props[IDENTITY] = identity
     onnx.save(path)
 

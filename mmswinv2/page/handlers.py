@@ -6,7 +6,7 @@ import functools
 import os
 import sys
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import gradio as gr
@@ -36,13 +36,14 @@ class Session:
     Attributes:
         photo (str): File of the picture.
         pixels (ndarray): BGR ``(H, W, 3)``.
-        model (LoadedModel): That it was given to.
+        meta (Mapping): Of the model that it was given to: ``classes``, and perhaps
+            ``palette``. Not the model, which could not be let go of.
         passes (list[Pass]): One, or those of windows A and B.
     """
 
     photo: str
     pixels: np.ndarray
-    model: LoadedModel
+    meta: Mapping
     passes: list[Pass] = field(default_factory=list)
 
 
@@ -132,7 +133,7 @@ class Handlers:
         pixels = session.pixels if session and session.photo == photo else None
         if pixels is None:
             pixels = read_upload(photo)
-        session = Session(photo, pixels, model)
+        session = Session(photo, pixels, model.meta)
         for side, settings in zip("AB", all_settings):
             on_tile = _progress_of(progress, f"window {side}")
             session.passes.append(run_pass(model, pixels, settings, on_tile))
@@ -152,7 +153,7 @@ class Handlers:
         """What was found is drawn, as far as it is wished for."""
         if session is None:
             return self._nothing
-        ui, meta = self.layout, session.model.meta
+        ui, meta = self.layout, session.meta
         shown = [
             only_classes(taken.sample, classes, len(meta["classes"]))
             for taken in session.passes
