@@ -291,9 +291,7 @@ def draw(picture: np.ndarray, found: dict, facts: dict) -> Image.Image:
     return panel(drawn, "prediction", legend, size)
 
 
-def panel(
-    pixels: np.ndarray, title: str, legend: Sequence, size: int
-) -> Image.Image:
+def panel(pixels: np.ndarray, title: str, legend: Sequence, size: int) -> Image.Image:
     """A picture below its title and above its legend."""
     height, width = pixels.shape[:2]
     line = size * 3 // 2

@@ -30,7 +30,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("config", help="a config file, or the name of one in configs/")
     parser.add_argument("weights", help="trained weights: a file, URL or name")
     parser.add_argument(
-        "--out", type=Path, required=True, help="new file: .onnx, or .pt2 for the others"
+        "--out", type=Path, required=True, help="new file: .onnx, or else .pt2"
     )
     parser.add_argument(
         "--to", choices=[*FORMATS], default="onnx", help="what runs it (default: onnx)"
