@@ -15,6 +15,7 @@ from torch.export import ExportedProgram
 from mmswinv2.mmpretrain_import import is_installed
 
 from .networks import Exported
+from .onnx_graph import tidy
 from .program import first_line, unsupported
 
 OPSET = 20
@@ -73,8 +74,10 @@ def write_onnx(
             opset_version=OPSET,
             custom_translation_table=dict(network.translations),
             dynamo=True,
+            optimize=False,
             verbose=False,
         )
+        tidy(onnx.model)
     except Exception as error:  # of the exporter and of the optimiser
         raise RuntimeError(
             f"this model cannot be written as ONNX: {unsupported(program, error)}"

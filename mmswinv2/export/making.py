@@ -125,7 +125,13 @@ def make(
     model, meta = inferencer.model.eval(), inferencer.visualizer.dataset_meta
     dynamic = wish.size is None
     network = exported(model, cfg, what=wish.what, dynamic=dynamic)
-    size = wish.size or tested_size(cfg)
+    size, tested = wish.size or tested_size(cfg), tested_size(cfg)
+    if network.task == "classification" and wish.size and size != tested:
+        raise ValueError(
+            f"--size {size[0]} {size[1]}: this classifier takes pictures that its test "
+            f"pipeline brings to {tested[0]} x {tested[1]} px; give that, or leave it "
+            "out"
+        )
     wanted = FORMATS[wish.target]
     tell("reading the operators of the network")
     program = capture(network, size, dynamic=dynamic)

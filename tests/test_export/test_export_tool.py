@@ -115,7 +115,7 @@ def test_a_machine_without_torch_draws_what_image_demo_draws(
     expected = draw_sample(picture, sample, meta, with_truth=False)
     demo = load_script(DEMO)
     exported = demo.Model(file, 1)
-    drawn = np.asarray(demo.draw(picture, exported(picture), exported.facts))
+    drawn = np.asarray(demo.draw(picture, exported(picture), exported.facts)[0])
     area = np.s_[18 : 18 + 3 * 90]
     different = (drawn[area] != expected[area]).any(-1)
     assert different.mean() < 1e-3
