@@ -60,7 +60,9 @@ def parse_args() -> argparse.Namespace:
 def report(wish: Wish, made: Made) -> list[str]:
     """What a reader of the console needs."""
     parity = made.parity
-    sizes = ", ".join(f"{height} x {width}" for height, width in {*parity.sizes})
+    sizes = ", ".join(
+        f"{height} x {width}" for height, width in dict.fromkeys(parity.sizes)
+    )
     more = made.megabytes / made.weights_megabytes - 1
     lines = [
         f"{wish.out}: {made.megabytes:.1f} MB, the weights alone "
