@@ -90,8 +90,6 @@ def write_onnx(
     for value, default in zip(graph.inputs[1:], network.more_inputs()):
         value.const_value = onnx_ir.tensor(default.numpy(), name=value.name)
         graph.initializers[value.name] = value
-    for node in graph.all_nodes():  # else with the exporter's paths, and 1 MB of them
-        node.metadata_props.clear()
     onnx.model.metadata_props[IDENTITY] = identity
     onnx.save(path)
 
@@ -103,10 +101,10 @@ def open_onnx(path: Path, network: Exported) -> Runner:
 
     model = onnx.load(path, load_external_data=False)
     names = [*network.output_names]
-    for node in model.graph.node:
-        if node.op_type == "ArgMax" and network.task == "segmentation":
-            names.append(node.input[0])
-            model.graph.output.append(onnx.ValueInfoProto(name=node.input[0]))
+    chosen = [node for node in model.graph.node if node.op_type == "ArgMax"]
+    if network.task == "segmentation" and chosen:  # more than one class
+        names.append(chosen[-1].input[0])
+        model.graph.output.append(onnx.ValueInfoProto(name=names[-1]))
     checked = path.with_suffix(".checked.onnx")  # beside the weights of large files
     onnx.save(model, checked)
     options = onnxruntime.SessionOptions()
