@@ -95,8 +95,8 @@ def with_parity(described: dict, parity: Parity) -> str:
         other_objects=parity.other_objects,
     )
     text = json.dumps({**described, "parity": compared}, indent=2) + "\n"
-    # Lists of numbers in one line each
-    return re.sub(r"\[[\s\d.,e+-]+\]", lambda list_: " ".join(list_[0].split()), text)
+    # Lists of numbers in one line each; texts have no line breaks
+    return re.sub(r"\[\n[\s\d.,e+-]+\]", lambda list_: " ".join(list_[0].split()), text)
 
 
 def _outside(
