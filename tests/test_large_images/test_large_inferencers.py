@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from pages import commands
 from pycocotools import mask as coco_mask
 from tiny import DET, ROOT, SEG, Tool, fresh_globals, load_tiny, save_weights
 from tiny_classifier import write_classifier
@@ -21,6 +22,8 @@ from mmswinv2.inferencers import predict
 from mmswinv2.large_images import inferencer as large_inferencer
 from mmswinv2.large_images import tiling
 
+SECTION = (ROOT / "docs/demo.md").read_text().split("\n## Large pictures")[1]
+COMMANDS = [c for c in commands(SECTION.split("\n## ")[0]) if "image_demo" in c]
 PIXELS = np.random.default_rng(0).integers(0, 255, (128, 160, 3), dtype=np.uint8)
 
 
@@ -177,17 +180,21 @@ def test_bad_tiles_are_refused(models, tmp_path: Path, class_folders: Path) -> N
     assert "pred_score" in whole
 
 
-def test_the_demo_takes_large_pictures(models, tool: Tool) -> None:
-    """A line says how they are cut, another one what was found."""
-    cv2.imwrite("large.png", np.resize(PIXELS, (300, 200, 3)))
-    out = tool("demo/image_demo.py", "large.png", *models[SEG], "--tile", "192")
-    assert "200 x 300 px: " in out and "tiles of 192 px" in out
-    assert cv2.imread("out/large.jpg").shape[1] == 400
-    message = tool.fails("demo/image_demo.py", "large.png", *models[SEG], "--tile=0")
+@pytest.mark.parametrize("command", COMMANDS)
+def test_commands_of_the_page_run(models, command: str, tool: Tool) -> None:
+    """A line says how a picture is cut, another one what was found."""
+    cv2.imwrite("map.tif", np.resize(PIXELS, (900, 100, 3)))
+    given = dict(zip(("CONFIG", "WEIGHTS"), models[SEG]))
+    _, script, *words = (given.get(word, word) for word in command.split())
+    out = tool(script, *words)
+    side = 128 if words[-1] == "auto" else 512
+    assert f"100 x 900 px: {'11' if side == 128 else '3'} tiles of {side} px" in out
+    assert "-> out/map.jpg" in out
+    message = tool.fails(script, *words[:-1], "0")
     assert message.startswith("tile is 0; expected")
 
 
-MEASURE = """
+MEASURE = r"""
 import re, sys
 from pathlib import Path
 import numpy as np
