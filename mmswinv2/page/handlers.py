@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import os
 import sys
+import threading
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,6 +14,7 @@ import gradio as gr
 import numpy as np
 
 from mmswinv2.cli.launch import explain
+from mmswinv2.errors import RunError
 
 from .drawing import draw, draw_biases, of_one_size
 from .findings import difference, only_classes, present_classes
@@ -75,6 +77,7 @@ class Handlers:
 
     def __init__(self, layout: Layout, models: Models, root: str) -> None:
         self.layout, self.models, self.root = layout, models, root
+        self._going: dict[str, threading.Event] = {}  # passes, by who waits for them
         self._nothing = {layout.message: gr.skip()}  # gradio takes no empty dict
 
     @_told
@@ -123,6 +126,7 @@ class Handlers:
         score: float,
         session: Session | None,
         progress: gr.Progress = gr.Progress(),  # noqa: B008  (how gradio gives it)
+        request: gr.Request | None = None,
         *texts: str,
     ) -> dict:
         """A picture goes through the model, once or at both windows."""
@@ -134,8 +138,9 @@ class Handlers:
         if pixels is None:
             pixels = read_upload(photo)
         session = Session(photo, pixels, model.meta)
+        stop = self._going[request.session_hash] = threading.Event()
         for side, settings in zip("AB", all_settings):
-            on_tile = _progress_of(progress, f"window {side}")
+            on_tile = _progress_of(progress, f"window {side}", stop)
             session.passes.append(run_pass(model, pixels, settings, on_tile))
         present = present_classes(session.passes[0].sample, len(model.meta["classes"]))
         choices = [(model.meta["classes"][i], i) for i in present]
@@ -145,6 +150,12 @@ class Handlers:
             self.layout.costs: costs_table(session.passes, model),
             **self.show(session, score, []),
         }
+
+    def stop(self, request: gr.Request) -> None:
+        """Who asks, or has left, waits no more: the pass ends after its next tile."""
+        going = self._going.pop(request.session_hash, None)
+        if going is not None:
+            going.set()
 
     @_told
     def show(
@@ -240,6 +251,14 @@ def _values(boxes: Sequence[gr.Textbox], texts: Sequence[str]) -> dict:
     }
 
 
-def _progress_of(progress: gr.Progress, what: str) -> Callable[[int, int], None]:
+def _progress_of(
+    progress: gr.Progress, what: str, stop: threading.Event
+) -> Callable[[int, int], None]:
     """What shows the tiles of a large picture that are done."""
-    return lambda done, total: progress((done, total), desc=what, unit="tiles")
+
+    def on_tile(done: int, total: int) -> None:
+        if stop.is_set():
+            raise RunError("stopped")
+        progress((done, total), desc=what, unit="tiles")
+
+    return on_tile

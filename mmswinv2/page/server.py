@@ -60,6 +60,8 @@ def build_page(models: Models, *, root: str, score: float) -> gr.Blocks:
         look_after(ui.run.click)
         for box in (ui.scale, *ui.windows, *ui.others):
             look_after(box.submit)
+        ui.stop.click(do.stop, queue=False, **quiet)
+        page.unload(do.stop)
         ui.photo.clear(do.clear, **shown)
         ui.compare.input(
             lambda wished: gr.update(visible=wished),

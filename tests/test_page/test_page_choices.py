@@ -3,16 +3,22 @@
 import builtins
 import os
 import socket
+import urllib.request
 from pathlib import Path
 
+import gradio
 import pytest
-from tiny import DET, Tool, load_tiny
+from pages import commands
+from tiny import DET, ROOT, Tool, load_script, load_tiny
 from tiny_classifier import CONFIG
 
 from mmswinv2.page.choices import find_choices
+from mmswinv2.page.handlers import Handlers
+from mmswinv2.page.layout import build_layout
 from mmswinv2.page.models import Models
 
 APP = "demo/app.py"
+COMMANDS = commands((ROOT / "docs" / "demo.md").read_text())
 
 
 def test_runs_are_offered_with_their_best_or_newest_checkpoint(
@@ -67,7 +73,7 @@ def test_a_model_that_cannot_be_shown_is_told_at_the_start(
     assert "does not fit this MaskRCNN" in tool.fails(APP, det, weights)
     assert "no config 'none.py'" in tool.fails(APP, "none.py", weights)
     video = "configs/mini/swinv2-nano-p2x4x4-w4x4x4_mini-clips-32px.py"
-    video = Path(__file__).parents[2] / video
+    video = ROOT / video
     assert "finds nothing in pictures" in tool.fails(APP, video, weights)
     assert "tile is 'big'" in tool.fails(APP, "--tile", "big")
 
@@ -90,3 +96,24 @@ def test_a_taken_port_and_a_missing_gradio_are_told(
     imported = builtins.__import__
     monkeypatch.setattr(builtins, "__import__", missing)
     assert "install the extra 'demo'" in tool.fails(APP)
+
+
+@pytest.mark.parametrize("command", [c for c in COMMANDS if APP in c])
+def test_a_page_without_models_is_served_and_says_what_to_do(
+    command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As docs/demo.md has it, at an address of this machine alone."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
+    monkeypatch.setattr("sys.argv", command.split()[1:])
+    script = load_script(APP)
+    address = script.start(script.parse_args())
+    assert address.startswith("http://127.0.0.1:")
+    with urllib.request.urlopen(address) as answer:
+        assert answer.status == 200
+    gradio.close_all(verbose=False)
+    with gradio.Blocks():
+        layout = build_layout(0.3)
+        changes = Handlers(layout, Models(lambda: []), "runs/").arrive()
+    told = changes[layout.message]["value"]
+    assert "No trained model is in runs/ yet. Run make quickstart" in told

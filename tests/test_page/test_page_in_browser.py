@@ -8,7 +8,8 @@ from pathlib import Path
 
 import gradio
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from PIL import Image
+from playwright.sync_api import Browser, FileChooser, Page, expect, sync_playwright
 from tiny import load_script
 
 from mmswinv2.page import passes
@@ -182,6 +183,19 @@ def test_mistakes_are_told_and_the_page_goes_on(
     assert len(lines) == 3
 
 
+def test_a_large_picture_shows_its_tiles_and_can_be_stopped(
+    visit: Visit, tmp_path: Path
+) -> None:
+    """The others need not wait for all of it."""
+    large = tmp_path / "large.png"
+    Image.new("RGB", (2000, 1600)).save(large)
+    page = visit()
+    upload(page, large)
+    expect(page.get_by_text(re.compile(r"[1-9]\d*/\d+ tiles")).first).to_be_visible()
+    page.get_by_role("button", name="Stop").click()
+    expect(page.get_by_role("alert")).to_have_text("stopped")
+
+
 def test_two_people_have_windows_of_their_own(
     visit: Visit, photo: Path, windows: list[tuple]
 ) -> None:
@@ -212,6 +226,9 @@ def test_all_can_be_done_by_keyboard(
 ) -> None:
     """From the top: a photo, then a window, then the second one."""
     page = visit()
+    # from now on, as the browser hears of it while it goes on
+    choosers: list[FileChooser] = []
+    page.on("filechooser", choosers.append)
 
     def tab_to(selector: str) -> None:
         for _ in range(30):
@@ -221,9 +238,10 @@ def test_all_can_be_done_by_keyboard(
         raise AssertionError(f"Tab does not lead to {selector}")
 
     tab_to("#photo")
-    with page.expect_file_chooser() as chooser:
-        page.keyboard.press("Space")
-    chooser.value.set_files(str(photo))
+    page.keyboard.press("Space")
+    while not choosers:
+        page.wait_for_timeout(50)
+    choosers[0].set_files(str(photo))
     expect(page.locator("#found tbody tr").first).to_be_visible()
     tab_to(".stages")
     page.keyboard.press("Control+a")
