@@ -19,15 +19,15 @@ EVERY = 30.0  # seconds between lines
 
 
 @contextmanager
-def tile_progress(
-    name: str, console: Console, *, unit: str = "tiles"
+def progress_bar(
+    name: str, console: Console, *, unit: str
 ) -> Iterator[Callable[[int, int | None], None]]:
     """Shows the tiles of a picture, or the frames of a film.
 
     Args:
         name (str): Of the picture or film.
         console (Console): Where to.
-        unit (str): What is counted. Defaults to 'tiles'.
+        unit (str): What is counted.
 
     Yields:
         Callable: Takes how many are done, of how many, None where that is not known.
