@@ -33,7 +33,11 @@ def progress_bar(
         Callable: Takes how many are done, of how many, None where that is not known.
     """
     said = time.monotonic()
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        MofNCompleteColumn(),
+    )
     columns += (TextColumn(unit), TimeRemainingColumn(compact=True))
     shown = console.is_terminal
     with Progress(
