@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import tempfile
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -52,10 +51,7 @@ class NamingPipeline:
         Raises:
             ValueError: In place of any error of reading or of a transform.
         """
-        path = _path_of(picture) if self._reads else None
-        if path is not None:
-            pixels = as_host_picture(self.read(path), color_type=self.color_type)
-            picture = dict(picture, img=pixels) if isinstance(picture, dict) else pixels
+        picture, path = self.load(picture)
         try:
             data = self.pipeline(picture)
         except Exception as error:  # of OpenCV, Pillow, the file system, ...
@@ -65,17 +61,24 @@ class NamingPipeline:
             raise ValueError(
                 f"{name} cannot be prepared for the model: {_reason(error)}"
             ) from error
-        if path is not None and "data_samples" in data:
+        if path is not None:
             data["data_samples"].set_metainfo(dict(img_path=path))
-        elif path is not None:
-            data["img_path"] = path
         return data
 
-    def around(self, pipeline: Callable[[object], dict]) -> NamingPipeline:
-        """Another pipeline, such as a part of this one, whose pictures are read so."""
-        other = copy.copy(self)
-        other.pipeline = pipeline
-        return other
+    def load(
+        self, picture: str | np.ndarray | dict
+    ) -> tuple[str | np.ndarray | dict, str | None]:
+        """What the first transform takes, read if this reads it, and then its path.
+
+        Raises:
+            ValueError: It cannot be read.
+        """
+        path = _path_of(picture) if self._reads else None
+        if path is None:
+            return picture, None
+        pixels = as_host_picture(self.read(path), color_type=self.color_type)
+        given = dict(picture, img=pixels) if isinstance(picture, dict) else pixels
+        return given, path
 
     def read(self, path: str) -> np.ndarray:
         """Pixels (H, W, 3) in BGR.

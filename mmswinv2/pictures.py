@@ -24,6 +24,7 @@ VIDEO_SUFFIXES = {
 # Of phones: HEIC, which neither Pillow nor OpenCV reads, and AVIF, which not all do.
 PHONE_SUFFIXES = {".heic", ".heif", ".avif"}
 PHONE_BRANDS = {b"heic", b"heix", b"hevc", b"mif1", b"msf1", b"avif", b"avis"}
+Size = tuple[int, int]
 MUCH = 2**28  # bytes, of which it is asked whether they are free
 ROWS = 512  # that are converted at once, so that nothing is held twice
 _opening = threading.Lock()
@@ -123,7 +124,7 @@ def decode_picture(content: bytes) -> np.ndarray:
     if not content:
         raise ValueError("is an empty file; copy it again")
     try:
-        opened = open_picture(content)
+        opened = _open(content)
     except UnidentifiedImageError:  # OpenCV knows other formats
         return as_host_picture(_decode_by_opencv(content))
     with opened:
@@ -136,12 +137,20 @@ def decode_picture(content: bytes) -> np.ndarray:
         return as_host_picture(_pixels(opened))
 
 
-def open_picture(content: bytes) -> Image.Image:
-    """What Pillow reads of a header; Pillow itself refuses large pictures as attacks.
+def picture_size(path: str, *, backend_args: dict | None = None) -> Size | None:
+    """(H, W) of a file or URL as its header says, in px; None where that is not known.
 
-    Raises:
-        UnidentifiedImageError: It is no picture that Pillow knows.
+    It may yet be turned by its EXIF data.
     """
+    try:
+        with _open(get(path, backend_args=backend_args)) as opened:
+            return opened.height, opened.width
+    except Exception:  # what is wrong with it is told where it is read
+        return None
+
+
+def _open(content: bytes) -> Image.Image:
+    """Opened by Pillow, which else refuses large pictures as if they were attacks."""
     with _opening:
         limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
         try:

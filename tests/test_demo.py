@@ -110,7 +110,7 @@ def test_bad_photos_are_named_and_the_others_drawn(
         for name, reason in expected.items():
             assert re.search(f"^{photos / name}: {reason}.*$", err, re.MULTILINE)
         assert out.count("-> out/") == 2
-        assert err.endswith(f"\n{total - 2} of {total} pictures failed\n")
+        assert err.endswith(f"\n{total - 2} of {total} failed\n")
         expected["notes.txt"] = "cannot be read as an image"
 
 

@@ -65,6 +65,16 @@ def make_panel(
     return panel
 
 
+def make_label(text: str, shape: Sequence[int]) -> np.ndarray:
+    """A text on paper for the corner of a frame of ``shape`` (H, W, ...), as RGB."""
+    size = max(shape[0] // 16, 10)
+    width = int(font(size).getlength(text)) + size
+    patch = Image.new("RGB", (width, size * 3 // 2), PAPER)
+    middle = (size // 2, size * 3 // 4)
+    ImageDraw.Draw(patch).text(middle, text, INK, font(size), anchor="lm")
+    return np.array(patch)[: shape[0], : shape[1]]
+
+
 def side_by_side(panels: Sequence[Image.Image]) -> np.ndarray:
     """Panels from left to right, their tops aligned, as RGB ``(H, W, 3)``."""
     if len(panels) == 1:

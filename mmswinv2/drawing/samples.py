@@ -46,9 +46,7 @@ def draw_sample(
     Returns:
         ndarray: RGB; one layout for all tasks, with titles and legends.
     """
-    zoom = math.ceil(LONG_SIDE / max(pixels.shape[:2]))
-    if zoom > 1:
-        pixels = np.ascontiguousarray(pixels.repeat(zoom, 0).repeat(zoom, 1))
+    pixels, zoom = enlarge(pixels)
     if "pred_score" in sample:
         return draw_classes(pixels, sample, meta, with_truth=with_truth)
     panels = [
@@ -57,6 +55,26 @@ def draw_sample(
         if prefix == "pred" or with_truth
     ]
     return side_by_side([panel for panel in panels if panel is not None])
+
+
+def enlarge(pixels: np.ndarray) -> tuple[np.ndarray, int]:
+    """A picture that is large enough to draw on, and by what it was enlarged."""
+    zoom = math.ceil(LONG_SIDE / max(pixels.shape[:2]))
+    if zoom > 1:
+        pixels = np.ascontiguousarray(pixels.repeat(zoom, 0).repeat(zoom, 1))
+    return pixels, zoom
+
+
+def draw_on(
+    pixels: np.ndarray,
+    sample: BaseDataElement,
+    meta: Mapping,
+    *,
+    score_thr: float,
+    zoom: int,
+) -> np.ndarray:
+    """As :func:`draw_sample`, the picture alone, after :func:`enlarge`."""
+    return _draw_found(pixels, sample, "pred", meta, score_thr, zoom)[0]
 
 
 def _draw(
@@ -68,15 +86,29 @@ def _draw(
     score_thr: float,
     zoom: int,
 ) -> Image.Image | None:
-    size = text_size(pixels.shape)
+    found = _draw_found(pixels, sample, prefix, meta, score_thr, zoom)
+    if found is None:
+        return None
+    drawn, legend, more = found
+    return make_panel(drawn, name + more, legend, text_size(pixels.shape))
+
+
+def _draw_found(
+    pixels: np.ndarray,
+    sample: BaseDataElement,
+    prefix: str,
+    meta: Mapping,
+    score_thr: float,
+    zoom: int,
+) -> tuple[np.ndarray, list[tuple[str, Color]], str] | None:
+    """A picture, its legend, and what a title says besides."""
     for kind in ("sem_seg", "panoptic_seg"):
         if f"{prefix}_{kind}" in sample:
             found = sample.get(f"{prefix}_{kind}")
             labels = _array(found.data if kind == "sem_seg" else found.sem_seg)[0]
             if kind == "panoptic_seg":
                 labels = labels % INSTANCES_PER_CLASS
-            drawn, legend = _draw_labels(pixels, labels, meta, zoom)
-            return make_panel(drawn, name, legend, size)
+            return *_draw_labels(pixels, labels, meta, zoom), ""
     objects = sample.get(f"{prefix}_instances")
     if objects is None or "labels" not in objects:  # pictures without labels
         return None
@@ -85,10 +117,10 @@ def _draw(
         objects = objects[objects.scores.argsort(descending=True)]
     drawn, legend = _draw_objects(pixels, objects, meta, zoom)
     count = len(objects.labels)
-    title = f"{name}: {count} object" + "s" * (count != 1)
+    title = f": {count} object" + "s" * (count != 1)
     if "scores" in objects:
         title += f", score > {score_thr:g}"
-    return make_panel(drawn, title, legend, size)
+    return drawn, legend, title
 
 
 def _array(values: object) -> np.ndarray:
@@ -139,21 +171,37 @@ def _draw_objects(
         for band in bands(mask.shape):
             part, inside = area[band], mask[band] > 0
             part[inside] = part[inside] * (1 - FILL) + color * FILL
-        lines, _ = cv2.findContours(
-            mask, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE, offset=(x * zoom, y * zoom)
-        )
-        outlines.append(lines)
+        outlines.append((area, _outline(mask, width)))
     for index in reversed(range(len(labels))):  # the surest on top
         color = palette[labels[index]]
         if outlines:
-            cv2.drawContours(drawn, outlines[index], -1, color, width)
+            area, line = outlines[index]
+            area[line] = color
         if not outlines or len(labels) <= NAMED:
-            corners = boxes[index].round().astype(int).tolist()
-            cv2.rectangle(drawn, corners[:2], corners[2:], color, width)
+            _frame(drawn, boxes[index], width, color)
     if len(labels) <= NAMED:
         _name(drawn, objects, boxes, labels, classes, palette)
     counts = Counter(labels.tolist()).most_common()
     return drawn, [(f"{n} {classes[i]}", palette[i]) for i, n in counts]
+
+
+# Lines lie within what they surround: demo/onnx_demo.py draws the same without OpenCV.
+
+
+def _outline(mask: np.ndarray, width: int) -> tuple[np.ndarray, ...]:
+    """Rows and columns of the px of a mask that are so close to its edge."""
+    if not mask.size:
+        return np.nonzero(mask)
+    cross = cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3))
+    outside = dict(borderType=cv2.BORDER_CONSTANT, borderValue=0)
+    return np.nonzero(mask > cv2.erode(mask, cross, iterations=width, **outside))
+
+
+def _frame(drawn: np.ndarray, box: np.ndarray, width: int, color: Color) -> None:
+    left, top, right, bottom = box.round().astype(int).clip(min=0).tolist()
+    area = drawn[top : bottom + 1, left : right + 1]
+    for side in (np.s_[:width], np.s_[-width:]):
+        area[side] = area[:, side] = color
 
 
 def _masks(objects: BaseDataElement) -> Iterator[tuple[int, int, np.ndarray]]:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from mmengine.structures import BaseDataElement
 
+from .bands import count_labels
 from .class_scores import top_classes
 
 SHOWN = 4  # classes named per picture, the largest first
@@ -29,15 +30,22 @@ def describe(
     if "pred_score" in prediction:
         best = top_classes(prediction, dict(classes=classes))
         return ", ".join(f"{name} {score:.2f}" for _, name, score in best)
-    if "pred_sem_seg" in prediction:
-        labels = prediction.pred_sem_seg.data.flatten().cpu().numpy()
-    else:
-        found = prediction.pred_instances
-        labels = found.labels[found.scores > score_thr].cpu().numpy()
-    counts = np.bincount(labels, minlength=len(classes))
+    counts = count_classes(prediction, len(classes), score_thr)
     largest = [i for i in np.argsort(-counts, kind="stable") if counts[i]][:SHOWN]
     if "pred_sem_seg" in prediction:
-        return ", ".join(f"{classes[i]} {counts[i] / labels.size:.0%}" for i in largest)
+        area = prediction.pred_sem_seg.data.numel()
+        return ", ".join(f"{classes[i]} {counts[i] / area:.0%}" for i in largest)
     named = [f"{counts[i]} {classes[i]}" for i in largest]
-    rest = labels.size - counts[largest].sum()
+    rest = counts.sum() - counts[largest].sum()
     return ", ".join(named + [f"{rest} other"] * bool(rest)) or "nothing"
+
+
+def count_classes(
+    prediction: BaseDataElement, count: int, score_thr: float
+) -> np.ndarray:
+    """How many objects or px of each of ``count`` classes were found."""
+    if "pred_sem_seg" in prediction:
+        return count_labels(prediction.pred_sem_seg.data[0].cpu().numpy(), count)
+    found = prediction.pred_instances
+    labels = found.labels[found.scores > score_thr].cpu().numpy()
+    return np.bincount(labels, minlength=count)

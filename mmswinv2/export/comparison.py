@@ -47,9 +47,7 @@ class Parity:
     eager_seconds: float
 
 
-def sizes_to_compare(
-    size: tuple[int, int], *, dynamic: bool
-) -> list[tuple[int, int]]:
+def sizes_to_compare(size: tuple[int, int], *, dynamic: bool) -> list[tuple[int, int]]:
     """Three sizes: the same, or with other sides, one of them odd.
 
     Args:

@@ -21,6 +21,8 @@ from .program import first_line, unsupported
 OPSET = 20
 EXTRA = "export"
 IDENTITY = "mmswinv2.identity"  # of a file, in its metadata and in its JSON
+# Where an operator of a program came from: lines of files of this machine.
+TRACES = ("stack_trace", "nn_module_stack", "torch_fn", "source_fn_stack", "from_node")
 
 Arrays = dict[str, np.ndarray]
 Runner = Callable[[Mapping[str, np.ndarray]], Arrays]
@@ -85,6 +87,8 @@ def write_onnx(
     for value, default in zip(graph.inputs[1:], network.more_inputs()):
         value.const_value = onnx_ir.tensor(default.numpy(), name=value.name)
         graph.initializers[value.name] = value
+    for node in graph.all_nodes():  # else with the exporter's paths, and 1 MB of them
+        node.metadata_props.clear()
     onnx.model.metadata_props[IDENTITY] = identity
     onnx.save(path)
 
@@ -119,6 +123,9 @@ def write_torch_export(
     program: ExportedProgram, network: Exported, path: Path, identity: str
 ) -> None:
     """Writes what ``torch.export.load`` reads."""
+    for node in program.graph.nodes:  # its paths, and 3 MB of them
+        for key in TRACES:
+            node.meta.pop(key, None)
     torch.export.save(program, path, extra_files={IDENTITY: identity})
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import TracebackType
 
 import torch
@@ -11,7 +13,7 @@ from torch.export import Dim, ExportedProgram
 
 from .networks import Exported
 
-LEAST, MOST = 32, 8192  # px of a side, at any size
+LEAST, MOST = 33, 8192  # px of a side at any size; the last map has 2 tokens or more
 
 
 def capture(
@@ -35,7 +37,7 @@ def capture(
         shapes[0] = dict(enumerate(sides))
     network.requires_grad_(False)
     try:
-        with torch.no_grad():
+        with torch.no_grad(), _of_no_size():
             return torch.export.export(
                 network, inputs, dynamic_shapes=tuple(shapes), strict=False
             )
@@ -46,6 +48,21 @@ def capture(
             f"this model cannot be exported{' at any size' * dynamic}: torch.export "
             f"stops{where} ({first_line(error)})"
         ) from error
+
+
+@contextmanager
+def _of_no_size() -> Iterator[None]:
+    """Sizes that are symbols are not asked whether they are 1.
+
+    Else a network with one window along an axis would be another than one with two.
+    """
+    from torch.fx.experimental import _config
+
+    if not hasattr(_config, "backed_size_oblivious"):  # torch 2.6 and older
+        yield
+        return
+    with _config.patch(backed_size_oblivious=True):
+        yield
 
 
 def unsupported(program: ExportedProgram, error: BaseException) -> str:

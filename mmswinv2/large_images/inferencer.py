@@ -7,16 +7,15 @@ from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 
-import cv2
 import mmengine
 import numpy as np
 import torch
 from mmengine.logging import print_log
 from mmengine.structures import BaseDataElement
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from mmswinv2.drawing import draw_sample
-from mmswinv2.pictures import open_picture
+from mmswinv2.pictures import picture_size
 from mmswinv2.planning.free_memory import free_memory, pass_bytes
 
 from .grid import Span
@@ -26,6 +25,7 @@ from .tiling import (
     ALIGNED,
     SHRINK,
     Costs,
+    OnTile,
     Tiling,
     budget,
     does_not_fit,
@@ -61,15 +61,12 @@ class LargePictures:
     Attributes:
         tile (int | str | None): Side of tiles in px; 'auto' for one that suits model,
             picture and memory; None for pictures that are seen whole.
-        on_tile (Callable): Hears how many tiles of a picture are done, of how many;
+        on_tile (Callable, optional): Hears how many tiles are done, of how many;
             begins anew where smaller tiles are tried. What it raises ends the picture.
     """
 
     tile: int | str | None = None
-
-    @staticmethod
-    def on_tile(done: int, total: int) -> None:
-        """Nobody listens."""
+    on_tile: OnTile | None = None
 
     def set_tile(self, tile: int | str | None) -> None:
         """Chooses how the next pictures are cut, see ``tile``.
@@ -86,7 +83,7 @@ class LargePictures:
         self.tile = tile
         if tile is None or hasattr(self, "tiles"):
             return
-        self.tiles = TilePipeline(self.pipeline)
+        self.tiles = TilePipeline(self.pipeline.pipeline.transforms)
         if self.scope == "mmseg":
             from .segmentor import TiledSegmentor
 
@@ -160,8 +157,8 @@ class LargePictures:
 
     def _in_tiles(self, picture: object) -> BaseDataElement:
         """What is found in a large picture."""
-        loaded = self.tiles.load(picture)
-        pixels = loaded["img"]
+        given, path = self.pipeline.load(picture)
+        pixels = self.tiles.load(given)["img"]
         size = pixels.shape[:2]
         tiling = fit(
             self._wish(),
@@ -177,7 +174,7 @@ class LargePictures:
             sample = self._try(pixels, tiling)
             if sample is None:
                 tiling = self._after(tiling, size)
-        meta = dict(ori_shape=size, img_shape=size, img_path=loaded.get("img_path"))
+        meta = dict(ori_shape=size, img_shape=size, img_path=path)
         sample.set_metainfo({**meta, TILED: tiling.tile})
         return sample
 
@@ -191,7 +188,7 @@ class LargePictures:
             f"picture's own scale{at_once}"
         )
         try:
-            return self.tiled(pixels, tiling, self.on_tile)
+            return self.tiled(pixels, tiling, self.on_tile or _nobody)
         except Exception as error:
             if not is_out_of_memory(error):
                 raise
@@ -235,7 +232,8 @@ class LargePictures:
     ) -> np.ndarray | None:
         if not return_vis and (no_save_vis or not img_out_dir):
             return None
-        pixels = cv2.cvtColor(self.tiles.load(picture)["img"], cv2.COLOR_BGR2RGB)
+        given, _ = self.pipeline.load(picture)
+        pixels = self.pipeline.drawn_on(self.tiles.load(given)["img"], "")
         meta = self.visualizer.dataset_meta
         drawn = draw_sample(
             pixels, pred, meta, score_thr=pred_score_thr, with_truth=False
@@ -268,6 +266,10 @@ class LargePictures:
         return result
 
 
+def _nobody(done: int, total: int) -> None:
+    """Hears nothing."""
+
+
 def say(text: str) -> None:
     """Into the log of the run, which is on the console."""
     print_log(text, "current")
@@ -282,8 +284,4 @@ def _size(picture: object) -> Span | None:
         picture = picture.get("img", picture.get("img_path"))
     if isinstance(picture, np.ndarray):
         return picture.shape[:2]
-    try:
-        with open_picture(mmengine.fileio.get(str(picture))) as opened:
-            return opened.height, opened.width
-    except (OSError, UnidentifiedImageError):  # who reads it says what is wrong
-        return None
+    return picture_size(str(picture))

@@ -20,7 +20,7 @@ Decide = Callable[[Tensor], Tensor]  # from average scores (C, h, w) to labels (
 
 def label_dtype(classes: int) -> np.dtype:
     """Of label maps: 8 bits where they are enough."""
-    return np.dtype(np.uint8 if classes <= 256 else np.int32)
+    return np.dtype(np.uint8 if classes <= 255 else np.int32)
 
 
 def slide(

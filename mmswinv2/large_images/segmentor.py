@@ -69,10 +69,10 @@ class TiledSegmentor:
             crops = [pixels[slice(*rows), slice(*columns)] for rows, columns in tiles]
             if wide:
                 crops = [crop.swapaxes(0, 1) for crop in crops]
-            for scores in self.run(crops):
-                yield scores.transpose(1, 2) if wide else scores
+            scores = self.run(crops)
             done += len(tiles)
             on_tile(done, len(grid))
+            yield from scores.transpose(2, 3) if wide else scores
 
     def decide(self, scores: Tensor) -> Tensor:
         """Labels (h, w) from scores (C, h, w), as ``postprocess_result`` has them."""

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+
 import numpy as np
 from mmcv.transforms import Resize
-
-from mmswinv2.inferencers import NamingPipeline
 
 from .grid import Span
 
@@ -14,16 +14,16 @@ class TilePipeline:
     """The transforms of a test pipeline but for the loader and for those that resize.
 
     Args:
-        pipeline (NamingPipeline): Whole, the loader first.
+        transforms (Sequence[Callable]): Of the whole pipeline, the loader first.
 
     Attributes:
-        load (NamingPipeline): From a picture to what transforms take.
+        load (Callable): From a path or pixels to what transforms take.
         resize (Resize | None): The scale at which the model is tested.
     """
 
-    def __init__(self, pipeline: NamingPipeline) -> None:
-        loader, *rest = pipeline.pipeline.transforms
-        self.load = pipeline.around(loader)
+    def __init__(self, transforms: Sequence[Callable]) -> None:
+        loader, *rest = transforms
+        self.load = loader
         self.steps = [step for step in rest if not isinstance(step, Resize)]
         resizes = [step for step in rest if isinstance(step, Resize)]
         self.resize = resizes[0] if resizes and resizes[0].scale else None

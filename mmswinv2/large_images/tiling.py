@@ -88,7 +88,7 @@ class Costs:
         grid = tiling.grid(size)
         grid = grid.transposed if is_wide(size) else grid
         sums = grid.overlap * grid.size[1] + 4 * each
-        label = 1 if self.channels <= 256 else 4
+        label = 1 if self.channels <= 255 else 4
         scores = self.channels * FLOAT * (sums + each * tiling.batch)
         return self.px * each * tiling.batch + scores + label * size[0] * size[1]
 

@@ -181,7 +181,6 @@ class Handlers:
             ui.found_other_column: gr.update(visible=True),
         }
 
-    @_told
     def explain_windows(self, session: Session | None) -> dict:
         """The position biases of the passes."""
         ui = self.layout

@@ -41,7 +41,7 @@ class LoadedModel:
                 "pictures; give a detector, a segmentor or a classifier"
             )
         with console.short_console():
-            self.inferencer = build_inferencer(cfg, choice.weights, device)
+            self.inferencer = build_inferencer(cfg, choice.weights, device, tile="auto")
         self.choice = choice
         self.lock = threading.Lock()
         self.meta: Mapping = self.inferencer.visualizer.dataset_meta

@@ -6,8 +6,9 @@ Legend: N frames, H height, W width, in px.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence, Set
 from contextlib import contextmanager
+from fractions import Fraction
 from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,9 @@ import numpy as np
 
 if TYPE_CHECKING:
     import av
+
+
+RATE = 25  # frames a second, where none is known
 
 
 class UnreadableVideoError(ValueError):
@@ -58,6 +62,8 @@ class VideoReader:
             raise self._error("is no file; expected a video")
         #: Frames a second, on average.
         self.rate = 0.0
+        #: Of the times of :meth:`timed`, in s.
+        self.time_base = Fraction(0)
         self._scan()
         if not len(self):
             raise self._error("has no frames; copy it again, or leave it out")
@@ -67,10 +73,34 @@ class VideoReader:
 
     def __iter__(self) -> Iterator[np.ndarray]:
         """All frames in order, each ``(H, W, 3)`` of uint8, RGB, one at a time."""
+        return (pixels for _, pixels in self.timed())
+
+    def timed(self) -> Iterator[tuple[int, np.ndarray]]:
+        """All frames as by iterating, each after its time, in ``time_base`` s."""
+        size = None
         with self._open() as container:
-            for frame in container.decode(self._stream(container)):
+            for number, frame in enumerate(container.decode(self._stream(container))):
                 self._check(frame)
-                yield self._upright(frame)
+                pixels = self._upright(frame)
+                size = size or pixels.shape
+                if pixels.shape != size:
+                    raise self._several_sizes()
+                yield frame.pts if self._timed else number, pixels
+
+    def sound(self, codecs: Set[str]) -> Iterator[av.AudioStream | av.Packet]:
+        """The first stream of sound of some codecs, and then its packets, if any."""
+        with self._open() as container:
+            for stream in container.streams.audio:
+                if stream.codec_context.codec.canonical_name in codecs:
+                    yield stream
+                    packets = container.demux(stream)
+                    yield from (packet for packet in packets if packet.dts is not None)
+                    return
+
+    def _several_sizes(self) -> UnreadableVideoError:
+        return self._error(
+            "has frames of several sizes; encode it again, or leave it out"
+        )
 
     def read(self, indices: Sequence[int] | np.ndarray) -> np.ndarray:
         """Frames by their numbers, in any order, some maybe more than once.
@@ -174,6 +204,7 @@ class VideoReader:
         with self._open() as container:
             stream = self._stream(container)
             self.rate = float(stream.average_rate or 0)
+            self.time_base = stream.time_base
             packets = [
                 (p.pts, p.is_keyframe, p.is_discard, p.is_corrupt)
                 for p in container.demux(stream)
@@ -192,6 +223,7 @@ class VideoReader:
         self._timed = None not in times and len({*times}) == len(times)
         if not self._timed or (reorders and [*times] == sorted(times)):
             self._timed = False  # AVI has the order of decoding alone
+            self.time_base = 1 / Fraction(self.rate or RATE).limit_denominator(1001)
             return
         self._times = np.array(times, np.int64)
         self._keys = np.flatnonzero(keys)
@@ -288,9 +320,7 @@ class _Frames:
         if not self.pixels.size:
             self.pixels = np.empty((self.count, *pixels.shape), np.uint8)
         if pixels.shape != self.pixels.shape[1:]:
-            raise self.reader._error(
-                "has frames of several sizes; encode it again, or leave it out"
-            )
+            raise self.reader._several_sizes()
         self.pixels[slot] = pixels
 
 

@@ -7,10 +7,9 @@ from collections.abc import Iterator, Mapping
 import mmcv
 import numpy as np
 from mmengine.structures import BaseDataElement
-from PIL import Image, ImageDraw
 
 from mmswinv2.drawing.class_scores import draw_classes
-from mmswinv2.drawing.panels import INK, PAPER, font
+from mmswinv2.drawing.panels import PAPER, make_label
 from mmswinv2.engine.picture_hook import PictureHook
 from mmswinv2.registry import HOOKS
 
@@ -54,20 +53,10 @@ def draw_label(video: VideoReader, text: str) -> Iterator[np.ndarray]:
     label = None
     for frame in video:
         if label is None:
-            label = _label(text, max(frame.shape[0] // 16, 10))
-            label = label[: frame.shape[0], : frame.shape[1]]
+            label = make_label(text, frame.shape)
         frame = frame.copy()
         frame[: label.shape[0], : label.shape[1]] = label
         yield frame
-
-
-def _label(text: str, size: int) -> np.ndarray:
-    """A text in letters of ``size`` px on paper."""
-    width = int(font(size).getlength(text)) + size
-    patch = Image.new("RGB", (width, size * 3 // 2), PAPER)
-    middle = (size // 2, size * 3 // 4)
-    ImageDraw.Draw(patch).text(middle, text, INK, font(size), anchor="lm")
-    return np.array(patch)
 
 
 @HOOKS.register_module()
