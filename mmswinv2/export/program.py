@@ -81,7 +81,8 @@ def unsupported(program: ExportedProgram, error: BaseException) -> str:
     name = found[1]
     for node in program.graph.nodes:
         stack = node.meta.get("nn_module_stack")
-        if name in str(node.target).replace("::", ".") and stack:
+        # It may have been taken apart since, and have another prefix
+        if name.rpartition(".")[2] in str(node.target) and stack:
             _, kind = [*stack.values()][-1]
             kind = getattr(kind, "__name__", str(kind).rpartition(".")[2])
             return f"it has no operator {name}, which {kind} uses"
