@@ -5,7 +5,6 @@ of this repository: only onnxruntime, numpy and Pillow.
 
 Examples:
     >>> python onnx_demo.py photo.jpg model.onnx --out-dir out
-    >>> python onnx_demo.py photos/*.jpg model.onnx --threads 4
 """
 
 from __future__ import annotations
@@ -15,24 +14,32 @@ import json
 import math
 import sys
 import time
+from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from itertools import count
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageDraw, ImageFont, ImageOps
+
+try:
+    import onnxruntime
+except ImportError:
+    sys.exit("error: onnxruntime is not installed: run pip install onnxruntime")
 
 IDENTITY = "mmswinv2.identity"
 PAPER, INK, OTHER = (255, 255, 255), (20, 20, 20), (0, 114, 178)
+FILL = 0.35  # of the colour of an object, over the picture
 LONG_SIDE = 480  # px; smaller pictures are drawn larger
 SHOWN, LEGEND, TOP = 4, 30, 5  # classes named in a line, below a picture, beside one
 MOST = 2**16 - 1  # px of a side of a JPEG
 COEFFICIENT = 2**11  # of 1 in OpenCV's weights of pixels
 
+Array = np.ndarray
 Legend = list[tuple[str, tuple[int, int, int]]]
-
-
-# The model
+Drawn = tuple[Array, Legend]
+font = ImageFont.load_default  # Pillow's own letters, by their size in px
 
 
 class Model:
@@ -41,57 +48,37 @@ class Model:
     Args:
         path (Path): Of the .onnx file.
         threads (int): Of ONNX Runtime; 0: as many as it likes.
+        above (float): Detections up to this score are left out.
 
     Raises:
-        RuntimeError: onnxruntime is not installed.
         ValueError: The file, or the JSON beside it, is not what was exported.
     """
 
-    def __init__(self, path: Path, threads: int = 0) -> None:
-        try:
-            import onnxruntime
-        except ImportError as error:
-            raise RuntimeError(
-                "onnxruntime is not installed: run pip install onnxruntime"
-            ) from error
-        beside = path.with_suffix(".json")
-        for file in (path, beside):
-            if not file.is_file():
-                raise ValueError(
-                    f"{file} is not there; a model is a .onnx file and the .json that "
-                    "tools/export.py wrote beside it"
-                )
+    def __init__(self, path: Path, threads: int = 0, above: float = 0.3) -> None:
         options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.log_severity_level = 3
+        options.intra_op_num_threads, options.log_severity_level = threads, 3
+        beside = path.with_suffix(".json")
         try:
             self.session = onnxruntime.InferenceSession(
                 path, options, providers=["CPUExecutionProvider"]
             )
+            self.facts = {**json.loads(beside.read_text()), "above": above}
+            identity = self.facts[IDENTITY]
         except Exception as error:  # onnxruntime has many kinds of its own
             raise ValueError(
-                f"{path} cannot be read as ONNX ({str(error).splitlines()[0]})"
+                f"{path} cannot be used ({str(error).splitlines()[0]}): a model is a "
+                ".onnx file and the .json that tools/export.py wrote beside it"
             ) from error
-        try:
-            self.facts = json.loads(beside.read_text())
-            identity = self.facts[IDENTITY]
-        except (ValueError, KeyError, TypeError) as error:
+        if self.session.get_modelmeta().custom_metadata_map.get(IDENTITY) != identity:
             raise ValueError(
-                f"{beside} was not written by tools/export.py; export again"
-            ) from error
-        own = self.session.get_modelmeta().custom_metadata_map
-        if own.get(IDENTITY) != identity:
-            raise ValueError(
-                f"{beside} belongs to another file than {path}; both are written "
-                "together: take them from one export"
+                f"{beside} belongs to another file than {path}; take both of one export"
             )
         if self.facts["task"] not in TASKS:
             raise ValueError(
-                f"{path} gives {', '.join(self.facts['outputs'])} ({self.facts['task']}"
-                "), which nothing is drawn of here"
+                f"{path} gives {self.facts['task']}, of which nothing is drawn here"
             )
 
-    def __call__(self, picture: np.ndarray) -> dict[str, np.ndarray]:
+    def __call__(self, picture: Array) -> dict[str, Array]:
         """What is found in RGB ``(H, W, 3)`` of 8 bits, at the size of the picture."""
         image, content = prepare(picture, self.facts)
         inputs = {"image": image}
@@ -102,45 +89,45 @@ class Model:
             inputs["size"] = np.array(size, np.int64)
         found = dict(zip(self.facts["outputs"], self.session.run(None, inputs)))
         if self.facts["task"] == "segmentation":
-            height, width = picture.shape[:2]
-            found["labels"] = found["labels"][:height, :width]
+            found["labels"] = found["labels"][: len(picture), : picture.shape[1]]
+        if self.facts["task"] == "detection":
+            sure = found["scores"] > self.facts["above"]
+            found = {name: values[sure] for name, values in found.items()}
+            whole = np.array(picture.shape[1::-1] * 2)
+            scaled = np.divide(content[::-1] * 2, whole, dtype=np.float32)
+            found["boxes"] = np.minimum(found["boxes"] / scaled, whole)
         return found
 
 
-# Pictures
-
-
-def read(path: Path) -> np.ndarray:
-    """RGB ``(H, W, 3)`` of 8 bits of a file, its EXIF rotation followed.
-
-    Raises:
-        ValueError: It cannot be read, or not all of it.
-    """
+def read(path: Path) -> Array:
+    """RGB ``(H, W, 3)`` of 8 bits of a file as viewers show it, on white."""
     try:
-        with Image.open(path) as opened:
-            opened.load()
-            picture = ImageOps.exif_transpose(opened)
-    except UnidentifiedImageError as error:
-        raise ValueError("cannot be read as an image") from error
-    except Image.DecompressionBombError as error:
-        raise ValueError(f"is too large: {error}") from error
+        with Image.open(path) as picture:
+            picture.load()
+            with suppress(Exception):  # EXIF data are broken more often than pictures
+                picture = ImageOps.exif_transpose(picture)
+            if picture.has_transparency_data:
+                sheet = Image.new("RGBA", picture.size, "white")
+                picture = Image.alpha_composite(sheet, picture.convert("RGBA"))
+            deep = picture.mode[0] in "IF"  # 16 bits, or floats from 0 to 1 or to 255
+            pixels = np.asarray(picture if deep else picture.convert("RGB"))
     except Exception as error:  # Pillow raises many kinds over damaged files
         reason = getattr(error, "strerror", None) or error
-        raise ValueError(f"cannot be read: {reason}") from error
-    if picture.mode.startswith("I"):  # 16 bits
-        grey = np.asarray(picture).clip(0, MOST).astype(np.uint16) >> 8
-        return grey.astype(np.uint8)[..., None].repeat(3, 2)
-    return np.asarray(picture.convert("RGB"))
+        raise ValueError(f"cannot be read as an image: {reason}") from error
+    if not deep:
+        return pixels
+    whole = pixels.dtype.kind != "f"
+    if not 0 <= pixels.min() <= pixels.max() <= (MOST if whole else 255):
+        raise ValueError("has pixels that are no greys; save it with 8 bits")
+    grey = pixels // 256 if whole else pixels * (255 if pixels.max() <= 1 else 1)
+    return grey.round().astype(np.uint8)[..., None].repeat(3, 2)
 
 
-def prepare(picture: np.ndarray, facts: dict) -> tuple[np.ndarray, tuple[int, int]]:
+def prepare(picture: Array, facts: dict) -> tuple[Array, tuple[int, int]]:
     """A picture at the scale of the network, and its content's (height, width)."""
     steps = facts["preprocessing"]["outside"]
     if steps is None:
-        raise ValueError(
-            "the config of this model prepares pictures in a way that the JSON does "
-            "not tell; feed the file from your own code"
-        )
+        raise ValueError("is to be prepared in a way that the JSON does not tell")
     for step in steps:
         height, width = picture.shape[:2]
         if step["type"] == "CenterCrop":
@@ -154,8 +141,7 @@ def prepare(picture: np.ndarray, facts: dict) -> tuple[np.ndarray, tuple[int, in
         picture = resize(picture, new, step)
     content = picture.shape[:2]
     if facts["size"]:
-        filled = np.empty((*facts["size"], 3), np.uint8)
-        filled[:] = steps[-1].get("pad", 0)
+        filled = np.full((*facts["size"], 3), steps[-1].get("pad", 0), np.uint8)
         filled[: content[0], : content[1]] = picture
         picture = filled
     return np.ascontiguousarray(picture), content
@@ -178,7 +164,7 @@ def new_size(step: dict, height: int, width: int) -> tuple[int, int]:
     return int(height * factor + 0.5), int(width * factor + 0.5)
 
 
-def resize(picture: np.ndarray, size: tuple[int, int], step: dict) -> np.ndarray:
+def resize(picture: Array, size: tuple[int, int], step: dict) -> Array:
     """A picture at (height, width), by the filter of a step."""
     backend, how = step.get("backend", "cv2"), step.get("interpolation", "bilinear")
     if backend == "pillow":
@@ -189,7 +175,7 @@ def resize(picture: np.ndarray, size: tuple[int, int], step: dict) -> np.ndarray
     return bilinear(picture, size)
 
 
-def bilinear(picture: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+def bilinear(picture: Array, size: tuple[int, int]) -> Array:
     """As OpenCV's INTER_LINEAR of 8 bits, whose weights are whole numbers."""
     if picture.shape[:2] == (2 * size[0], 2 * size[1]):  # it takes means there
         parts = picture.astype(np.uint16).reshape(size[0], 2, size[1], 2, -1)
@@ -204,9 +190,7 @@ def bilinear(picture: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     return (mixed + 2 >> 2).astype(np.uint8)
 
 
-def neighbours(
-    old: int, new: int, *, inner: bool
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def neighbours(old: int, new: int, *, inner: bool) -> tuple[Array, Array, Array]:
     """The two pixels that each new one is mixed of, and their weights ``(2, new)``."""
     places = ((np.arange(new) + 0.5) * (1 / (new / old)) - 0.5).astype(np.float32)
     first = np.floor(places).astype(int)
@@ -218,47 +202,87 @@ def neighbours(
     return (*edges, weights.round().astype(np.int32))
 
 
-# Drawing
-
-
-def draw_labels(
-    picture: np.ndarray, found: dict, facts: dict, zoom: int
-) -> tuple[np.ndarray, Legend]:
+def draw_labels(picture: Array, found: dict, facts: dict, zoom: int) -> Drawn:
     """Classes over a picture, and those present, the largest first."""
     classes, palette = facts["classes"], facts["palette"]
     labels = found["labels"].repeat(zoom, 0).repeat(zoom, 1).astype(int)
     drawn = picture * 0.45 + np.array(palette, np.float32)[labels] * 0.55
     counts = np.bincount(labels.flatten(), minlength=len(classes))
-    shares = [
-        f"{share:.0%}" if share >= 0.01 else "< 1%" for share in counts / labels.size
-    ]
+    shares = [f"{s:.0%}" if s >= 0.01 else "< 1%" for s in counts / labels.size]
     present = [i for i in np.argsort(-counts, kind="stable") if counts[i]]
     legend = [(f"{classes[i]} {shares[i]}", tuple(palette[i])) for i in present]
     return drawn.astype(np.uint8), legend
 
 
-def tell_labels(found: dict, facts: dict) -> str:
-    """Such as 'sky 41%, building 22%'."""
-    labels, classes = found["labels"], facts["classes"]
-    counts = np.bincount(labels.flatten(), minlength=len(classes))
-    largest = [i for i in np.argsort(-counts, kind="stable") if counts[i]][:SHOWN]
-    return ", ".join(f"{classes[i]} {counts[i] / labels.size:.0%}" for i in largest)
+def draw_objects(picture: Array, found: dict, facts: dict, zoom: int) -> Drawn:
+    """Objects over a picture, and their classes, the most frequent first."""
+    labels, boxes, classes = found["labels"], found["boxes"] * zoom, facts["classes"]
+    colors = [tuple(facts["palette"][label]) for label in labels]
+    few = len(labels) <= LEGEND
+    width = max(1, min(picture.shape[:2]) // 400 // (1 if few else 2))
+    drawn, lines = picture.copy(), []
+    for color, box, mask in zip(colors, found["boxes"], found.get("masks", ())):
+        mask, left, top = paste(mask, box, [n // zoom for n in picture.shape[:2]])
+        mask = (mask >= facts["limits"]["mask"]).repeat(zoom, 0).repeat(zoom, 1)
+        area = drawn[top * zoom :, left * zoom :][: mask.shape[0], : mask.shape[1]]
+        area[mask] = area[mask] * (1 - FILL) + np.array(color) * FILL
+        inner = mask
+        for _ in range(width):
+            rows, columns = np.pad(inner, ((1,), (0,))), np.pad(inner, ((0,), (1,)))
+            inner = inner & rows[:-2] & rows[2:] & columns[:, :-2] & columns[:, 2:]
+        lines.append((area, mask & ~inner))
+    for index in reversed(range(len(labels))):  # the surest on top
+        if lines:
+            area, line = lines[index]
+            area[line] = colors[index]
+        if few or not lines:
+            left, top, right, bottom = boxes[index].round().astype(int).clip(min=0)
+            area = drawn[top : bottom + 1, left : right + 1]
+            for side in (np.s_[:width], np.s_[-width:]):
+                area[side] = area[:, side] = colors[index]
+    if few:
+        texts = [
+            f"{classes[i]} {score:.2f}" for i, score in zip(labels, found["scores"])
+        ]
+        drawn = name(drawn, texts, boxes, colors)
+    counts = Counter(labels.tolist()).most_common()
+    return drawn, [(f"{n} {classes[i]}", tuple(facts["palette"][i])) for i, n in counts]
 
 
-def best(found: dict, facts: dict) -> list[tuple[str, float]]:
-    """The likeliest classes of a picture; of synonyms the first."""
-    order = np.argsort(-found["scores"], kind="stable")[:TOP]
-    names = (facts["classes"][i].split(",")[0] for i in order)
-    return [*zip(names, found["scores"][order].tolist())]
+def paste(mask: Array, box: Array, size: Sequence[int]) -> tuple[Array, int, int]:
+    """A mask at the size of its box, of a picture (H, W), and its left and top px."""
+    left, top = (np.floor(box[:2]).astype(int) - 1).clip(min=0)
+    right, bottom = np.minimum(np.ceil(box[2:]).astype(int) + 1, size[::-1])
+    weights = []  # of every value of the mask in every px
+    for first, last, axis in ((top, bottom, 1), (left, right, 0)):
+        length, n = max(box[axis + 2] - box[axis], 1e-6), mask.shape[1 - axis]
+        places = (np.arange(first, last) + 0.5 - box[axis]) / length * n - 0.5
+        weights.append((1 - np.abs(places[:, None] - np.arange(n))).clip(min=0))
+    return weights[0] @ mask @ weights[1].T, left, top
 
 
-def draw_classes(
-    picture: np.ndarray, found: dict, facts: dict, zoom: int
-) -> tuple[np.ndarray, Legend]:
-    """A picture, and beside it its likeliest classes with bars."""
+def name(picture: Array, texts: Sequence, boxes: Array, colors: Sequence) -> Array:
+    """Texts at the objects that are as large as the letters or more."""
+    size, drawn = text_size(picture), Image.fromarray(picture)
+    draw = ImageDraw.Draw(drawn)
+    for text, box, color in zip(texts, boxes.tolist(), colors):
+        if min(box[2] - box[0], box[3] - box[1]) < 2 * size:
+            continue
+        corner = (box[0] + 2, box[1] + 1)
+        place = np.add(draw.textbbox(corner, text, font(size)), (-2, -1, 2, 1))
+        draw.rectangle(place.tolist(), fill=color)
+        light = np.dot(color, (0.299, 0.587, 0.114)) > 140
+        draw.text(corner, text, INK if light else PAPER, font(size))
+    return np.array(drawn)
+
+
+def draw_classes(picture: Array, found: dict, facts: dict, zoom: int) -> Drawn:
+    """A picture, beside it its likeliest classes with bars; of synonyms the first."""
     size = text_size(picture)
     line = size * 3 // 2
-    rows = best(found, facts)
+    scores = found["scores"].tolist()
+    likeliest = np.argsort(-found["scores"], kind="stable")[:TOP]
+    rows = [(facts["classes"][i].split(",")[0], scores[i]) for i in likeliest]
     width = max(int(font(size).getlength(name)) for name, _ in rows) + 8 * line
     bars = Image.new("RGB", (width, len(picture)), PAPER)
     draw = ImageDraw.Draw(bars)
@@ -268,32 +292,31 @@ def draw_classes(
         draw.text((x, y + line // 2), text, INK, font(size), anchor="lm")
         end = x + score * (width - size)
         draw.rectangle((x, y + line, end, y + line + size), fill=OTHER)
-    return np.concatenate([picture, np.array(bars)], 1), []
+    told = [(f"{name} {score:.2f}", PAPER) for name, score in rows]
+    return np.concatenate([picture, np.array(bars)], 1), told
 
 
-def tell_classes(found: dict, facts: dict) -> str:
-    """Such as 'tench 0.93, goldfish 0.02'."""
-    return ", ".join(f"{name} {score:.2f}" for name, score in best(found, facts))
+TASKS = dict(detection=draw_objects, segmentation=draw_labels)
+TASKS["classification"] = draw_classes
 
 
-TASKS = {
-    "segmentation": (draw_labels, tell_labels),
-    "classification": (draw_classes, tell_classes),
-}
-
-
-def draw(picture: np.ndarray, found: dict, facts: dict) -> Image.Image:
-    """A picture with what was found in it, its title and legend."""
+def draw(picture: Array, found: dict, facts: dict) -> tuple[Image.Image, str]:
+    """A picture with what was found in it, its title and legend; and that in a line."""
     zoom = math.ceil(LONG_SIDE / max(picture.shape[:2]))
     picture = picture.repeat(zoom, 0).repeat(zoom, 1)
-    size = text_size(picture)
-    drawn, legend = TASKS[facts["task"]][0](picture, found, facts, zoom)
-    return panel(drawn, "prediction", legend, size)
+    drawn, legend = TASKS[facts["task"]](picture, found, facts, zoom)
+    title, told = "prediction", [text for text, _ in legend[:SHOWN]]
+    if facts["task"] == "detection":
+        number = len(found["labels"])
+        title += f": {number} object{'s' * (number != 1)}, score > {facts['above']:g}"
+        rest = number - sum(int(text.split()[0]) for text in told)
+        told += [f"{rest} other"] * bool(rest)
+    below = [] if facts["task"] == "classification" else legend
+    sheet = panel(drawn, title, below, text_size(picture))
+    return sheet, ", ".join(told) or "nothing"
 
 
-def panel(
-    pixels: np.ndarray, title: str, legend: Sequence, size: int
-) -> Image.Image:
+def panel(pixels: Array, title: str, legend: Sequence, size: int) -> Image.Image:
     """A picture below its title and above its legend."""
     height, width = pixels.shape[:2]
     line = size * 3 // 2
@@ -320,44 +343,31 @@ def panel(
     return sheet
 
 
-def font(size: int) -> ImageFont.FreeTypeFont:
-    """Pillow's own."""
-    return ImageFont.load_default(size)
-
-
-def text_size(picture: np.ndarray) -> int:
+def text_size(picture: Array) -> int:
     """Size of letters in px that suits a picture."""
     return max(12, min(picture.shape[:2]) // 45)
 
 
-# The command
-
-
 def parse_args() -> argparse.Namespace:
     """Reads the command line."""
-    parser = argparse.ArgumentParser(
-        description="Draw what an exported model finds in photos."
-    )
+    parser = argparse.ArgumentParser(description="Draw what an exported model finds.")
     parser.add_argument("pictures", nargs="+", type=Path, help="photos")
     parser.add_argument("model", type=Path, help="a .onnx file of tools/export.py")
     parser.add_argument("--out-dir", type=Path, default="out", help="default: out")
     parser.add_argument(
         "--threads", type=int, default=0, help="default: as many as ONNX Runtime likes"
     )
+    parser.add_argument(
+        "--score-thr", type=float, default=0.3, help="of detections (default: 0.3)"
+    )
     return parser.parse_args()
-
-
-def free_path(folder: Path, stem: str) -> Path:
-    """A name under which a folder has nothing."""
-    names = (f"{stem}_{n}.jpg" if n > 1 else f"{stem}.jpg" for n in count(1))
-    return next(folder / name for name in names if not (folder / name).exists())
 
 
 def main() -> int:
     """Draws all pictures and returns the exit code: 1 if one could not be drawn."""
     args = parse_args()
     try:
-        model = Model(args.model, args.threads)
+        model = Model(args.model, args.threads, args.score_thr)
         args.out_dir.mkdir(parents=True, exist_ok=True)
     except (OSError, RuntimeError, ValueError) as error:
         print(f"error: {error}", file=sys.stderr)
@@ -369,16 +379,17 @@ def main() -> int:
             picture = read(path)
             found = model(picture)
             seconds = time.perf_counter() - start
-            drawn = draw(picture, found, model.facts)
+            drawn, told = draw(picture, found, model.facts)
             if max(drawn.size) > MOST:
                 raise ValueError(f"is {drawn.size} px when drawn, more than JPEG takes")
-            target = free_path(args.out_dir, path.stem)
+            names = (path.stem + f"_{n}" * (n > 1) + ".jpg" for n in count(1))
+            targets = (args.out_dir / name for name in names)
+            target = next(target for target in targets if not target.exists())
             drawn.save(target, quality=95)
         except Exception as error:  # one bad picture ends no job
             print(f"{path}: {error}", file=sys.stderr)
             failed += 1
             continue
-        told = TASKS[model.facts["task"]][1](found, model.facts)
         print(f"{path}: {told} ({seconds:.1f} s) -> {target}", flush=True)
     if failed:
         print(f"{failed} of {len(args.pictures)} pictures failed", file=sys.stderr)

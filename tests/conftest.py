@@ -43,7 +43,7 @@ def quick_starts() -> Iterator[None]:
         yield
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def trained_like() -> Callable[[nn.Module], nn.Module]:
     """Give a model weights as training leaves them, in eval mode.
 

@@ -46,9 +46,7 @@ def predicted_objects(model: nn.Module, batch: dict) -> dict[str, np.ndarray]:
     return {name: x.numpy() for name, x in objects.items()}
 
 
-def differences_of_objects(
-    expected: Objects, found: Objects
-) -> tuple[float, int]:
+def differences_of_objects(expected: Objects, found: Objects) -> tuple[float, int]:
     """Compares objects, whatever their order.
 
     An object is the same where its label is and where no side of its box is farther

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import TracebackType
 
 import torch
@@ -11,7 +13,11 @@ from torch.export import Dim, ExportedProgram
 
 from .networks import Exported
 
-LEAST, MOST = 32, 8192  # px of a side, at any size
+LEAST, MOST = 33, 8192  # px of a side at any size; the last map has 2 tokens or more
+
+
+class NotExportable(RuntimeError):
+    """A network has an operator that a kind of file lacks."""
 
 
 def capture(
@@ -25,7 +31,7 @@ def capture(
         dynamic (bool): Whether pictures of other sizes fit, too.
 
     Raises:
-        RuntimeError: The network has an operator that cannot be captured.
+        NotExportable: The network has an operator that cannot be captured.
     """
     image = torch.zeros(*size, 3, dtype=torch.uint8)
     inputs = (image, *network.more_inputs())
@@ -35,17 +41,32 @@ def capture(
         shapes[0] = dict(enumerate(sides))
     network.requires_grad_(False)
     try:
-        with torch.no_grad():
+        with torch.no_grad(), _of_no_size():
             return torch.export.export(
                 network, inputs, dynamic_shapes=tuple(shapes), strict=False
             )
     except Exception as error:  # of torch, or of any operator that it meets
         place = _module_at(error.__traceback__)
         where = f" in {place}" if place else ""
-        raise RuntimeError(
+        raise NotExportable(
             f"this model cannot be exported{' at any size' * dynamic}: torch.export "
             f"stops{where} ({first_line(error)})"
         ) from error
+
+
+@contextmanager
+def _of_no_size() -> Iterator[None]:
+    """Sizes that are symbols are not asked whether they are 1.
+
+    Else a network with one window along an axis would be another than one with two.
+    """
+    from torch.fx.experimental import _config
+
+    if not hasattr(_config, "backed_size_oblivious"):  # torch 2.6 and older
+        yield
+        return
+    with _config.patch(backed_size_oblivious=True):
+        yield
 
 
 def unsupported(program: ExportedProgram, error: BaseException) -> str:
@@ -60,7 +81,8 @@ def unsupported(program: ExportedProgram, error: BaseException) -> str:
     name = found[1]
     for node in program.graph.nodes:
         stack = node.meta.get("nn_module_stack")
-        if name in str(node.target).replace("::", ".") and stack:
+        # It may have been taken apart since, and have another prefix
+        if name.rpartition(".")[2] in str(node.target) and stack:
             _, kind = [*stack.values()][-1]
             kind = getattr(kind, "__name__", str(kind).rpartition(".")[2])
             return f"it has no operator {name}, which {kind} uses"

@@ -7,7 +7,7 @@ import os
 import sys
 import threading
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import gradio as gr
@@ -38,13 +38,14 @@ class Session:
     Attributes:
         photo (str): File of the picture.
         pixels (ndarray): BGR ``(H, W, 3)``.
-        model (LoadedModel): That it was given to.
+        meta (Mapping): Of the model that it was given to: ``classes``, and perhaps
+            ``palette``. Not the model, which could not be let go of.
         passes (list[Pass]): One, or those of windows A and B.
     """
 
     photo: str
     pixels: np.ndarray
-    model: LoadedModel
+    meta: Mapping
     passes: list[Pass] = field(default_factory=list)
 
 
@@ -136,7 +137,7 @@ class Handlers:
         pixels = session.pixels if session and session.photo == photo else None
         if pixels is None:
             pixels = read_upload(photo)
-        session = Session(photo, pixels, model)
+        session = Session(photo, pixels, model.meta)
         stop = self._going[request.session_hash] = threading.Event()
         for side, settings in zip("AB", all_settings):
             on_tile = _progress_of(progress, f"window {side}", stop)
@@ -152,8 +153,9 @@ class Handlers:
 
     def stop(self, request: gr.Request) -> None:
         """Who asks, or has left, waits no more: the pass ends after its next tile."""
-        if request.session_hash in self._going:
-            self._going[request.session_hash].set()
+        going = self._going.pop(request.session_hash, None)
+        if going is not None:
+            going.set()
 
     @_told
     def show(
@@ -162,7 +164,7 @@ class Handlers:
         """What was found is drawn, as far as it is wished for."""
         if session is None:
             return self._nothing
-        ui, meta = self.layout, session.model.meta
+        ui, meta = self.layout, session.meta
         shown = [
             only_classes(taken.sample, classes, len(meta["classes"]))
             for taken in session.passes

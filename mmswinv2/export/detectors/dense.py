@@ -57,7 +57,5 @@ def dense_boxes(
     if smallest >= 0:
         wide = (boxes[:, 2:] - boxes[:, :2] > smallest).all(1).nonzero().squeeze(1)
         boxes, scores, groups = boxes[wide], scores[wide], groups[wide]
-    kept = suppress(
-        boxes, scores, groups, nms_cfg=cfg["nms"], limit=cfg["max_per_img"]
-    )
+    kept = suppress(boxes, scores, groups, nms_cfg=cfg["nms"], limit=cfg["max_per_img"])
     return boxes[kept], scores[kept], groups[kept]

@@ -55,7 +55,9 @@ def region_boxes(
         tuple[Tensor, Tensor, Tensor]: Boxes ``(k, 4)`` in px, scores and labels
         ``(k,)``, the highest scores first.
     """
-    stages = list(zip(as_list(roi_head.bbox_roi_extractor), as_list(roi_head.bbox_head)))
+    stages = list(
+        zip(as_list(roi_head.bbox_roi_extractor), as_list(roi_head.bbox_head))
+    )
     all_logits = []
     for number, (extractor, head) in enumerate(stages, 1):
         logits, deltas = head(region_features(extractor, maps, boxes))
@@ -72,9 +74,7 @@ def region_boxes(
     scores = scores[regions, labels]
     deltas = _of_classes(deltas[regions], labels, head)
     boxes = decode(head.bbox_coder, boxes[regions], deltas, size)
-    kept = suppress(
-        boxes, scores, labels, nms_cfg=cfg["nms"], limit=cfg["max_per_img"]
-    )
+    kept = suppress(boxes, scores, labels, nms_cfg=cfg["nms"], limit=cfg["max_per_img"])
     return boxes[kept], scores[kept], labels[kept]
 
 
