@@ -55,14 +55,22 @@ def test_a_picture_within_a_tile_is_seen_as_ever(models, name, tile) -> None:
 
 
 @pytest.mark.parametrize(
-    ("size", "mode"), [((128, 160), "slide"), ((96, 224), "whole")]
+    ("size", "mode", "crop", "tile"),
+    [
+        ((128, 160), "slide", (64, 64), 64),
+        ((128, 160), "slide", (64, 96), "auto"),
+        ((96, 224), "whole", (64, 64), 64),
+    ],
 )
-def test_labels_of_tiles_are_those_of_the_sliding_window(models, size, mode) -> None:
+def test_labels_of_tiles_are_those_of_the_sliding_window(
+    models, size, mode, crop, tile, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """MMSegmentation's, for models that are tested with it or without."""
+    monkeypatch.setattr(large_inferencer, "SHRINK", 0.5)  # each is a large one
     pixels = np.resize(PIXELS, (*size, 3))
     config, weights = models[SEG]
     cfg = load_tiny(config)
-    cfg.model.test_cfg = dict(mode="slide", crop_size=(64, 64), stride=(40, 40))
+    cfg.model.test_cfg = dict(mode="slide", crop_size=crop, stride=(40, 40))
     slides = copy.deepcopy(cfg)
     if mode == "whole":  # which has strides of its own
         cfg.model.test_cfg = dict(mode="whole")
@@ -70,7 +78,7 @@ def test_labels_of_tiles_are_those_of_the_sliding_window(models, size, mode) -> 
     pipeline = slides.test_dataloader.dataset.pipeline
     pipeline[:] = [step for step in pipeline if step.type != "Resize"]
     with fresh_globals():
-        tiled, done = build_inferencer(cfg, weights, "cpu", tile=64), []
+        tiled, done = build_inferencer(cfg, weights, "cpu", tile=tile), []
         tiled.on_tile = lambda *counts: done.append(counts)
         found = predict(tiled, pixels)
         expected = predict(build_inferencer(slides, weights, "cpu"), pixels)
