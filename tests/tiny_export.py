@@ -30,11 +30,12 @@ BLOCKED += ("mmswinv2", "matplotlib", "onnx", "scipy", "yaml", "torchvision")
 
 
 def tiny_segmentor(**model: object) -> Config:
-    """UPerNet with two stages of few blocks and channels, at 96 px, of five classes."""
+    """UPerNet with two blocks and few channels, at 96 px, of five classes."""
     cfg = load_tiny(SEG)
-    backbone = dict(arch=None, embed_dims=16, depths=(2, 1), num_heads=(1, 2))
-    backbone |= dict(out_indices=(0, 1), window_size=5)
-    head = dict(in_channels=[16, 32], in_index=[0, 1], channels=8, num_classes=CLASSES)
+    backbone = dict(arch=None, embed_dims=16, depths=(2,), num_heads=(1,))
+    backbone |= dict(out_indices=(0,), window_size=5)
+    head = dict(in_channels=[16], in_index=[0], channels=8, num_classes=CLASSES)
+    head |= dict(pool_scales=(1, 2))
     cfg.merge_from_dict(dict(model=dict(backbone=backbone, decode_head=head, **model)))
     cfg.test_dataloader.dataset.metainfo = dict(
         classes=("wall", "sky", "floor", "grass", "sea"),

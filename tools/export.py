@@ -52,7 +52,12 @@ def parse_args() -> argparse.Namespace:
         default="model",
         help="all from picture to result, or to feature maps (default: model)",
     )
-    parser.add_argument("--precision", choices=["fp32"], default="fp32")
+    parser.add_argument(
+        "--precision",
+        choices=["fp32", "fp16"],
+        default="fp32",
+        help="of weights in the file; it computes in fp32 (default: fp32)",
+    )
     launch.add_config_options(parser)
     return parser.parse_args()
 

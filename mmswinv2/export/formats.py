@@ -16,7 +16,7 @@ from torch.export import ExportedProgram
 from mmswinv2.mmpretrain_import import is_installed
 
 from .networks import Exported
-from .onnx_graph import tidy
+from .onnx_graph import halve_weights, tidy
 from .program import NotExportable, first_line, unsupported
 
 OPSET = 20
@@ -36,16 +36,18 @@ class Format:
     Args:
         title (str): What runs it.
         suffix (str): Of its name.
-        write (Callable): Program, network, path and identity -> the file.
+        write (Callable): Program, network, path, identity and precision -> the file.
         open (Callable): Path and network -> what runs the file.
         needs (tuple[str, ...]): Packages beside torch.
+        precisions (tuple[str, ...]): Of weights that it can have.
     """
 
     title: str
     suffix: str
-    write: Callable[[ExportedProgram, Exported, Path, str], None]
+    write: Callable[[ExportedProgram, Exported, Path, str, str], None]
     open: Callable[[Path, Exported], Runner]
     needs: tuple[str, ...] = ()
+    precisions: tuple[str, ...] = ("fp32",)
 
     def check_needs(self) -> None:
         """Raises RuntimeError where something is missing that it takes."""
@@ -58,7 +60,11 @@ class Format:
 
 
 def write_onnx(
-    program: ExportedProgram, network: Exported, path: Path, identity: str
+    program: ExportedProgram,
+    network: Exported,
+    path: Path,
+    identity: str,
+    precision: str,
 ) -> None:
     """Writes ONNX; weights of more than 2 GB lie beside it, in ``.onnx.data``.
 
@@ -90,6 +96,8 @@ def write_onnx(
     for value, default in zip(graph.inputs[1:], network.more_inputs()):
         value.const_value = onnx_ir.tensor(default.numpy(), name=value.name)
         graph.initializers[value.name] = value
+    if precision == "fp16":
+        halve_weights(onnx.model)
     onnx.model.metadata_props[IDENTITY] = identity
     onnx.save(path)
 
@@ -121,7 +129,11 @@ def open_onnx(path: Path, network: Exported) -> Runner:
 
 
 def write_torch_export(
-    program: ExportedProgram, network: Exported, path: Path, identity: str
+    program: ExportedProgram,
+    network: Exported,
+    path: Path,
+    identity: str,
+    precision: str,
 ) -> None:
     """Writes what ``torch.export.load`` reads."""
     for node in program.graph.nodes:  # its paths, and 3 MB of them
@@ -136,7 +148,11 @@ def open_torch_export(path: Path, network: Exported) -> Runner:
 
 
 def write_aot(
-    program: ExportedProgram, network: Exported, path: Path, identity: str
+    program: ExportedProgram,
+    network: Exported,
+    path: Path,
+    identity: str,
+    precision: str,
 ) -> None:
     """Compiles for this machine's CPU what ``aoti_load_package`` reads.
 
@@ -183,6 +199,7 @@ FORMATS = {
         write_onnx,
         open_onnx,
         ("onnx", "onnxscript", "onnxruntime"),
+        ("fp32", "fp16"),
     ),
     "torch-export": Format(
         "torch.export", ".pt2", write_torch_export, open_torch_export

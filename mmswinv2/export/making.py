@@ -76,6 +76,11 @@ class Wish:
                 f"--size {self.size[0]} {self.size[1]}: expected height and width in "
                 "px, 1 or more"
             )
+        if self.precision not in wanted.precisions:
+            raise ValueError(
+                f"--precision {self.precision} is for --to onnx alone; a file for "
+                f"{wanted.title} has the precision of the model"
+            )
         wanted.check_needs()
 
 
@@ -157,7 +162,9 @@ def make(
             path = Path(folder) / wish.out.name
             tell(f"writing it for {wanted.title}")
             with _ways_out(wish):
-                wanted.write(program, network, path, described[IDENTITY])
+                wanted.write(
+                    program, network, path, described[IDENTITY], wish.precision
+                )
             written = [*Path(folder).iterdir()]  # large weights are a file of their own
             tell("comparing it with the model")
             run = wanted.open(path, network)

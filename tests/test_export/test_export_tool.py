@@ -84,7 +84,7 @@ def test_the_json_tells_how_to_use_the_file(file: Path):
     (step,) = facts["preprocessing"]["outside"]
     assert step["scale"] == [128, 96] and step["keep_ratio"]
     assert facts["preprocessing"]["inside"]["mean"][0] == pytest.approx(123.675)
-    assert facts["windows"] == [[5, 5]] * 2
+    assert facts["windows"] == [[5, 5]]
     assert facts["parity"]["largest_difference"] < 1e-4
 
 
@@ -129,7 +129,7 @@ def test_a_json_that_is_not_of_the_file_is_told(fault: str, file: Path, tmp_path
     text = "{" if fault == "no JSON" else json.dumps(facts | {demo.IDENTITY: "other"})
     if fault != "gone":
         copied.with_suffix(".json").write_text(text)
-    with pytest.raises(ValueError, match=r"copy\.json") as told:
+    with pytest.raises(ValueError, match=r"copy\.(json|onnx)") as told:
         demo.Model(copied)
     assert "tools/export.py" in str(told.value) or "another file" in str(told.value)
 
