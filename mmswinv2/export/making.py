@@ -132,6 +132,11 @@ def make(
     model, meta = inferencer.model.eval(), inferencer.visualizer.dataset_meta
     dynamic = wish.size is None
     network = exported(model, cfg, what=wish.what, dynamic=dynamic)
+    if network.translations and wish.target != "onnx":
+        raise ValueError(
+            f"--to {wish.target}: {type(model).__name__} has NMS or RoIAlign, which "
+            "torch alone has not; use --to onnx, or --what backbone"
+        )
     size, tested = wish.size or tested_size(cfg), tested_size(cfg)
     if network.task == "classification" and wish.size and size != tested:
         raise ValueError(
