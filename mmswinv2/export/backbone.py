@@ -1,6 +1,8 @@
 """The Swin V2 backbone of plain operators, its position biases baked."""
 # B batch, H W map in tokens, T = H * W, C channels, n heads, window (h, w), N = h * w
 
+from __future__ import annotations
+
 import operator
 import sys
 
@@ -58,8 +60,8 @@ class PortableBackbone(nn.Module):
             if i in self.out_indices:
                 out = self.norms[str(i)](x).transpose(1, 2)
                 maps.append(out.unflatten(2, size))
-            if stage.downsample is not None:
-                x, size = merge(stage.downsample, x, size)
+            if stage.merging is not None:
+                x, size = stage.merging(x, size)
         return tuple(maps)
 
 
@@ -91,22 +93,30 @@ def embed(module: PatchEmbed, image: Tensor) -> tuple[Tensor, tuple[int, int]]:
     return module.norm(x.flatten(2).transpose(1, 2)), x.shape[2:]
 
 
-def merge(
-    module: PatchMerging, x: Tensor, size: tuple[int, int]
-) -> tuple[Tensor, tuple[int, int]]:
-    """2 x 2 tokens in one, ``(B, T, C)`` -> ``(B, ceil(H/2) * ceil(W/2), 2C)``."""
-    merged = tuple((length + 1) // 2 for length in size)
-    height, width = map(number, size)
-    places = [torch.arange(m)[:, None] * 2 + torch.arange(2) for m in merged]
-    # (H/2, W/2, 2, 2): the order of the weights goes down before it goes right
-    rows, columns = places[0][:, None, None, :], places[1][:, :, None]
-    outside = (rows >= height) | (columns >= width)
-    tokens = torch.where(outside, 0, rows * width + columns).flatten()
-    joined = x.index_select(1, tokens)
-    if not all(isinstance(length, int) and length % 2 == 0 for length in size):
-        joined = torch.where(outside.flatten()[:, None], 0, joined)
-    joined = joined.reshape(x.shape[0], -1, 4 * x.shape[-1])
-    return module.norm(module.reduction(joined)), merged
+class PortableMerging(nn.Module):
+    """:class:`PatchMerging` of tokens in one row."""
+
+    def __init__(self, merging: PatchMerging) -> None:
+        super().__init__()
+        self.reduction = Product.of(merging.reduction)
+        self.norm = merging.norm
+
+    def forward(
+        self, x: Tensor, size: tuple[int, int]
+    ) -> tuple[Tensor, tuple[int, int]]:
+        """``(B, T, C)`` -> ``(B, ceil(H/2) * ceil(W/2), 2C)``, and the size of that."""
+        merged = tuple((length + 1) // 2 for length in size)
+        height, width = map(number, size)
+        places = [torch.arange(m)[:, None] * 2 + torch.arange(2) for m in merged]
+        # (H/2, W/2, 2, 2): the order of the weights goes down before it goes right
+        rows, columns = places[0][:, None, None, :], places[1][:, :, None]
+        outside = (rows >= height) | (columns >= width)
+        tokens = torch.where(outside, 0, rows * width + columns).flatten()
+        joined = x.index_select(1, tokens)
+        if not all(isinstance(length, int) and length % 2 == 0 for length in size):
+            joined = torch.where(outside.flatten()[:, None], 0, joined)
+        joined = joined.reshape(x.shape[0], -1, 4 * x.shape[-1])
+        return self.norm(self.reduction(joined)), merged
 
 
 class PortableStage(nn.Module):
@@ -123,7 +133,9 @@ class PortableStage(nn.Module):
         self.blocks = nn.ModuleList(
             PortableBlock(block, stage, dynamic) for block in stage.blocks
         )
-        self.downsample = stage.downsample
+        self.merging = None
+        if stage.downsample is not None:
+            self.merging = PortableMerging(stage.downsample)
 
     def forward(self, x: Tensor, size: tuple[int, int]) -> Tensor:
         """``(B, T, C)`` -> the same."""
@@ -157,15 +169,14 @@ class PortableBlock(nn.Module):
         self.shifted = block.shifted
         self.attn = PortableAttention(block.attn, stage, dynamic)
         self.norm1, self.norm2, self.norm3 = block.norm1, block.norm2, block.norm3
-        self.fc1, self.fc2 = block.mlp.fc1, block.mlp.fc2
+        self.fc1, self.fc2 = Product.of(block.mlp.fc1), Product.of(block.mlp.fc2)
 
     def forward(
         self, x: Tensor, where: Layout, index: Tensor, window: Window
     ) -> Tensor:
         """``(B, T, C)`` -> the same; see :class:`PortableAttention`."""
         x = x + self.norm1(self.attn(x, where, index, window))
-        mixed = F.gelu(_linear(x, self.fc1))
-        x = x + self.norm2(_linear(mixed, self.fc2))
+        x = x + self.norm2(self.fc2(F.gelu(self.fc1(x))))
         return self.norm3(x)
 
 
@@ -183,10 +194,12 @@ class PortableAttention(nn.Module):
     ) -> None:
         super().__init__()
         bias = attention._qkv_bias(attention.qkv.weight)
-        # Three layers, as parts of the output of one would be copied.
-        for i, name in enumerate("qkv"):
-            self.add_module(name, _part(attention.qkv.weight, bias, i))
-        self.proj = attention.proj
+        biases = [bias] * 3 if bias is None else bias.chunk(3)
+        # Three products, as parts of the output of one would be copied.
+        q, k, v = map(Product, attention.qkv.weight.chunk(3), biases)
+        k.bias = None  # keys have none: it is 0
+        self.q, self.k, self.v = q, k, v
+        self.proj = Product.of(attention.proj)
         self.register_buffer("scale", attention._scale())
         self.bias = bias_of(attention, stage, dynamic)
 
@@ -208,7 +221,7 @@ class PortableAttention(nn.Module):
             self.scale,
             where.mask,
         )
-        return _linear(out.index_select(1, where.places), self.proj)
+        return self.proj(out.index_select(1, where.places))
 
     def _bias(self, index: Tensor, window: Window) -> Tensor:
         """``(n, N, N)``."""
@@ -262,15 +275,25 @@ class NetworkBias(nn.Module):
         return self.network(window, self.pretrained_window)
 
 
-def _part(weight: Tensor, bias: Tensor | None, i: int) -> nn.Linear:
-    """Layer of queries, keys, which have no bias, or values."""
-    has_bias = bias is not None and i != 1
-    layer = nn.Linear(weight.shape[1], weight.shape[1], bias=has_bias)
-    layer.weight.data = weight.detach().chunk(3)[i].clone()
-    if has_bias:
-        layer.bias.data = bias.detach().chunk(3)[i].clone()
-    return layer
+class Product(nn.Module):
+    """A linear layer whose weight lies as ONNX's products want it.
 
+    Args:
+        weight (Tensor): ``(D, C)``.
+        bias (Tensor, optional): ``(D,)``.
+    """
 
-def _linear(x: Tensor, layer: nn.Linear) -> Tensor:
-    return F.linear(x, layer.weight, layer.bias)
+    def __init__(self, weight: Tensor, bias: Tensor | None) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(weight.detach().T.contiguous())
+        self.bias = None if bias is None else nn.Parameter(bias.detach().clone())
+
+    @classmethod
+    def of(cls, layer: nn.Linear) -> Product:
+        """That of a linear layer."""
+        return cls(layer.weight, layer.bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``(B, T, C)`` -> ``(B, T, D)``."""
+        x = x @ self.weight
+        return x if self.bias is None else x + self.bias

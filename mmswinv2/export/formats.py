@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +16,8 @@ from torch.export import ExportedProgram
 from mmswinv2.mmpretrain_import import is_installed
 
 from .networks import Exported
-from .program import first_line, unsupported
+from .onnx_graph import halve_weights, tidy
+from .program import NotExportable, first_line, unsupported
 
 OPSET = 20
 EXTRA = "export"
@@ -34,16 +36,18 @@ class Format:
     Args:
         title (str): What runs it.
         suffix (str): Of its name.
-        write (Callable): Program, network, path and identity -> the file.
+        write (Callable): Program, network, path, identity and precision -> the file.
         open (Callable): Path and network -> what runs the file.
         needs (tuple[str, ...]): Packages beside torch.
+        precisions (tuple[str, ...]): Of weights that it can have.
     """
 
     title: str
     suffix: str
-    write: Callable[[ExportedProgram, Exported, Path, str], None]
+    write: Callable[[ExportedProgram, Exported, Path, str, str], None]
     open: Callable[[Path, Exported], Runner]
     needs: tuple[str, ...] = ()
+    precisions: tuple[str, ...] = ("fp32",)
 
     def check_needs(self) -> None:
         """Raises RuntimeError where something is missing that it takes."""
@@ -56,27 +60,35 @@ class Format:
 
 
 def write_onnx(
-    program: ExportedProgram, network: Exported, path: Path, identity: str
+    program: ExportedProgram,
+    network: Exported,
+    path: Path,
+    identity: str,
+    precision: str,
 ) -> None:
     """Writes ONNX; weights of more than 2 GB lie beside it, in ``.onnx.data``.
 
     Raises:
-        RuntimeError: ONNX lacks an operator of the network.
+        NotExportable: ONNX lacks an operator of the network.
     """
     import onnx_ir
 
     try:
-        onnx = torch.onnx.export(
-            program,
-            input_names=network.input_names,
-            output_names=network.output_names,
-            opset_version=OPSET,
-            custom_translation_table=dict(network.translations),
-            dynamo=True,
-            verbose=False,
-        )
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of torch, on its own future
+            onnx = torch.onnx.export(
+                program,
+                input_names=network.input_names,
+                output_names=network.output_names,
+                opset_version=OPSET,
+                custom_translation_table=dict(network.translations),
+                dynamo=True,
+                optimize=False,
+                verbose=False,
+            )
+        tidy(onnx.model)
     except Exception as error:  # of the exporter and of the optimiser
-        raise RuntimeError(
+        raise NotExportable(
             f"this model cannot be written as ONNX: {unsupported(program, error)}"
         ) from error
     graph = onnx.model.graph
@@ -84,8 +96,8 @@ def write_onnx(
     for value, default in zip(graph.inputs[1:], network.more_inputs()):
         value.const_value = onnx_ir.tensor(default.numpy(), name=value.name)
         graph.initializers[value.name] = value
-    for node in graph.all_nodes():  # else with the exporter's paths, and 1 MB of them
-        node.metadata_props.clear()
+    if precision == "fp16":
+        halve_weights(onnx.model)
     onnx.model.metadata_props[IDENTITY] = identity
     onnx.save(path)
 
@@ -97,10 +109,10 @@ def open_onnx(path: Path, network: Exported) -> Runner:
 
     model = onnx.load(path, load_external_data=False)
     names = [*network.output_names]
-    for node in model.graph.node:
-        if node.op_type == "ArgMax" and network.task == "segmentation":
-            names.append(node.input[0])
-            model.graph.output.append(onnx.ValueInfoProto(name=node.input[0]))
+    chosen = [node for node in model.graph.node if node.op_type == "ArgMax"]
+    if network.task == "segmentation" and chosen:  # more than one class
+        names.append(chosen[-1].input[0])
+        model.graph.output.append(onnx.ValueInfoProto(name=names[-1]))
     checked = path.with_suffix(".checked.onnx")  # beside the weights of large files
     onnx.save(model, checked)
     options = onnxruntime.SessionOptions()
@@ -117,7 +129,11 @@ def open_onnx(path: Path, network: Exported) -> Runner:
 
 
 def write_torch_export(
-    program: ExportedProgram, network: Exported, path: Path, identity: str
+    program: ExportedProgram,
+    network: Exported,
+    path: Path,
+    identity: str,
+    precision: str,
 ) -> None:
     """Writes what ``torch.export.load`` reads."""
     for node in program.graph.nodes:  # its paths, and 3 MB of them
@@ -132,7 +148,11 @@ def open_torch_export(path: Path, network: Exported) -> Runner:
 
 
 def write_aot(
-    program: ExportedProgram, network: Exported, path: Path, identity: str
+    program: ExportedProgram,
+    network: Exported,
+    path: Path,
+    identity: str,
+    precision: str,
 ) -> None:
     """Compiles for this machine's CPU what ``aoti_load_package`` reads.
 
@@ -179,6 +199,7 @@ FORMATS = {
         write_onnx,
         open_onnx,
         ("onnx", "onnxscript", "onnxruntime"),
+        ("fp32", "fp16"),
     ),
     "torch-export": Format(
         "torch.export", ".pt2", write_torch_export, open_torch_export

@@ -30,8 +30,8 @@ def portable(model: nn.Module, *, dynamic: bool) -> nn.Module:
     Raises:
         ValueError: If a part cannot be exported, or not at sizes that vary.
     """
-    model = revert_sync_batchnorm(copy.deepcopy(model)).float().eval()
-    return _replaced(model, dynamic).requires_grad_(False)
+    model = revert_sync_batchnorm(copy.deepcopy(model)).float()
+    return _replaced(model, dynamic).eval().requires_grad_(False)
 
 
 def _replaced(module: nn.Module, dynamic: bool) -> nn.Module:

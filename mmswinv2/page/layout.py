@@ -15,6 +15,8 @@ FONTS = dict(
 THEME = gr.themes.Default(primary_hue="teal", **FONTS)
 CSS = """
 .gradio-container { max-width: 1400px !important; margin: auto; }
+:focus-visible { outline: 2px solid var(--color-accent) !important; }
+input[role="listbox"] { text-overflow: ellipsis; }
 .stages .form { display: grid; grid-template-columns: repeat(4, 1fr); }
 .stages .form > * { padding: 0.5rem; }
 .scrolls { max-height: 24rem; overflow: auto; contain: inline-size; }
@@ -49,6 +51,7 @@ class Layout:
     others: list[gr.Textbox]
     other_group: gr.Group
     run: gr.Button
+    stop: gr.Button
     score: gr.Slider
     classes: gr.Dropdown
     message: gr.HTML
@@ -63,6 +66,20 @@ class Layout:
     biases: gr.Image
     biases_other: gr.Image
     session: gr.State
+
+    @property
+    def settings(self) -> list:
+        """What depends on the model."""
+        groups = [self.window_group, self.compare, self.other_group]
+        boxes = [*self.windows, *self.others]
+        return [self.scale, self.score, self.classes, *groups, *boxes]
+
+    @property
+    def results(self) -> list:
+        """What is shown of a pass."""
+        texts = [self.message, self.differs, self.costs]
+        tables = [self.found, self.found_other, self.found_other_column]
+        return [self.session, self.picture, self.slider, self.divide, *texts, *tables]
 
 
 def build_layout(score: float) -> Layout:
@@ -98,6 +115,9 @@ def _inputs(score: float) -> dict:
     window_group, windows = _stages("Window A")
     compare = gr.Checkbox(label="Compare with a second window, B")
     other_group, others = _stages("Window B")
+    with gr.Row():
+        run = gr.Button("Look", variant="primary", min_width=120, scale=3)
+        stop = gr.Button("Stop", min_width=60)
     return dict(
         model=model,
         photo=photo,
@@ -107,7 +127,8 @@ def _inputs(score: float) -> dict:
         compare=compare,
         others=others,
         other_group=other_group,
-        run=gr.Button("Look", variant="primary"),
+        run=run,
+        stop=stop,
         score=gr.Slider(
             0, 1, score, step=0.01, label="Show objects with a score above"
         ),
@@ -133,7 +154,7 @@ def _stages(name: str) -> tuple[gr.Group, list[gr.Textbox]]:
 
 
 def _results() -> dict:
-    message = gr.HTML(visible=False)
+    message = gr.HTML(visible=False, padding=False)
     still = dict(
         interactive=False, show_label=False, buttons=["download", "fullscreen"]
     )
@@ -145,12 +166,12 @@ def _results() -> dict:
         0, 100, 50, step=1, label="Share of A, in percent", visible=False
     )
     differs = gr.Markdown(visible=False, elem_id="differs")
-    costs = gr.HTML(elem_id="costs")
+    costs = gr.HTML(elem_id="costs", padding=False)
     with gr.Tab("Found"), gr.Row():
         with gr.Column(min_width=280):
-            found = gr.HTML(elem_id="found")
+            found = gr.HTML(elem_id="found", padding=False)
         with gr.Column(min_width=280, visible=False) as other_column:
-            found_other = gr.HTML()
+            found_other = gr.HTML(padding=False)
     with gr.Tab("Position bias"):
         gr.Markdown(
             "What attention adds to its logits, by the offset of two tokens: at the "

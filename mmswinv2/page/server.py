@@ -17,7 +17,7 @@ TO_RESULT = """() => {
   const results = document.getElementById('results');
   if (results.getBoundingClientRect().top > innerHeight / 2) results.scrollIntoView();
 }"""
-WAITING = 32  # people in the queue
+PEOPLE = 32  # in the queue, and whose results are kept
 
 
 def build_page(models: Models, *, root: str, score: float) -> gr.Blocks:
@@ -33,53 +33,58 @@ def build_page(models: Models, *, root: str, score: float) -> gr.Blocks:
     ) as page:
         ui = build_layout(score)
         do = Handlers(ui, models, root)
-        everything = [*vars(ui).values()]
-        outputs = [
-            part
-            for parts in everything
-            for part in (parts if isinstance(parts, list) else [parts])
-        ]
-        one = dict(outputs=outputs, api_visibility="private")
+        # Gradio locks what an event may change until it is over: no more than needed.
+        shown = dict(
+            outputs=ui.results,
+            show_progress_on=[ui.picture, ui.slider],
+            api_visibility="private",
+        )
+        quiet = dict(show_progress="hidden", api_visibility="private")
         # Passes take turns, so that the time of each is its own.
-        turns = dict(concurrency_id="passes", concurrency_limit=1, **one)
+        turns = dict(concurrency_id="passes", concurrency_limit=1)
         inputs = [ui.model, ui.photo, ui.scale, ui.compare, ui.score, ui.session]
         inputs += [*ui.windows, *ui.others]
 
         def look_after(event: Callable) -> None:
-            looked = event(do.look, inputs, **turns)
-            looked.then(js=TO_RESULT).then(do.explain_windows, ui.session, **one)
+            changed = shown | dict(outputs=[ui.classes, *ui.results])
+            looked = event(do.look, inputs, **changed, **turns)
+            looked.then(js=TO_RESULT).then(
+                do.explain_windows, ui.session, [ui.biases, ui.biases_other], **quiet
+            )
 
-        page.load(do.arrive, **one).then(do.choose, ui.model, **one)
-        chosen = ui.model.input(do.choose, ui.model, **one)
-        look_after(chosen.then)
+        # chooses the first model, which is a change
+        page.load(do.arrive, **shown | dict(outputs=[ui.model, *ui.results]))
+        changed = shown | dict(outputs=[*ui.settings, *ui.results])
+        look_after(ui.model.change(do.choose, ui.model, **changed).then)
         look_after(ui.photo.upload)
         look_after(ui.run.click)
         for box in (ui.scale, *ui.windows, *ui.others):
             look_after(box.submit)
+        ui.stop.click(do.stop, queue=False, **quiet)
+        page.unload(do.stop)
+        ui.photo.clear(do.clear, **shown)
         ui.compare.input(
             lambda wished: gr.update(visible=wished),
             ui.compare,
             ui.other_group,
-            api_visibility="private",
+            **quiet,
         )
         ui.divide.change(  # what a mouse drags in the picture, by keyboard
             lambda share: gr.update(slider_position=share),
             ui.divide,
             ui.slider,
             queue=False,
-            show_progress="hidden",
-            api_visibility="private",
+            **quiet,
         )
-        ui.photo.clear(do.clear, **one)
-        for filter_ in (ui.score.change, ui.classes.input):
-            filter_(
-                do.show,
-                [ui.session, ui.score, ui.classes],
-                trigger_mode="always_last",
-                show_progress="hidden",
-                **one,
-            )
-    return page.queue(max_size=WAITING, api_open=False)
+        gr.on(  # one event of both, so that the last change is what is drawn last
+            [ui.score.change, ui.classes.input],
+            do.show,
+            [ui.session, ui.score, ui.classes],
+            ui.results,
+            trigger_mode="always_last",
+            **quiet,
+        )
+    return page.queue(max_size=PEOPLE, api_open=False)
 
 
 def serve(page: gr.Blocks, host: str, port: int | None) -> str:
@@ -94,19 +99,26 @@ def serve(page: gr.Blocks, host: str, port: int | None) -> str:
         str: Its address.
 
     Raises:
-        OSError: The port is taken.
+        RuntimeError: The port is taken, or the address is not this machine's.
     """
-    _, url, _ = page.launch(
-        server_name=host,
-        server_port=port,
-        prevent_thread_lock=True,
-        quiet=True,
-        share=False,
-        ssr_mode=False,
-        footer_links=[],
-        max_file_size=FILE_SIZE,
-        state_session_capacity=WAITING,
-        theme=THEME,
-        css=CSS,
-    )
+    try:
+        _, url, _ = page.launch(
+            server_name=host,
+            server_port=port,
+            prevent_thread_lock=True,
+            quiet=True,
+            share=False,
+            ssr_mode=False,
+            footer_links=[],
+            max_file_size=FILE_SIZE,
+            state_session_capacity=PEOPLE,
+            theme=THEME,
+            css=CSS,
+        )
+    except OSError as error:
+        taken = f"port {port}" if port else "every port from 7860 on"
+        raise RuntimeError(
+            f"nothing can listen at {host}: {taken} is taken, or the address is not "
+            "this machine's; give others as --host and --port"
+        ) from error
     return url

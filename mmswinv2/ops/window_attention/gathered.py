@@ -24,12 +24,12 @@ from .windows import MASK_VALUE, NORM_EPS
 
 
 class Axis(NamedTuple):
-    """Windows along one axis of a map; the first three ``(Y, h)``."""
+    """Windows along one axis of a map."""
 
-    token: Tensor  # of every place; the last one of the map in padding
-    wrapped: Tensor | None  # whether the shift brought it from the other end
-    padding: Tensor | None  # whether it lies behind the end of the map
-    place: Tensor  # of every token of the map, ``(H,)``, in windows one after another
+    token: Tensor  # (Y, h): of every place; the last one of the map in padding
+    place: Tensor  # (H,): of every token of the map, in windows one after another
+    queries: Tensor | None  # (Y, h, m): channels of the mask
+    keys: Tensor | None  # likewise
     window: int
 
     @property
@@ -66,22 +66,27 @@ def axis(length: int, window: int, shift: int | None) -> Axis:
         shift = torch.arange(windows)[-1:].clamp(max=1) * (window // 2)
     rolled = torch.arange(windows)[:, None] * window + torch.arange(window) + shift
     place = torch.arange(length) - shift
-    wrapped = padding = None
-    token = rolled
+    token, queries, keys = rolled, [], []
     if not isinstance(shift, int) or shift > 0:
         wrapped = rolled >= padded
         token = torch.where(wrapped, rolled - padded, rolled)
         place = torch.where(place < 0, place + padded, place)
+        # Here with there, and there with here.
+        queries += [wrapped, ~wrapped]
+        keys += [~wrapped, wrapped]
     if not isinstance(size, int) or padded > size:
         padding = token >= size
         token = torch.where(padding, size - 1, token)
-    return Axis(token, wrapped, padding, place, window)
+        queries.append(torch.ones_like(padding))
+        keys.append(padding)
+    sides = [torch.stack(side, -1).float() for side in (queries, keys) if side]
+    return Axis(token, place, *sides or (None, None), window)
 
 
 def layout(rows: Axis, columns: Axis) -> Layout:
     """Windows of a map from those of its axes."""
     width, N = number(columns.place.shape[0]), rows.window * columns.window
-    tokens = _in_windows(rows.token * width) + columns.token[:, None]
+    tokens = (rows.token * width)[:, None, :, None] + columns.token[:, None]
     inner = rows.place % rows.window * columns.window
     row = rows.place // rows.window * number(columns.windows * N) + inner
     column = columns.place // columns.window * N + columns.place % columns.window
@@ -89,35 +94,20 @@ def layout(rows: Axis, columns: Axis) -> Layout:
     return Layout(tokens.flatten(), places.flatten(), _mask(rows, columns))
 
 
-def _in_windows(rows: Tensor) -> Tensor:
-    """``(Y, h)`` -> ``(Y, 1, h, 1)``, as columns ``(X, w)`` are ``(X, 1, w)``."""
-    return rows[:, None, :, None]
-
-
 def _mask(rows: Axis, columns: Axis) -> tuple[Tensor, Tensor] | None:
-    """Channels whose products tell which tokens see each other.
-
-    Two for every axis with a shift, of (query here, key there) and the other way round;
-    one for keys in the padding.
-    """
-    row_of = (_in_windows(x) if x is not None else None for x in rows[1:3])
-    column_of = (x[:, None] if x is not None else None for x in columns[1:3])
-    everywhere = torch.zeros_like(_in_windows(rows.token) + columns.token[:, None]) > 0
-    queries, keys, padding = [], [], None
-    for wrapped, padded in (row_of, column_of):
-        if wrapped is not None:
-            wrapped = wrapped | everywhere  # (Y, X, h, w)
-            queries += [wrapped, ~wrapped]
-            keys += [~wrapped, wrapped]
-        if padded is not None:
-            padding = padded | (everywhere if padding is None else padding)
-    if padding is not None:
-        queries.append(~everywhere)
-        keys.append(padding)
-    if not queries:
+    """Channels of queries and keys, whose products tell who sees whom."""
+    if rows.keys is None and columns.keys is None:
         return None
-    q, k = (torch.stack(sides, -1).flatten(2, 3) for sides in (queries, keys))
-    q, k = (x.flatten(0, 1)[:, None].float() for x in (q, k))
+    sizes = rows.windows, columns.windows, rows.window, columns.window
+    channels = []
+    for of_rows, of_columns in zip(rows[2:4], columns[2:4]):
+        parts = []
+        if of_rows is not None:
+            parts.append(of_rows[:, None, :, None].expand(*sizes, -1))
+        if of_columns is not None:
+            parts.append(of_columns[None, :, None].expand(*sizes, -1))
+        channels.append(torch.cat(parts, -1).flatten(2, 3).flatten(0, 1)[:, None])
+    q, k = channels
     return q * MASK_VALUE, k
 
 
