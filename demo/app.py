@@ -18,6 +18,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # works uninstalle
 
 from mmswinv2.cli import console
 from mmswinv2.cli.launch import explain
+from mmswinv2.large_images import check_tile
 from mmswinv2.page.choices import Choice, find_choices
 
 
@@ -52,6 +53,14 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument("--device", help="default: a GPU where there is one")
     parser.add_argument(
+        "--tile",
+        default="auto",
+        metavar="PX",
+        help="side of the tiles that large pictures are cut into; 'auto': of those "
+        "that the model would see too little of, or memory be too small for (default: "
+        "auto)",
+    )
+    parser.add_argument(
         "--score-thr",
         type=float,
         default=0.3,
@@ -64,9 +73,8 @@ def start(args: argparse.Namespace) -> str:
     """Starts the page in threads of its own, and gives its address.
 
     Raises:
-        RuntimeError: gradio is missing.
+        RuntimeError: gradio is missing, or the port is taken.
         FileNotFoundError, ValueError, RuntimeError: The given model cannot be loaded.
-        OSError: The port is taken.
     """
     try:
         from mmswinv2.page.server import build_page, serve
@@ -78,12 +86,15 @@ def start(args: argparse.Namespace) -> str:
         ) from error
     from mmswinv2.page.models import Models
 
+    tile = int(args.tile) if args.tile.isdigit() else args.tile
+    check_tile(tile)
+    options = dict(device=args.device, tile=tile)
     if args.config:
         given = Choice(Path(args.config).stem, args.config, args.weights)
-        models = Models(lambda: [given], args.device)
+        models = Models(lambda: [given], **options)
         models.get(given.name)  # what is wrong with it is told here
     else:
-        models = Models(lambda: find_choices(args.work_dirs), args.device)
+        models = Models(lambda: find_choices(args.work_dirs), **options)
     page = build_page(models, root=args.work_dirs, score=args.score_thr)
     return serve(page, args.host, args.port)
 

@@ -29,9 +29,9 @@ from mmswinv2.checkpoints.whole_files import whole_file
 from mmswinv2.cli import console
 from mmswinv2.cli.launch import explain
 from mmswinv2.cli.out_dir import free_path, make_folder
+from mmswinv2.cli.progress import progress_bar
 from mmswinv2.cli.sources import Source, find_sources
 from mmswinv2.cli.stopping import asks_to_stop
-from mmswinv2.cli.tile_progress import tile_progress
 from mmswinv2.config_types import read_config
 from mmswinv2.drawing import describe, draw_sample
 from mmswinv2.drawing.films import FilmDrawing
@@ -122,7 +122,7 @@ def draw_picture(path: str, inferencer: Callable, args: argparse.Namespace) -> s
     """Draws one picture, and says what was found."""
     start = time.perf_counter()
     pixels = read_picture(path)
-    with tile_progress(path, Console(stderr=True)) as inferencer.on_tile:
+    with progress_bar(path, Console(stderr=True), unit="tiles") as inferencer.on_tile:
         prediction = predict(inferencer, pixels)
     seconds = time.perf_counter() - start
     meta = inferencer.visualizer.dataset_meta
@@ -160,7 +160,7 @@ def draw_film(source: Source, inferencer: Callable, args: argparse.Namespace) ->
     look = EveryNth(partial(predict, inferencer), drawing, args.every)
     with (
         asks_to_stop("the film ends with this frame") as asked,
-        tile_progress(name, Console(stderr=True), unit="frames") as show,
+        progress_bar(name, Console(stderr=True), unit="frames") as show,
     ):
 
         def goes_on(done: int) -> bool:

@@ -5,7 +5,6 @@ of this repository: only onnxruntime, numpy and Pillow.
 
 Examples:
     >>> python onnx_demo.py photo.jpg model.onnx --out-dir out
-    >>> python onnx_demo.py photos/*.jpg model.onnx --threads 4
 """
 
 from __future__ import annotations
@@ -17,6 +16,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from itertools import count
 from pathlib import Path
 
@@ -100,22 +100,27 @@ class Model:
 
 
 def read(path: Path) -> Array:
-    """RGB ``(H, W, 3)`` of 8 bits of a file, its EXIF rotation followed.
-
-    Raises:
-        ValueError: It cannot be read, or not all of it.
-    """
+    """RGB ``(H, W, 3)`` of 8 bits of a file as viewers show it, on white."""
     try:
-        with Image.open(path) as opened:
-            opened.load()
-            picture = ImageOps.exif_transpose(opened)
+        with Image.open(path) as picture:
+            picture.load()
+            with suppress(Exception):  # EXIF data are broken more often than pictures
+                picture = ImageOps.exif_transpose(picture)
+            if picture.has_transparency_data:
+                sheet = Image.new("RGBA", picture.size, "white")
+                picture = Image.alpha_composite(sheet, picture.convert("RGBA"))
+            deep = picture.mode[0] in "IF"  # 16 bits, or floats from 0 to 1 or to 255
+            pixels = np.asarray(picture if deep else picture.convert("RGB"))
     except Exception as error:  # Pillow raises many kinds over damaged files
         reason = getattr(error, "strerror", None) or error
         raise ValueError(f"cannot be read as an image: {reason}") from error
-    if picture.mode.startswith("I"):  # 16 bits
-        grey = np.asarray(picture).clip(0, MOST) >> 8
-        return grey.astype(np.uint8)[..., None].repeat(3, 2)
-    return np.asarray(picture.convert("RGB"))
+    if not deep:
+        return pixels
+    whole = pixels.dtype.kind != "f"
+    if not 0 <= pixels.min() <= pixels.max() <= (MOST if whole else 255):
+        raise ValueError("has pixels that are no greys; save it with 8 bits")
+    grey = pixels // 256 if whole else pixels * (255 if pixels.max() <= 1 else 1)
+    return grey.round().astype(np.uint8)[..., None].repeat(3, 2)
 
 
 def prepare(picture: Array, facts: dict) -> tuple[Array, tuple[int, int]]:
@@ -291,11 +296,8 @@ def draw_classes(picture: Array, found: dict, facts: dict, zoom: int) -> Drawn:
     return np.concatenate([picture, np.array(bars)], 1), told
 
 
-TASKS = {
-    "detection": draw_objects,
-    "segmentation": draw_labels,
-    "classification": draw_classes,
-}
+TASKS = dict(detection=draw_objects, segmentation=draw_labels)
+TASKS["classification"] = draw_classes
 
 
 def draw(picture: Array, found: dict, facts: dict) -> tuple[Image.Image, str]:

@@ -30,10 +30,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("config", help="a config file, or the name of one in configs/")
     parser.add_argument("weights", help="trained weights: a file, URL or name")
     parser.add_argument(
-        "--out",
-        type=Path,
-        required=True,
-        help="new file: .onnx, or .pt2 for the others",
+        "--out", type=Path, required=True, help="new file: .onnx, or else .pt2"
     )
     parser.add_argument(
         "--to", choices=[*FORMATS], default="onnx", help="what runs it (default: onnx)"
@@ -68,7 +65,9 @@ def parse_args() -> argparse.Namespace:
 def report(wish: Wish, made: Made) -> list[str]:
     """What a reader of the console needs."""
     parity = made.parity
-    sizes = ", ".join(f"{height} x {width}" for height, width in {*parity.sizes})
+    sizes = ", ".join(
+        f"{height} x {width}" for height, width in dict.fromkeys(parity.sizes)
+    )
     more = made.megabytes / made.weights_megabytes - 1
     lines = [
         f"{wish.out}: {made.megabytes:.1f} MB, the weights alone "

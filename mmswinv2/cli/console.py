@@ -58,6 +58,7 @@ UNWARNED = (
     r"``build_(loss|pixel_sampler)`` would be deprecated soon",
     r"The shape of value will convert from",  # a map gets its channel
     r"The draw is False, it means that the hook for visualization",  # --show-dir
+    r"Corrupt EXIF data",  # Pillow's; the picture is read without them
 )
 
 

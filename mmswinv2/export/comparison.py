@@ -17,6 +17,7 @@ from mmswinv2.datasets.mini_scenes import draw_scene
 from .detected import differences_of_objects, predicted_objects
 from .formats import Arrays, Runner
 from .networks import Exported
+from .program import LEAST
 
 TOLERANCE = {"fp32": 1e-4, "fp16": 2e-2}  # of the largest value
 SMALLEST_SCENE = 128  # px
@@ -57,7 +58,8 @@ def sizes_to_compare(size: tuple[int, int], *, dynamic: bool) -> list[tuple[int,
     height, width = size
     if not dynamic:
         return [size] * 3
-    return [size, (width * 3 // 4, height), (height // 2 + 1, width * 5 // 8 - 1)]
+    others = (width * 3 // 4, height), (height // 2 + 1, width * 5 // 8 - 1)
+    return [size, *((max(h, LEAST), max(w, LEAST)) for h, w in others)]
 
 
 def pictures(sizes: Sequence[tuple[int, int]]) -> list[np.ndarray]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import importlib.metadata
 import json
+import re
 from collections.abc import Mapping
 
 import torch
@@ -93,7 +94,9 @@ def with_parity(described: dict, parity: Parity) -> str:
         objects=parity.objects,
         other_objects=parity.other_objects,
     )
-    return json.dumps({**described, "parity": compared}, indent=2) + "\n"
+    text = json.dumps({**described, "parity": compared}, indent=2) + "\n"
+    # Lists of numbers in one line each; texts have no line breaks
+    return re.sub(r"\[\n[\s\d.,e+-]+\]", lambda list_: " ".join(list_[0].split()), text)
 
 
 def _outside(

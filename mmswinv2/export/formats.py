@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +17,7 @@ from mmswinv2.mmpretrain_import import is_installed
 
 from .networks import Exported
 from .onnx_graph import halve_weights, tidy
-from .program import first_line, unsupported
+from .program import NotExportable, first_line, unsupported
 
 OPSET = 20
 EXTRA = "export"
@@ -68,24 +69,26 @@ def write_onnx(
     """Writes ONNX; weights of more than 2 GB lie beside it, in ``.onnx.data``.
 
     Raises:
-        RuntimeError: ONNX lacks an operator of the network.
+        NotExportable: ONNX lacks an operator of the network.
     """
     import onnx_ir
 
     try:
-        onnx = torch.onnx.export(
-            program,
-            input_names=network.input_names,
-            output_names=network.output_names,
-            opset_version=OPSET,
-            custom_translation_table=dict(network.translations),
-            dynamo=True,
-            optimize=False,
-            verbose=False,
-        )
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of torch, on its own future
+            onnx = torch.onnx.export(
+                program,
+                input_names=network.input_names,
+                output_names=network.output_names,
+                opset_version=OPSET,
+                custom_translation_table=dict(network.translations),
+                dynamo=True,
+                optimize=False,
+                verbose=False,
+            )
         tidy(onnx.model)
     except Exception as error:  # of the exporter and of the optimiser
-        raise RuntimeError(
+        raise NotExportable(
             f"this model cannot be written as ONNX: {unsupported(program, error)}"
         ) from error
     graph = onnx.model.graph
@@ -106,10 +109,10 @@ def open_onnx(path: Path, network: Exported) -> Runner:
 
     model = onnx.load(path, load_external_data=False)
     names = [*network.output_names]
-    for node in model.graph.node:
-        if node.op_type == "ArgMax" and network.task == "segmentation":
-            names.append(node.input[0])
-            model.graph.output.append(onnx.ValueInfoProto(name=node.input[0]))
+    chosen = [node for node in model.graph.node if node.op_type == "ArgMax"]
+    if network.task == "segmentation" and chosen:  # more than one class
+        names.append(chosen[-1].input[0])
+        model.graph.output.append(onnx.ValueInfoProto(name=names[-1]))
     checked = path.with_suffix(".checked.onnx")  # beside the weights of large files
     onnx.save(model, checked)
     options = onnxruntime.SessionOptions()

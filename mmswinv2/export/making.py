@@ -5,7 +5,8 @@ from __future__ import annotations
 import copy
 import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,7 +27,7 @@ from .networks import (
     ExportedSegmentor,
 )
 from .portable import portable
-from .program import capture
+from .program import LEAST, NotExportable, capture
 from .tested_scale import tested_size
 
 JSON = ".json"
@@ -116,8 +117,9 @@ def make(
         tell (Callable): Gets a line before each step.
 
     Raises:
-        ValueError, RuntimeError: The model does not load, cannot be exported, or its
-            file gives something else. Nothing is left then.
+        NotExportable: It has an operator that the target lacks.
+        ValueError, RuntimeError: The model does not load, or its file gives something
+            else. Nothing is left then.
         UnsavedError: The disk does not take it.
     """
     wish.check()
@@ -130,10 +132,19 @@ def make(
     model, meta = inferencer.model.eval(), inferencer.visualizer.dataset_meta
     dynamic = wish.size is None
     network = exported(model, cfg, what=wish.what, dynamic=dynamic)
-    size = wish.size or tested_size(cfg)
+    size, tested = wish.size or tested_size(cfg), tested_size(cfg)
+    if network.task == "classification" and wish.size and size != tested:
+        raise ValueError(
+            f"--size {size[0]} {size[1]}: this classifier takes pictures that its test "
+            f"pipeline brings to {tested[0]} x {tested[1]} px; give that, or leave it "
+            "out"
+        )
+    if dynamic:  # whatever the model was tested at
+        size = (max(size[0], LEAST), max(size[1], LEAST))
     wanted = FORMATS[wish.target]
     tell("reading the operators of the network")
-    program = capture(network, size, dynamic=dynamic)
+    with _ways_out(wish):
+        program = capture(network, size, dynamic=dynamic)
     described = describe(
         model,
         network,
@@ -150,7 +161,10 @@ def make(
         with tempfile.TemporaryDirectory(dir=wish.out.parent, prefix=".") as folder:
             path = Path(folder) / wish.out.name
             tell(f"writing it for {wanted.title}")
-            wanted.write(program, network, path, described[IDENTITY], wish.precision)
+            with _ways_out(wish):
+                wanted.write(
+                    program, network, path, described[IDENTITY], wish.precision
+                )
             written = [*Path(folder).iterdir()]  # large weights are a file of their own
             tell("comparing it with the model")
             run = wanted.open(path, network)
@@ -168,6 +182,17 @@ def make(
     tensors = _source(model, wish.what).state_dict().items()
     size_of = sum(x.nbytes for name, x in tensors if "auxiliary_head." not in name)
     return Made(network, parity, megabytes, size_of / 1e6)
+
+
+@contextmanager
+def _ways_out(wish: Wish) -> Iterator[None]:
+    """Adds to an error what may be exported instead."""
+    try:
+        yield
+    except NotExportable as error:
+        ways = ["--size HEIGHT WIDTH may do"] * (wish.size is None)
+        ways += ["--what backbone exports its backbone"] * (wish.what == "model")
+        raise NotExportable("; ".join((str(error), *ways))) from error
 
 
 def exported(model: nn.Module, cfg: Config, *, what: str, dynamic: bool) -> Exported:

@@ -16,6 +16,10 @@ from .networks import Exported
 LEAST, MOST = 33, 8192  # px of a side at any size; the last map has 2 tokens or more
 
 
+class NotExportable(RuntimeError):
+    """A network has an operator that a kind of file lacks."""
+
+
 def capture(
     network: Exported, size: tuple[int, int], *, dynamic: bool
 ) -> ExportedProgram:
@@ -27,7 +31,7 @@ def capture(
         dynamic (bool): Whether pictures of other sizes fit, too.
 
     Raises:
-        RuntimeError: The network has an operator that cannot be captured.
+        NotExportable: The network has an operator that cannot be captured.
     """
     image = torch.zeros(*size, 3, dtype=torch.uint8)
     inputs = (image, *network.more_inputs())
@@ -44,7 +48,7 @@ def capture(
     except Exception as error:  # of torch, or of any operator that it meets
         place = _module_at(error.__traceback__)
         where = f" in {place}" if place else ""
-        raise RuntimeError(
+        raise NotExportable(
             f"this model cannot be exported{' at any size' * dynamic}: torch.export "
             f"stops{where} ({first_line(error)})"
         ) from error
@@ -77,7 +81,8 @@ def unsupported(program: ExportedProgram, error: BaseException) -> str:
     name = found[1]
     for node in program.graph.nodes:
         stack = node.meta.get("nn_module_stack")
-        if name in str(node.target).replace("::", ".") and stack:
+        # It may have been taken apart since, and have another prefix
+        if name.rpartition(".")[2] in str(node.target) and stack:
             _, kind = [*stack.values()][-1]
             kind = getattr(kind, "__name__", str(kind).rpartition(".")[2])
             return f"it has no operator {name}, which {kind} uses"

@@ -137,13 +137,16 @@ class LargePictures:
     def _wish(self) -> Tiling:
         """Tiles as the config has them, or of the side that the user wants."""
         test_cfg = self.model.test_cfg or {}
-        own, stride, fixed = None, STRIDE, False
+        side, stride, slide = self.tiles.side or SIDE, STRIDE, None
         if test_cfg.get("mode") == "slide":
-            own = min(test_cfg["crop_size"])
-            stride = min(test_cfg["stride"]) / own
-            fixed = self.tile in ("auto", own)
-        side = own or self.tiles.side or SIDE
-        return Tiling(side if self.tile == "auto" else self.tile, stride, fixed=fixed)
+            slide = crop, step = tuple(
+                tuple(test_cfg[key]) for key in ("crop_size", "stride")
+            )
+            side, stride = min(crop), min(step) / min(crop)
+        if self.tile != "auto":
+            side = self.tile
+            slide = slide if slide and slide[0] == (side, side) else None
+        return Tiling(side, stride, slide=slide)
 
     @property
     def costs(self) -> Costs:

@@ -5,11 +5,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from math import prod
 
 import torch
 from rich.filesize import decimal
 
 from .grid import Grid, Span
+from .labels import label_dtype
 from .levels import plan_levels
 
 SHRINK = 6.0  # a picture that a test would shrink by more has too much to lose
@@ -32,19 +34,20 @@ class Tiling:
         tile (int): Side of a tile, in px.
         stride (float): From a tile to the next one, of a tile's side, at most.
         batch (int): Tiles that run at once.
-        fixed (bool): Whether the stride is exact, as a config's that says one.
+        slide (tuple, optional): The crop and stride (h, w) of a config that says them,
+            in px, which are taken as they are.
     """
 
     tile: int
     stride: float
     batch: int = 1
-    fixed: bool = False
+    slide: tuple[Span, Span] | None = None
 
     def grid(self, size: Span) -> Grid:
         """Tiles of a picture (H, W)."""
+        if self.slide:
+            return Grid(size, *self.slide)
         stride = max(round(self.tile * self.stride), 1)
-        if self.fixed:
-            return Grid(size, (self.tile,) * 2, (stride,) * 2)
         return Grid.even(size, self.tile, stride)
 
     @property
@@ -53,7 +56,7 @@ class Tiling:
         if self.batch > 1:
             return replace(self, batch=self.batch // 2)
         tile = int(self.tile * 0.75) // ALIGNED * ALIGNED
-        return replace(self, tile=tile) if tile >= SMALLEST else None
+        return replace(self, tile=tile, slide=None) if tile >= SMALLEST else None
 
 
 @dataclass(frozen=True)
@@ -80,15 +83,16 @@ class Costs:
 
     def tiled(self, size: Span, tiling: Tiling, shrink: float) -> float:
         """A picture in tiles, beside its pixels."""
-        each = tiling.tile**2
         if not self.channels:
+            each = tiling.tile**2
             last = plan_levels(size, tiling.tile, shrink)[-1].size
             masks = self.masks * max(each * tiling.batch, last[0] * last[1])
             return self.px * each * max(tiling.batch, 2) + masks + size[0] * size[1]
         grid = tiling.grid(size)
         grid = grid.transposed if is_wide(size) else grid
+        each = prod(grid.tile)
         sums = grid.overlap * grid.size[1] + 4 * each
-        label = 1 if self.channels <= 255 else 4
+        label = label_dtype(self.channels).itemsize
         scores = self.channels * FLOAT * (sums + each * tiling.batch)
         return self.px * each * tiling.batch + scores + label * size[0] * size[1]
 

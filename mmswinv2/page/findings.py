@@ -10,6 +10,7 @@ import torch
 from mmengine.structures import BaseDataElement, InstanceData, PixelData
 
 from mmswinv2.drawing import top_classes
+from mmswinv2.drawing.bands import count_labels
 from mmswinv2.drawing.samples import INSTANCES_PER_CLASS
 
 SAME_OBJECT = 0.5  # IoU of boxes from which on two are of one object
@@ -57,12 +58,12 @@ def surer(objects: InstanceData, score: float) -> InstanceData:
 
 def present_classes(sample: BaseDataElement, count: int) -> list[int]:
     """Numbers of the classes that were found at any score, the most frequent first."""
-    labels = label_map(sample)
-    if labels is None and "pred_score" in sample:
+    if "pred_score" in sample:
         return []
+    labels = label_map(sample)
     if labels is None:
-        labels = sample.pred_instances.labels.numpy()
-    counts = np.bincount(labels[labels < count].ravel(), minlength=count)
+        labels = sample.pred_instances.labels.numpy()[None]
+    counts = count_labels(labels, count)
     return [int(i) for i in np.argsort(-counts, kind="stable") if counts[i]]
 
 
@@ -85,8 +86,7 @@ def rows_of(
     classes = meta["classes"]
     labels = label_map(sample)
     if labels is not None:
-        counts = np.bincount(labels.ravel(), minlength=len(classes))
-        shares = counts / labels.size
+        shares = count_labels(labels, len(classes)) / labels.size
         present = present_classes(sample, len(classes))
         return ("class", "share"), [
             (i, (classes[i], f"{shares[i]:.1%}")) for i in present

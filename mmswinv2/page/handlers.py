@@ -5,14 +5,16 @@ from __future__ import annotations
 import functools
 import os
 import sys
+import threading
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import gradio as gr
 import numpy as np
 
 from mmswinv2.cli.launch import explain
+from mmswinv2.errors import RunError
 
 from .drawing import draw, draw_biases, of_one_size
 from .findings import difference, only_classes, present_classes
@@ -36,13 +38,14 @@ class Session:
     Attributes:
         photo (str): File of the picture.
         pixels (ndarray): BGR ``(H, W, 3)``.
-        model (LoadedModel): That it was given to.
+        meta (Mapping): Of the model that it was given to: ``classes``, and perhaps
+            ``palette``. Not the model, which could not be let go of.
         passes (list[Pass]): One, or those of windows A and B.
     """
 
     photo: str
     pixels: np.ndarray
-    model: LoadedModel
+    meta: Mapping
     passes: list[Pass] = field(default_factory=list)
 
 
@@ -74,6 +77,7 @@ class Handlers:
 
     def __init__(self, layout: Layout, models: Models, root: str) -> None:
         self.layout, self.models, self.root = layout, models, root
+        self._going: dict[str, threading.Event] = {}  # passes, by who waits for them
         self._nothing = {layout.message: gr.skip()}  # gradio takes no empty dict
 
     @_told
@@ -122,6 +126,7 @@ class Handlers:
         score: float,
         session: Session | None,
         progress: gr.Progress = gr.Progress(),  # noqa: B008  (how gradio gives it)
+        request: gr.Request | None = None,
         *texts: str,
     ) -> dict:
         """A picture goes through the model, once or at both windows."""
@@ -132,9 +137,10 @@ class Handlers:
         pixels = session.pixels if session and session.photo == photo else None
         if pixels is None:
             pixels = read_upload(photo)
-        session = Session(photo, pixels, model)
+        session = Session(photo, pixels, model.meta)
+        stop = self._going[request.session_hash] = threading.Event()
         for side, settings in zip("AB", all_settings):
-            on_tile = _progress_of(progress, f"window {side}")
+            on_tile = _progress_of(progress, f"window {side}", stop)
             session.passes.append(run_pass(model, pixels, settings, on_tile))
         present = present_classes(session.passes[0].sample, len(model.meta["classes"]))
         choices = [(model.meta["classes"][i], i) for i in present]
@@ -145,6 +151,12 @@ class Handlers:
             **self.show(session, score, []),
         }
 
+    def stop(self, request: gr.Request) -> None:
+        """Who asks, or has left, waits no more: the pass ends after its next tile."""
+        going = self._going.pop(request.session_hash, None)
+        if going is not None:
+            going.set()
+
     @_told
     def show(
         self, session: Session | None, score: float, classes: Sequence[int]
@@ -152,7 +164,7 @@ class Handlers:
         """What was found is drawn, as far as it is wished for."""
         if session is None:
             return self._nothing
-        ui, meta = self.layout, session.model.meta
+        ui, meta = self.layout, session.meta
         shown = [
             only_classes(taken.sample, classes, len(meta["classes"]))
             for taken in session.passes
@@ -239,6 +251,14 @@ def _values(boxes: Sequence[gr.Textbox], texts: Sequence[str]) -> dict:
     }
 
 
-def _progress_of(progress: gr.Progress, what: str) -> Callable[[int, int], None]:
+def _progress_of(
+    progress: gr.Progress, what: str, stop: threading.Event
+) -> Callable[[int, int], None]:
     """What shows the tiles of a large picture that are done."""
-    return lambda done, total: progress((done, total), desc=what, unit="tiles")
+
+    def on_tile(done: int, total: int) -> None:
+        if stop.is_set():
+            raise RunError("stopped")
+        progress((done, total), desc=what, unit="tiles")
+
+    return on_tile

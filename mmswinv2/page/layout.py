@@ -16,6 +16,7 @@ THEME = gr.themes.Default(primary_hue="teal", **FONTS)
 CSS = """
 .gradio-container { max-width: 1400px !important; margin: auto; }
 :focus-visible { outline: 2px solid var(--color-accent) !important; }
+input[role="listbox"] { text-overflow: ellipsis; }
 .stages .form { display: grid; grid-template-columns: repeat(4, 1fr); }
 .stages .form > * { padding: 0.5rem; }
 .scrolls { max-height: 24rem; overflow: auto; contain: inline-size; }
@@ -50,6 +51,7 @@ class Layout:
     others: list[gr.Textbox]
     other_group: gr.Group
     run: gr.Button
+    stop: gr.Button
     score: gr.Slider
     classes: gr.Dropdown
     message: gr.HTML
@@ -113,6 +115,9 @@ def _inputs(score: float) -> dict:
     window_group, windows = _stages("Window A")
     compare = gr.Checkbox(label="Compare with a second window, B")
     other_group, others = _stages("Window B")
+    with gr.Row():
+        run = gr.Button("Look", variant="primary", min_width=120, scale=3)
+        stop = gr.Button("Stop", min_width=60)
     return dict(
         model=model,
         photo=photo,
@@ -122,7 +127,8 @@ def _inputs(score: float) -> dict:
         compare=compare,
         others=others,
         other_group=other_group,
-        run=gr.Button("Look", variant="primary"),
+        run=run,
+        stop=stop,
         score=gr.Slider(
             0, 1, score, step=0.01, label="Show objects with a score above"
         ),

@@ -6,16 +6,22 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import cached_property, partial
+
+import numpy as np
+from mmengine.config import Config
 
 from mmswinv2.apis import build_inferencer, find_config
 from mmswinv2.cli import console
 from mmswinv2.config_types import read_config
 from mmswinv2.models import SwinTransformerV2
 from mmswinv2.models.window_fit import Window
+from mmswinv2.planning.free_memory import pass_bytes
 
 from .choices import Choice, predicts_pictures
 
 KEPT = 2  # models in memory
+MEASURED = 512  # px, of the picture whose memory is measured
 # What resizes pictures in the pipelines of the hosts, and what it is told.
 RESIZERS = {"Resize": "scale", "ResizeEdge": "scale", "CenterCrop": "crop_size"}
 
@@ -26,13 +32,20 @@ class LoadedModel:
     Args:
         choice (Choice): Its files.
         device (str, optional): Defaults to the first accelerator, else the CPU.
+        tile (int | str, optional): See :func:`build_inferencer`; of models that take
+            tiles. Defaults to 'auto'.
 
     Raises:
         FileNotFoundError, ValueError, RuntimeError: As :func:`build_inferencer`, or if
             it is none of pictures.
     """
 
-    def __init__(self, choice: Choice, device: str | None = None) -> None:
+    def __init__(
+        self,
+        choice: Choice,
+        device: str | None = None,
+        tile: int | str | None = "auto",
+    ) -> None:
         cfg = read_config(find_config(choice.config))
         if not predicts_pictures(cfg):
             kind = (cfg.get("model") or {}).get("type")
@@ -56,8 +69,7 @@ class LoadedModel:
         self.backbone = next(backbones, None)
         # its own; those of now may be somebody's who waits for a pass
         self.windows = self.backbone.window_size if self.backbone else ()
-        steps = self.inferencer.pipeline
-        steps = getattr(steps, "pipeline", steps).transforms
+        steps = self.inferencer.pipeline.pipeline.transforms
         named = [(step, RESIZERS.get(type(step).__name__)) for step in steps]
         self._resizers = [
             (step, name, getattr(step, name))
@@ -72,6 +84,13 @@ class LoadedModel:
             return None
         scale = self._resizers[-1][2]
         return scale if isinstance(scale, int) else min(scale)
+
+    @cached_property
+    def bytes_per_px(self) -> float:
+        """Memory of a pass, about, by px that the network sees."""
+        tile = np.zeros((MEASURED, MEASURED, 3), np.uint8)
+        run = partial(self.inferencer.tiled.run, [tile])
+        return pass_bytes(run, self.inferencer.model) / MEASURED**2
 
     @contextmanager
     def at(
@@ -100,6 +119,12 @@ class LoadedModel:
                     self.backbone.set_window_size(self.windows)
 
 
+def _takes_tiles(cfg: Config) -> bool:
+    """Classifiers see the whole of what they name; panoptic maps are not joined."""
+    test_cfg = cfg.model.get("test_cfg") or {}
+    return cfg.default_scope != "mmpretrain" and not test_cfg.get("panoptic_on")
+
+
 def _scaled(scale: int | Sequence[int], factor: float) -> int | tuple[int, ...]:
     if isinstance(scale, int):
         return max(1, round(scale * factor))
@@ -111,13 +136,11 @@ class Models:
 
     Args:
         find (Callable): Gives what there is, each with a name of its own.
-        device (str, optional): See :class:`LoadedModel`.
+        **options (object): ``device`` and ``tile``, see :class:`LoadedModel`.
     """
 
-    def __init__(
-        self, find: Callable[[], Sequence[Choice]], device: str | None = None
-    ) -> None:
-        self.find, self.device = find, device
+    def __init__(self, find: Callable[[], Sequence[Choice]], **options: object) -> None:
+        self.find, self.options = find, options
         self._loaded: OrderedDict[str, LoadedModel] = OrderedDict()
         self._lock = threading.Lock()
 
@@ -139,6 +162,6 @@ class Models:
                     raise ValueError(f"{name} is no longer there; reload the page")
                 while len(self._loaded) >= KEPT:
                     self._loaded.popitem(last=False)
-                self._loaded[name] = LoadedModel(choices[name], self.device)
+                self._loaded[name] = LoadedModel(choices[name], **self.options)
             self._loaded.move_to_end(name)
             return self._loaded[name]

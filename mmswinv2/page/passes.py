@@ -9,12 +9,19 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 from mmengine.structures import BaseDataElement
+from rich.filesize import decimal
 
+from mmswinv2.errors import RunError
+from mmswinv2.inferencers import predict
+from mmswinv2.large_images.tiling import is_out_of_memory
 from mmswinv2.models.window_fit import Window
 from mmswinv2.models.window_transfer import StageTransfer, stage_transfers
+from mmswinv2.planning.free_memory import free_memory
 
 from .measuring import PeakMemory
 from .models import LoadedModel
+
+MUCH = 1e6  # px as the network sees them, from which on memory is asked for
 
 
 @dataclass(frozen=True)
@@ -69,20 +76,21 @@ def run_pass(
 
     Raises:
         ValueError: The picture does not fit the pipeline.
-        MemoryError: There is too little memory for it.
+        RunError: There is too little memory for it.
     """
     with model.at(settings.short_side, settings.windows):
+        _check_memory(model, pixels.shape[:2])
         model.inferencer.on_tile = on_tile
         start = time.perf_counter()
         try:
             with PeakMemory(model.device) as peak:
                 sample = predict(model.inferencer, pixels).cpu()
-        except (RuntimeError, MemoryError) as error:
-            if not _lacks_memory(error):
+        except Exception as error:
+            if not is_out_of_memory(error):
                 raise
             if model.device.type == "cuda":
                 torch.cuda.empty_cache()
-            raise MemoryError(
+            raise RunError(
                 "there is too little memory for this; choose a smaller image scale or "
                 "smaller windows"
             ) from error
@@ -93,13 +101,19 @@ def run_pass(
     return Pass(settings, sample, seconds, peak.bytes, transfers)
 
 
-def predict(inferencer: Callable, pixels: np.ndarray) -> BaseDataElement:
-    """What is found in a picture (H, W, 3) in BGR."""
-    result = inferencer(pixels, return_datasamples=True)
-    # MMSegInferencer returns a single one bare, the others wrap theirs
-    return result["predictions"][0] if isinstance(result, dict) else result
+def _check_memory(model: LoadedModel, size: tuple[int, ...]) -> None:
+    """Raises RunError where a picture would be made too large for the memory.
 
-
-def _lacks_memory(error: Exception) -> bool:
-    kinds = (MemoryError, torch.cuda.OutOfMemoryError)
-    return isinstance(error, kinds) or "DefaultCPUAllocator" in str(error)
+    Those that are too large as they are come in tiles.
+    """
+    tiles = getattr(model.inferencer, "tiles", None)
+    shrink = tiles.shrink(size) if tiles else 1.0
+    seen = size[0] * size[1] / shrink**2
+    if shrink >= 1 or seen < MUCH:
+        return
+    need, free = int(model.bytes_per_px * seen), free_memory(model.device)
+    if need > free:
+        raise RunError(
+            f"the picture at this image scale takes about {decimal(need)} of memory, "
+            f"and {decimal(free)} are free; choose a smaller scale"
+        )

@@ -17,7 +17,7 @@ TO_RESULT = """() => {
   const results = document.getElementById('results');
   if (results.getBoundingClientRect().top > innerHeight / 2) results.scrollIntoView();
 }"""
-WAITING = 32  # people in the queue
+PEOPLE = 32  # in the queue, and whose results are kept
 
 
 def build_page(models: Models, *, root: str, score: float) -> gr.Blocks:
@@ -60,6 +60,8 @@ def build_page(models: Models, *, root: str, score: float) -> gr.Blocks:
         look_after(ui.run.click)
         for box in (ui.scale, *ui.windows, *ui.others):
             look_after(box.submit)
+        ui.stop.click(do.stop, queue=False, **quiet)
+        page.unload(do.stop)
         ui.photo.clear(do.clear, **shown)
         ui.compare.input(
             lambda wished: gr.update(visible=wished),
@@ -82,7 +84,7 @@ def build_page(models: Models, *, root: str, score: float) -> gr.Blocks:
             trigger_mode="always_last",
             **quiet,
         )
-    return page.queue(max_size=WAITING, api_open=False)
+    return page.queue(max_size=PEOPLE, api_open=False)
 
 
 def serve(page: gr.Blocks, host: str, port: int | None) -> str:
@@ -97,19 +99,26 @@ def serve(page: gr.Blocks, host: str, port: int | None) -> str:
         str: Its address.
 
     Raises:
-        OSError: The port is taken.
+        RuntimeError: The port is taken, or the address is not this machine's.
     """
-    _, url, _ = page.launch(
-        server_name=host,
-        server_port=port,
-        prevent_thread_lock=True,
-        quiet=True,
-        share=False,
-        ssr_mode=False,
-        footer_links=[],
-        max_file_size=FILE_SIZE,
-        state_session_capacity=WAITING,
-        theme=THEME,
-        css=CSS,
-    )
+    try:
+        _, url, _ = page.launch(
+            server_name=host,
+            server_port=port,
+            prevent_thread_lock=True,
+            quiet=True,
+            share=False,
+            ssr_mode=False,
+            footer_links=[],
+            max_file_size=FILE_SIZE,
+            state_session_capacity=PEOPLE,
+            theme=THEME,
+            css=CSS,
+        )
+    except OSError as error:
+        taken = f"port {port}" if port else "every port from 7860 on"
+        raise RuntimeError(
+            f"nothing can listen at {host}: {taken} is taken, or the address is not "
+            "this machine's; give others as --host and --port"
+        ) from error
     return url

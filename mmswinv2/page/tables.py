@@ -8,6 +8,7 @@ from html import escape
 from mmengine.structures import BaseDataElement
 
 from mmswinv2.drawing import palette_of
+from mmswinv2.large_images.inferencer import TILED
 
 from .findings import rows_of
 from .inputs import write_window
@@ -44,13 +45,16 @@ def costs_table(passes: Sequence[Pass], model: LoadedModel) -> str:
     where = "growth of this process"
     if model.device.type == "cuda":
         where = "of PyTorch on the GPU, weights included"
-    heads = ("pass", "windows", "short side", "time", "memory")
+    heads = ("pass", "windows", "seen at", "time", "memory")
     rows = []
     for name, taken in zip("AB", passes):
         windows = [write_window(window) for window in taken.settings.windows or ()]
         if len(set(windows)) == 1:
             windows = [f"{windows[0]} in all stages"]
         side = taken.settings.short_side or model.short_side
+        seen = f"short side {side} px" if side else "as it is"
+        if TILED in taken.sample.metainfo:
+            seen = f"tiles of {taken.sample.metainfo[TILED]} px"
         memory = "not measured"
         if taken.memory is not None:
             memory = f"{taken.memory / 2**20:.0f} MiB"
@@ -58,7 +62,7 @@ def costs_table(passes: Sequence[Pass], model: LoadedModel) -> str:
             [
                 name,
                 ", ".join(windows) or "not of Swin V2",
-                f"{side} px" if side else "as it is",
+                seen,
                 f"{taken.seconds:.2f} s",
                 memory,
             ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import torch
@@ -11,17 +11,16 @@ from torch import Tensor, nn
 
 GIB = 2**30
 LAYERS = 3  # maps like the largest layer's that are alive at once, workspaces included
-# Of a container: its limit, what it uses, and what of that are caches of files that go
-# first where memory is short; of the second and of the first version of cgroups.
-CGROUPS = (
-    ("memory.max", "memory.current", "memory.stat", "inactive_file"),
-    (
-        "memory/memory.limit_in_bytes",
-        "memory/memory.usage_in_bytes",
-        "memory/memory.stat",
+# Of a container or a job: its limit, what it uses, and what of that are caches of files
+# that go first where memory is short; of the second and the first version of cgroups.
+CGROUPS = {
+    "": ("memory.max", "memory.current", "inactive_file"),
+    "memory": (
+        "memory.limit_in_bytes",
+        "memory.usage_in_bytes",
         "total_inactive_file",
     ),
-)
+}
 
 
 def free_memory(device: torch.device) -> int:
@@ -36,22 +35,36 @@ def free_memory(device: torch.device) -> int:
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
     lines = dict(line.split(":") for line in file.read_text().splitlines())
     free = int(lines["MemAvailable"].split()[0]) * 1024
-    return min([free, *_left_in_containers(Path("/sys/fs/cgroup"))])
+    groups = Path("/proc/self/cgroup")
+    lines = groups.read_text().splitlines() if groups.exists() else []
+    return min([free, *_left_in_groups(Path("/sys/fs/cgroup"), lines)])
 
 
-def _left_in_containers(root: Path) -> list[int]:
-    """Bytes that the container has left, if it has a limit."""
-    left = []
-    for limit, used, statistics, caches in CGROUPS:
-        try:
-            allowed = int((root / limit).read_text())
-            lines = (root / statistics).read_text().splitlines()
-            cached = int(dict(line.split() for line in lines)[caches])
-            used_now = int((root / used).read_text()) - cached
-        except (OSError, ValueError, KeyError):  # no such file, or the limit 'max'
+def _left_in_groups(root: Path, lines: Iterable[str]) -> Iterator[int]:
+    """Bytes left in every group with a limit that the process is in.
+
+    Args:
+        root (Path): Where the groups are mounted; of a container, its own one.
+        lines (Iterable[str]): Such as '0::/job/step', the group by the version.
+    """
+    for line in lines:
+        _, version, path = line.split(":", 2)
+        if version not in CGROUPS:
             continue
-        left.append(max(allowed - used_now, 0))
-    return left
+        limit, used, caches = CGROUPS[version]
+        top = root / version
+        group = top / path.lstrip("/")
+        for folder in (group, *group.parents):
+            if not folder.is_relative_to(top):
+                break
+            try:
+                allowed = int((folder / limit).read_text())
+                statistics = (folder / "memory.stat").read_text().splitlines()
+                cached = int(dict(row.split() for row in statistics)[caches])
+                used_now = int((folder / used).read_text()) - cached
+            except (OSError, ValueError, KeyError):  # no such file, or the limit 'max'
+                continue
+            yield max(allowed - used_now, 0)
 
 
 def pass_bytes(run: Callable[[], object], modules: nn.Module) -> int:
@@ -69,7 +82,8 @@ def pass_bytes(run: Callable[[], object], modules: nn.Module) -> int:
 
     hooks = [module.register_forward_hook(measure) for module in modules.modules()]
     try:
-        result = run()
+        with torch.no_grad():
+            result = run()
     finally:
         for hook in hooks:
             hook.remove()

@@ -20,8 +20,9 @@ from clips import counting_frames, write_clip
 from mmdet.structures import DetDataSample
 from mmengine.structures import BaseDataElement, InstanceData, PixelData
 from mmseg.structures import SegDataSample
+from pages import commands, words_of
 from PIL import Image
-from tiny import DET, Tool
+from tiny import DET, ROOT, Tool
 
 from mmswinv2 import apis
 from mmswinv2.drawing.films import FilmDrawing
@@ -31,6 +32,8 @@ from mmswinv2.video.reading import UnreadableVideoError, VideoReader
 DEMO = "demo/image_demo.py"
 CLASSES = tuple(f"class {index}" for index in range(30))
 META = dict(classes=CLASSES)
+PAGE = (ROOT / "docs" / "demo.md").read_text()
+COMMANDS = [line for line in commands(PAGE) if "out/films" in line]
 
 
 def objects(*labels: int) -> DetDataSample:
@@ -290,3 +293,21 @@ def test_without_pyav_a_video_needs_one_sentence(
     assert code == 1 and "-> out/photo.jpg" in out
     assert "given/clip.mp4: videos are decoded by PyAV, which is not installed" in err
     assert "mmswinv2[video]" in err
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_commands_of_the_page(
+    command: str,
+    tool: Tool,
+    model: Callable[..., list[str]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """With a stand-in for the model."""
+    model()
+    monkeypatch.setattr(cv2, "VideoCapture", Capture)
+    write_clip(Path("clip.mp4"), 6)
+    Path("configs").symlink_to(ROOT / "configs")
+    program, script, *arguments = words_of(command)
+    assert program == "python"
+    out = tool(script, *arguments)
+    assert "-> out/films/" in out

@@ -77,7 +77,7 @@ class ExportedDetector(Exported):
         size = torch.stack(sides)
         model = self.model
         maps = model.extract_feat(self.prepare(image))
-        if not model.with_roi_head:
+        if isinstance(model, SingleStageDetector):
             head = model.bbox_head
             return dense_boxes(head, maps, size, head.test_cfg, by_level=False)
         rpn, heads = model.rpn_head, model.roi_head

@@ -19,21 +19,25 @@ EVERY = 30.0  # seconds between lines
 
 
 @contextmanager
-def tile_progress(
-    name: str, console: Console, *, unit: str = "tiles"
+def progress_bar(
+    name: str, console: Console, *, unit: str
 ) -> Iterator[Callable[[int, int | None], None]]:
     """Shows the tiles of a picture, or the frames of a film.
 
     Args:
         name (str): Of the picture or film.
         console (Console): Where to.
-        unit (str): What is counted. Defaults to 'tiles'.
+        unit (str): What is counted.
 
     Yields:
         Callable: Takes how many are done, of how many, None where that is not known.
     """
     said = time.monotonic()
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        MofNCompleteColumn(),
+    )
     columns += (TextColumn(unit), TimeRemainingColumn(compact=True))
     shown = console.is_terminal
     with Progress(
