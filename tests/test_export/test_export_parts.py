@@ -55,7 +55,9 @@ class Small(Exported):
 def test_an_operator_that_onnx_lacks_is_named_with_its_module(tmp_path: Path):
     network = Small(Odd())
     program = capture(network, (8, 8), dynamic=False)
-    with pytest.raises(NotExportableError, match=r"operator prims\.bessel_j0, which Odd"):
+    with pytest.raises(
+        NotExportableError, match=r"operator prims\.bessel_j0, which Odd"
+    ):
         formats.write_onnx(program, network, tmp_path / "m.onnx", "")
 
 
