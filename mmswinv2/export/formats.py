@@ -24,6 +24,7 @@ EXTRA = "export"
 IDENTITY = "mmswinv2.identity"  # of a file, in its metadata and in its JSON
 # Where an operator of a program came from: lines of files of this machine.
 TRACES = ("stack_trace", "nn_module_stack", "torch_fn", "source_fn_stack", "from_node")
+ONCE = "cpp_cache_precompile_headers"  # of Inductor
 
 Arrays = dict[str, np.ndarray]
 Runner = Callable[[Mapping[str, np.ndarray]], Arrays]
@@ -159,7 +160,7 @@ def write_aot(
     Raises:
         RuntimeError: There is no C++ compiler, or it fails.
     """
-    from torch._inductor import aoti_compile_and_package
+    from torch._inductor import aoti_compile_and_package, config
 
     if not any(map(shutil.which, ("g++", "c++", "clang++"))):
         raise RuntimeError(
@@ -167,7 +168,11 @@ def write_aot(
             "is none on the PATH; install one, or use --to torch-export"
         )
     try:
-        aoti_compile_and_package(program, package_path=str(path))
+        # Headers are compiled beforehand for those who compile again and again.
+        options = {ONCE: False} if hasattr(config, ONCE) else {}
+        aoti_compile_and_package(
+            program, package_path=str(path), inductor_configs=options
+        )
     except Exception as error:  # of the compiler and of what calls it
         raise RuntimeError(
             f"this model cannot be compiled ahead of time ({first_line(error)}); use "
