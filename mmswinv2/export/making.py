@@ -132,6 +132,11 @@ def make(
     model, meta = inferencer.model.eval(), inferencer.visualizer.dataset_meta
     dynamic = wish.size is None
     network = exported(model, cfg, what=wish.what, dynamic=dynamic)
+    if network.task == "detection" and wish.target != "onnx":
+        raise ValueError(
+            f"a file of a detector for {FORMATS[wish.target].title} would need mmcv's "
+            "NMS and RoIAlign; use --to onnx, which has its own, or --what backbone"
+        )
     size, tested = wish.size or tested_size(cfg), tested_size(cfg)
     if network.task == "classification" and wish.size and size != tested:
         raise ValueError(
