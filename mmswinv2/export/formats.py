@@ -17,7 +17,7 @@ from mmswinv2.mmpretrain_import import is_installed
 
 from .networks import Exported
 from .onnx_graph import halve_weights, tidy
-from .program import NotExportable, first_line, unsupported
+from .program import NotExportableError, first_line, unsupported
 
 OPSET = 20
 EXTRA = "export"
@@ -69,7 +69,7 @@ def write_onnx(
     """Writes ONNX; weights of more than 2 GB lie beside it, in ``.onnx.data``.
 
     Raises:
-        NotExportable: ONNX lacks an operator of the network.
+        NotExportableError: ONNX lacks an operator of the network.
     """
     import onnx_ir
 
@@ -88,7 +88,7 @@ def write_onnx(
             )
         tidy(onnx.model)
     except Exception as error:  # of the exporter and of the optimiser
-        raise NotExportable(
+        raise NotExportableError(
             f"this model cannot be written as ONNX: {unsupported(program, error)}"
         ) from error
     graph = onnx.model.graph

@@ -19,7 +19,7 @@ from mmswinv2.export import formats, making
 from mmswinv2.export.comparison import EXPECTED
 from mmswinv2.export.networks import Exported, ExportedClassifier
 from mmswinv2.export.preparation import Preparation
-from mmswinv2.export.program import NotExportable, capture
+from mmswinv2.export.program import NotExportableError, capture
 
 
 class Odd(nn.Module):
@@ -55,12 +55,14 @@ class Small(Exported):
 def test_an_operator_that_onnx_lacks_is_named_with_its_module(tmp_path: Path):
     network = Small(Odd())
     program = capture(network, (8, 8), dynamic=False)
-    with pytest.raises(NotExportable, match=r"operator prims\.bessel_j0, which Odd"):
+    with pytest.raises(
+        NotExportableError, match=r"operator prims\.bessel_j0, which Odd"
+    ):
         formats.write_onnx(program, network, tmp_path / "m.onnx", "")
 
 
 def test_a_module_that_cannot_be_captured_is_named():
-    with pytest.raises(NotExportable, match=r"stops in Numpy \("):
+    with pytest.raises(NotExportableError, match=r"stops in Numpy \("):
         capture(Small(Numpy()), (8, 8), dynamic=False)
 
 
