@@ -52,11 +52,18 @@ def parse_args() -> argparse.Namespace:
         default="model",
         help="all from picture to result, or to feature maps (default: model)",
     )
-    parser.add_argument(
+    precisions = parser.add_mutually_exclusive_group()
+    precisions.add_argument(
         "--precision",
         choices=["fp32", "fp16"],
         default="fp32",
         help="of weights in the file; it computes in fp32 (default: fp32)",
+    )
+    precisions.add_argument(
+        "--int8",
+        type=Path,
+        metavar="FOLDER",
+        help="products of 8 bits, calibrated on the pictures of a folder",
     )
     launch.add_config_options(parser)
     return parser.parse_args()
@@ -95,7 +102,8 @@ def main() -> None:
     with launch.Preparation():
         args = parse_args()
         size = tuple(args.size) if args.size else None
-        wish = Wish(args.out, args.to, args.what, size, args.precision)
+        precision = "int8" if args.int8 else args.precision
+        wish = Wish(args.out, args.to, args.what, size, precision, args.int8)
         wish.check()
         if size is None:
             print("for pictures of any size; --size HEIGHT WIDTH fixes it")

@@ -25,7 +25,16 @@ Pass = Callable[[np.ndarray], list[np.ndarray]]
 
 def eager(arch: str, size: int, window: int) -> Pass:
     """Our backbone in torch."""
-    model = ours(arch, (size, size), window).eval()
+    return _in_torch(ours(arch, (size, size), window))
+
+
+def eager_timm(arch: str, size: int, window: int) -> Pass:
+    """The one of timm in torch."""
+    return _in_torch(of_timm(arch, (size, size), window))
+
+
+def _in_torch(model: nn.Module) -> Pass:
+    model.eval()
 
     def run(image: np.ndarray) -> list[np.ndarray]:
         with torch.inference_mode():

@@ -19,7 +19,8 @@ from .formats import Arrays, Runner
 from .networks import Exported
 from .program import LEAST
 
-TOLERANCE = {"fp32": 1e-4, "fp16": 2e-2}  # of the largest value
+# Of the largest value. With 8 bits, whether it will do is for the user to say.
+TOLERANCE = {"fp32": 1e-4, "fp16": 2e-2}
 SMALLEST_SCENE = 128  # px
 
 
@@ -62,7 +63,7 @@ def sizes_to_compare(size: tuple[int, int], *, dynamic: bool) -> list[tuple[int,
     return [size, *((max(h, LEAST), max(w, LEAST)) for h, w in others)]
 
 
-def pictures(sizes: Sequence[tuple[int, int]]) -> list[np.ndarray]:
+def drawn_pictures(sizes: Sequence[tuple[int, int]]) -> list[np.ndarray]:
     """A drawn scene of every size, RGB ``(H, W, 3)`` of 8 bits."""
     rng = np.random.default_rng(0)
     scenes = [draw_scene(rng, max(*size, SMALLEST_SCENE)).image for size in sizes]
@@ -73,15 +74,15 @@ def pictures(sizes: Sequence[tuple[int, int]]) -> list[np.ndarray]:
 
 
 def compare(
-    model: nn.Module, network: Exported, run: Runner, sizes: Sequence[tuple[int, int]]
+    model: nn.Module, network: Exported, run: Runner, compared: Sequence[np.ndarray]
 ) -> Parity:
-    """Runs a file and the model on drawn scenes.
+    """Runs a file and the model on some pictures.
 
     Args:
         model (nn.Module): As it was loaded, on the CPU.
         network (Exported): What was written.
         run (Runner): Runs the file.
-        sizes (Sequence): (height, width) of every picture, in px.
+        compared (Sequence): RGB pictures ``(H, W, 3)`` of 8 bits.
     """
     expect = EXPECTED[network.task]
 
@@ -89,7 +90,6 @@ def compare(
         more = [value.numpy() for value in network.more_inputs()]
         return dict(zip(network.input_names, (picture, *more)))
 
-    compared = pictures(sizes)
     differences, others, objects, other_objects = [0.0], [0.0], 0, 0
     for picture in compared:
         expected, found = expect(model, picture), run(inputs_of(picture))
@@ -104,7 +104,7 @@ def compare(
             others.append(float((expected["labels"] != found["labels"]).mean()))
     first, inputs = compared[0], inputs_of(compared[0])
     return Parity(
-        sizes=[*sizes],
+        sizes=[picture.shape[:2] for picture in compared],
         difference=float(np.max(differences)),  # NaN where there is one
         other_labels=max(others),
         objects=objects,

@@ -204,7 +204,7 @@ FORMATS = {
         write_onnx,
         open_onnx,
         ("onnx", "onnxscript", "onnxruntime"),
-        ("fp32", "fp16"),
+        ("fp32", "fp16", "int8"),
     ),
     "torch-export": Format(
         "torch.export", ".pt2", write_torch_export, open_torch_export

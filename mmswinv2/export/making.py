@@ -17,9 +17,16 @@ from mmswinv2.apis import build_inferencer, is_of_videos
 from mmswinv2.checkpoints.urls import shown
 from mmswinv2.checkpoints.whole_files import UnsavedError
 
-from .comparison import TOLERANCE, Parity, compare, sizes_to_compare
+from .comparison import (
+    TOLERANCE,
+    Parity,
+    compare,
+    drawn_pictures,
+    sizes_to_compare,
+)
 from .description import describe, with_parity
 from .formats import FORMATS, IDENTITY
+from .int8 import OwnPictures, quantise
 from .networks import (
     Exported,
     ExportedBackbone,
@@ -44,7 +51,8 @@ class Wish:
         what (str): 'model' or 'backbone'.
         size (tuple[int, int], optional): (height, width) in px of all its pictures.
             None: any size.
-        precision (str): 'fp32' or 'fp16'.
+        precision (str): 'fp32', 'fp16' or 'int8'.
+        calibration (Path, optional): Folder of pictures, for 'int8'.
     """
 
     out: Path
@@ -52,6 +60,7 @@ class Wish:
     what: str = "model"
     size: tuple[int, int] | None = None
     precision: str = "fp32"
+    calibration: Path | None = None
 
     def check(self) -> None:
         """Refuses what could not be written, before anything is read.
@@ -132,7 +141,7 @@ def make(
     model, meta = inferencer.model.eval(), inferencer.visualizer.dataset_meta
     dynamic = wish.size is None
     network = exported(model, cfg, what=wish.what, dynamic=dynamic)
-    if network.translations and wish.target != "onnx":
+    if network.task == "detection" and wish.target != "onnx":
         raise ValueError(
             f"--to {wish.target}: {type(model).__name__} has NMS or RoIAlign, which "
             "torch alone has not; use --to onnx, or --what backbone"
@@ -147,6 +156,13 @@ def make(
     if dynamic:  # whatever the model was tested at
         size = (max(size[0], LEAST), max(size[1], LEAST))
     wanted = FORMATS[wish.target]
+    if wish.calibration is not None:
+        own = OwnPictures(
+            wish.calibration,
+            inferencer.pipeline,
+            wish.size,
+            network.prepare.colour(),
+        )
     tell("reading the operators of the network")
     with _ways_out(wish):
         program = capture(network, size, dynamic=dynamic)
@@ -174,8 +190,13 @@ def make(
             tell("comparing it with the model")
             run = wanted.open(path, network)
             sizes = sizes_to_compare(size, dynamic=dynamic)
-            parity = compare(model, network, run, sizes)
-            check(parity, wish.precision)
+            parity = compare(model, network, run, drawn_pictures(sizes))
+            check(parity, "fp16" if wish.precision == "fp16" else "fp32")
+            if wish.calibration is not None:
+                tell("calibrating it for 8 bits")
+                quantise(path, network, own.to_calibrate())
+                run = wanted.open(path, network)
+                parity = compare(model, network, run, own.to_compare())
             text = path.with_suffix(JSON)
             text.write_text(with_parity(described, parity))
             megabytes = sum(file.stat().st_size for file in written) / 1e6
