@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
 import tempfile
 import threading
@@ -103,20 +104,21 @@ def main() -> int:
     """Serves until it is stopped, and returns the exit code."""
     args = parse_args()
     console.hide_noise()
+    # by a service manager, too, so that uploads go
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
     with tempfile.TemporaryDirectory(prefix="mmswinv2-page-") as uploads:
         os.environ.setdefault("GRADIO_TEMP_DIR", uploads)  # read when it is imported
         try:
             print(f"open {start(args)} (Ctrl-C stops)", flush=True)
+            threading.Event().wait()
+        except KeyboardInterrupt:
+            print("stopped")
         except Exception as error:
             if os.environ.get("MMSWINV2_TRACEBACK") == "1":
                 raise
             print(f"error: {explain(error)}", file=sys.stderr)
             return 1
-        try:
-            threading.Event().wait()
-        except KeyboardInterrupt:
-            print("stopped")
     return 0
 
 

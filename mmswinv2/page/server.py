@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable
 
 import gradio as gr
@@ -102,6 +103,7 @@ def serve(page: gr.Blocks, host: str, port: int | None) -> str:
         RuntimeError: The port is taken, or the address is not this machine's.
     """
     try:
+        _check_address(host, port or 0)
         _, url, _ = page.launch(
             server_name=host,
             server_port=port,
@@ -115,10 +117,25 @@ def serve(page: gr.Blocks, host: str, port: int | None) -> str:
             theme=THEME,
             css=CSS,
         )
-    except OSError as error:
+    except (OSError, OverflowError) as error:
         taken = f"port {port}" if port else "every port from 7860 on"
         raise RuntimeError(
             f"nothing can listen at {host}: {taken} is taken, or the address is not "
             "this machine's; give others as --host and --port"
         ) from error
     return url
+
+
+def _check_address(host: str, port: int) -> None:
+    """Raises OSError or OverflowError where gradio would try a hundred ports.
+
+    Args:
+        host (str): Name or address.
+        port (int): 0: any.
+    """
+    family, kind, _, _, address = socket.getaddrinfo(
+        host, port, type=socket.SOCK_STREAM
+    )[0]
+    with socket.socket(family, kind) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        probe.bind(address)

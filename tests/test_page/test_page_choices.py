@@ -87,6 +87,9 @@ def test_a_taken_port_and_a_missing_gradio_are_told(
         taken.listen()
         port = taken.getsockname()[1]
         assert f"port {port} is taken" in tool.fails(APP, "--port", port)
+    assert "port 99999 is taken, or" in tool.fails(APP, "--port", "99999")
+    elsewhere = "192.0.2.1"  # of RFC 5737, nobody's
+    assert f"nothing can listen at {elsewhere}" in tool.fails(APP, "--host", elsewhere)
 
     def missing(name: str, *args: object, **kwargs: object) -> object:
         if name.startswith("mmswinv2.page.server"):
