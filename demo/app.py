@@ -86,7 +86,7 @@ def start(args: argparse.Namespace) -> str:
         ) from error
     from mmswinv2.page.models import Models
 
-    tile = int(args.tile) if args.tile.isdigit() else args.tile
+    tile = int(args.tile) if args.tile.isdecimal() else args.tile
     check_tile(tile)
     options = dict(device=args.device, tile=tile)
     if args.config:

@@ -107,7 +107,7 @@ def build(args: argparse.Namespace) -> Callable:
             f"{args.config} has the model {cfg.model.type}, which takes no pictures; "
             "demo/video_demo.py draws videos"
         )
-    tile = int(args.tile) if (args.tile or "").isdigit() else args.tile
+    tile = int(args.tile) if (args.tile or "").isdecimal() else args.tile
     with console.short_console():
         return build_inferencer(cfg, args.weights, args.device, tile)
 

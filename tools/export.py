@@ -16,6 +16,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # works uninstalled
 
 from mmswinv2.cli import console, launch
+from mmswinv2.cli.out_dir import make_folder
 from mmswinv2.export.formats import FORMATS
 from mmswinv2.export.making import JSON, Made, Wish, make
 
@@ -105,6 +106,7 @@ def main() -> None:
         precision = "int8" if args.int8 else args.precision
         wish = Wish(args.out, args.to, args.what, size, precision, args.int8)
         wish.check()
+        make_folder(args.out.parent, "--out:")  # before minutes of work
         if size is None:
             print("for pictures of any size; --size HEIGHT WIDTH fixes it")
         with console.short_console():

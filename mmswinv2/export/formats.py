@@ -18,13 +18,14 @@ from mmswinv2.mmpretrain_import import is_installed
 
 from .networks import Exported
 from .onnx_graph import halve_weights, tidy
-from .program import NotExportable, first_line, unsupported
+from .program import NotExportableError, first_line, unsupported
 
 OPSET = 20
 EXTRA = "export"
 IDENTITY = "mmswinv2.identity"  # of a file, in its metadata and in its JSON
 # Where an operator of a program came from: lines of files of this machine.
 TRACES = ("stack_trace", "nn_module_stack", "torch_fn", "source_fn_stack", "from_node")
+ONCE = "cpp_cache_precompile_headers"  # of Inductor
 
 Arrays = dict[str, np.ndarray]
 Runner = Callable[[Mapping[str, np.ndarray]], Arrays]
@@ -78,7 +79,7 @@ def write_onnx(
     """Writes ONNX; weights of more than 2 GB lie beside it, in ``.onnx.data``.
 
     Raises:
-        NotExportable: ONNX lacks an operator of the network.
+        NotExportableError: ONNX lacks an operator of the network.
     """
     import onnx_ir
 
@@ -97,7 +98,7 @@ def write_onnx(
             )
         tidy(onnx.model)
     except Exception as error:  # of the exporter and of the optimiser
-        raise NotExportable(
+        raise NotExportableError(
             f"this model cannot be written as ONNX: {unsupported(program, error)}"
         ) from error
     graph = onnx.model.graph
@@ -168,7 +169,7 @@ def write_aot(
     Raises:
         RuntimeError: There is no C++ compiler, or it fails.
     """
-    from torch._inductor import aoti_compile_and_package
+    from torch._inductor import aoti_compile_and_package, config
 
     if not any(map(shutil.which, ("g++", "c++", "clang++"))):
         raise RuntimeError(
@@ -176,7 +177,11 @@ def write_aot(
             "is none on the PATH; install one, or use --to torch-export"
         )
     try:
-        aoti_compile_and_package(program, package_path=str(path))
+        # Headers are compiled beforehand for those who compile again and again.
+        options = {ONCE: False} if hasattr(config, ONCE) else {}
+        aoti_compile_and_package(
+            program, package_path=str(path), inductor_configs=options
+        )
     except Exception as error:  # of the compiler and of what calls it
         raise RuntimeError(
             f"this model cannot be compiled ahead of time ({first_line(error)}); use "

@@ -34,7 +34,7 @@ from .networks import (
     ExportedSegmentor,
 )
 from .portable import portable
-from .program import LEAST, NotExportable, capture
+from .program import LEAST, NotExportableError, capture
 from .tested_scale import tested_size
 
 JSON = ".json"
@@ -126,7 +126,7 @@ def make(
         tell (Callable): Gets a line before each step.
 
     Raises:
-        NotExportable: It has an operator that the target lacks.
+        NotExportableError: It has an operator that the target lacks.
         ValueError, RuntimeError: The model does not load, or its file gives something
             else. Nothing is left then.
         UnsavedError: The disk does not take it.
@@ -141,6 +141,11 @@ def make(
     model, meta = inferencer.model.eval(), inferencer.visualizer.dataset_meta
     dynamic = wish.size is None
     network = exported(model, cfg, what=wish.what, dynamic=dynamic)
+    if network.task == "detection" and wish.target != "onnx":
+        raise ValueError(
+            f"--to {wish.target}: {type(model).__name__} has NMS or RoIAlign, which "
+            "torch alone has not; use --to onnx, or --what backbone"
+        )
     size, tested = wish.size or tested_size(cfg), tested_size(cfg)
     if network.task == "classification" and wish.size and size != tested:
         raise ValueError(
@@ -210,10 +215,10 @@ def _ways_out(wish: Wish) -> Iterator[None]:
     """Adds to an error what may be exported instead."""
     try:
         yield
-    except NotExportable as error:
+    except NotExportableError as error:
         ways = ["--size HEIGHT WIDTH may do"] * (wish.size is None)
         ways += ["--what backbone exports its backbone"] * (wish.what == "model")
-        raise NotExportable("; ".join((str(error), *ways))) from error
+        raise NotExportableError("; ".join((str(error), *ways))) from error
 
 
 def exported(model: nn.Module, cfg: Config, *, what: str, dynamic: bool) -> Exported:

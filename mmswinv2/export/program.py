@@ -16,7 +16,7 @@ from .networks import Exported
 LEAST, MOST = 33, 8192  # px of a side at any size; the last map has 2 tokens or more
 
 
-class NotExportable(RuntimeError):
+class NotExportableError(RuntimeError):
     """A network has an operator that a kind of file lacks."""
 
 
@@ -31,7 +31,7 @@ def capture(
         dynamic (bool): Whether pictures of other sizes fit, too.
 
     Raises:
-        NotExportable: The network has an operator that cannot be captured.
+        NotExportableError: The network has an operator that cannot be captured.
     """
     image = torch.zeros(*size, 3, dtype=torch.uint8)
     inputs = (image, *network.more_inputs())
@@ -48,7 +48,7 @@ def capture(
     except Exception as error:  # of torch, or of any operator that it meets
         place = _module_at(error.__traceback__)
         where = f" in {place}" if place else ""
-        raise NotExportable(
+        raise NotExportableError(
             f"this model cannot be exported{' at any size' * dynamic}: torch.export "
             f"stops{where} ({first_line(error)})"
         ) from error

@@ -61,8 +61,8 @@ def _describe(kind: str, step: Mapping) -> dict | None:
         scale = [scale, scale] if isinstance(scale, int) else [*scale]
         ratio = bool(step.get("keep_ratio", False))
         return dict(type=kind, scale=scale, keep_ratio=ratio, **how)
-    if kind == "ResizeEdge":
-        edge = step.get("edge", "short")
+    edge = step.get("edge", "short")
+    if kind == "ResizeEdge" and edge in ("short", "long"):
         return dict(type=kind, scale=step["scale"], edge=edge, **how)
     if kind == "CenterCrop" and isinstance(step.get("crop_size"), int):
         return dict(type=kind, crop_size=step["crop_size"])

@@ -61,11 +61,13 @@ class LargePictures:
     Attributes:
         tile (int | str | None): Side of tiles in px; 'auto' for one that suits model,
             picture and memory; None for pictures that are seen whole.
+        most_shrink (float): By what the sides of a picture may be divided at 'auto'.
         on_tile (Callable, optional): Hears how many tiles are done, of how many;
             begins anew where smaller tiles are tried. What it raises ends the picture.
     """
 
     tile: int | str | None = None
+    most_shrink: float = SHRINK
     on_tile: OnTile | None = None
 
     def set_tile(self, tile: int | str | None) -> None:
@@ -129,7 +131,7 @@ class LargePictures:
         shrink = self.tiles.shrink(size)
         if max(size) <= side:
             return False
-        if shrink > SHRINK:
+        if shrink > self.most_shrink:
             return True
         room = budget(free_memory(self.device), self.device)
         return self.costs.whole(size, shrink) > room

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from math import ceil
 
 import numpy as np
 import torch
@@ -16,6 +17,8 @@ from .grid import Grid, Span, batches
 from .labels import label_dtype, slide
 from .tile_pipeline import TilePipeline
 from .tiling import OnTile, Tiling, is_wide
+
+AT_ONCE = 2**25  # scores, of the channels that are brought to the size of a picture
 
 
 class TiledSegmentor:
@@ -83,7 +86,7 @@ class TiledSegmentor:
         return labels.to(torch.uint8 if self.dtype == np.uint8 else torch.int32)
 
     def whole(self, data: dict) -> list[SegDataSample]:
-        """Labels of pictures that the network sees whole, a few channels at a time.
+        """Labels of pictures that the network sees whole, some channels at a time.
 
         They are those of ``test_step``, which takes the scores of all channels at the
         size of the picture.
@@ -99,8 +102,10 @@ class TiledSegmentor:
     def _largest(self, scores: Tensor, meta: dict) -> np.ndarray:
         best = labels = None
         first = 0
+        channels, (height, width) = scores.shape[1], meta["ori_shape"][:2]
+        parts = ceil(channels * height * width / AT_ONCE)
         # Of a single channel the host makes probabilities
-        for part in scores.tensor_split(max(scores.shape[1] // 2, 1), dim=1):
+        for part in scores.tensor_split(max(min(parts, channels // 2), 1), dim=1):
             sample = SegDataSample(metainfo=meta)
             (sample,) = self.model.postprocess_result(part, [sample])
             if scores.shape[1] == 1:

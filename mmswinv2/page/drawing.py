@@ -31,9 +31,8 @@ def draw(
     drawn = draw_sample(pixels, sample, meta, score_thr=score, with_truth=False)
     factor = LARGEST / max(drawn.shape[:2])
     if factor < 1:
-        drawn = cv2.resize(
-            drawn, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA
-        )
+        size = [max(1, round(side * factor)) for side in drawn.shape[1::-1]]
+        drawn = cv2.resize(drawn, size, interpolation=cv2.INTER_AREA)
     return drawn
 
 

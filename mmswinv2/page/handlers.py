@@ -11,7 +11,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import gradio as gr
-import numpy as np
 
 from mmswinv2.cli.launch import explain
 from mmswinv2.errors import RunError
@@ -22,7 +21,7 @@ from .inputs import parse_scale, parse_stages, read_upload, write_window
 from .layout import STAGES, Layout
 from .models import LoadedModel, Models
 from .passes import Pass, Settings, run_pass
-from .tables import costs_table, found_table, message
+from .tables import costs_table, found_table, message, sentence
 
 NO_MODEL = (
     "No trained model is in {root} yet. Run make quickstart, which trains some in "
@@ -37,14 +36,12 @@ class Session:
 
     Attributes:
         photo (str): File of the picture.
-        pixels (ndarray): BGR ``(H, W, 3)``.
         meta (Mapping): Of the model that it was given to: ``classes``, and perhaps
             ``palette``. Not the model, which could not be let go of.
         passes (list[Pass]): One, or those of windows A and B.
     """
 
     photo: str
-    pixels: np.ndarray
     meta: Mapping
     passes: list[Pass] = field(default_factory=list)
 
@@ -124,7 +121,6 @@ class Handlers:
         scale: float | None,
         compare: bool,
         score: float,
-        session: Session | None,
         progress: gr.Progress = gr.Progress(),  # noqa: B008  (how gradio gives it)
         request: gr.Request | None = None,
         *texts: str,
@@ -134,10 +130,8 @@ class Handlers:
             return self._nothing
         model = self.models.get(name)
         all_settings = self._settings(model, scale, compare, texts)
-        pixels = session.pixels if session and session.photo == photo else None
-        if pixels is None:
-            pixels = read_upload(photo)
-        session = Session(photo, pixels, model.meta)
+        pixels = read_upload(photo)
+        session = Session(photo, model.meta)
         stop = self._going[request.session_hash] = threading.Event()
         for side, settings in zip("AB", all_settings):
             on_tile = _progress_of(progress, f"window {side}", stop)
@@ -169,7 +163,8 @@ class Handlers:
             only_classes(taken.sample, classes, len(meta["classes"]))
             for taken in session.passes
         ]
-        drawn = [draw(session.pixels, sample, meta, score) for sample in shown]
+        pixels = read_upload(session.photo)  # read anew: large ones would fill memory
+        drawn = [draw(pixels, sample, meta, score) for sample in shown]
         titles = ["found at window A", "found at window B"]
         if len(shown) == 1:
             titles = ["found"]
@@ -188,7 +183,7 @@ class Handlers:
             ui.picture: gr.update(value=None, visible=False),
             ui.slider: gr.update(value=tuple(of_one_size(drawn)), visible=True),
             ui.divide: gr.update(visible=True),
-            ui.differs: gr.update(value=text, visible=True),
+            ui.differs: gr.update(value=sentence(text), visible=True),
             ui.found_other: tables[1],
             ui.found_other_column: gr.update(visible=True),
         }

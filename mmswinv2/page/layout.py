@@ -58,7 +58,7 @@ class Layout:
     picture: gr.Image
     slider: gr.ImageSlider
     divide: gr.Slider
-    differs: gr.Markdown
+    differs: gr.HTML
     costs: gr.HTML
     found: gr.HTML
     found_other: gr.HTML
@@ -165,7 +165,7 @@ def _results() -> dict:
     divide = gr.Slider(
         0, 100, 50, step=1, label="Share of A, in percent", visible=False
     )
-    differs = gr.Markdown(visible=False, elem_id="differs")
+    differs = gr.HTML(visible=False, elem_id="differs", padding=False)
     costs = gr.HTML(elem_id="costs", padding=False)
     with gr.Tab("Found"), gr.Row():
         with gr.Column(min_width=280):

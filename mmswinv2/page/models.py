@@ -14,6 +14,7 @@ from mmengine.config import Config
 from mmswinv2.apis import build_inferencer, find_config
 from mmswinv2.cli import console
 from mmswinv2.config_types import read_config
+from mmswinv2.large_images.tiling import SHRINK
 from mmswinv2.models import SwinTransformerV2
 from mmswinv2.models.window_fit import Window
 from mmswinv2.planning.free_memory import pass_bytes
@@ -53,8 +54,9 @@ class LoadedModel:
                 f"{choice.config} has the model {kind}, which finds nothing in "
                 "pictures; give a detector, a segmentor or a classifier"
             )
+        tile = tile if _takes_tiles(cfg) else None
         with console.short_console():
-            self.inferencer = build_inferencer(cfg, choice.weights, device, tile="auto")
+            self.inferencer = build_inferencer(cfg, choice.weights, device, tile)
         self.choice = choice
         self.lock = threading.Lock()
         self.meta: Mapping = self.inferencer.visualizer.dataset_meta
@@ -111,8 +113,11 @@ class LoadedModel:
                     factor = short_side / self.short_side
                     for step, name, scale in self._resizers:
                         setattr(step, name, _scaled(scale, factor))
+                    # what is cut at the config's scale is cut at all, nothing else
+                    self.inferencer.most_shrink = SHRINK / factor
                 yield
             finally:
+                self.inferencer.most_shrink = SHRINK
                 for step, name, scale in self._resizers:
                     setattr(step, name, scale)
                 if windows is not None:

@@ -42,7 +42,7 @@ def build_page(models: Models, *, root: str, score: float) -> gr.Blocks:
         quiet = dict(show_progress="hidden", api_visibility="private")
         # Passes take turns, so that the time of each is its own.
         turns = dict(concurrency_id="passes", concurrency_limit=1)
-        inputs = [ui.model, ui.photo, ui.scale, ui.compare, ui.score, ui.session]
+        inputs = [ui.model, ui.photo, ui.scale, ui.compare, ui.score]
         inputs += [*ui.windows, *ui.others]
 
         def look_after(event: Callable) -> None:

@@ -23,6 +23,11 @@ def message(text: str) -> str:
     return f'<p role="alert">{escape(text)}</p>'
 
 
+def sentence(text: str) -> str:
+    """A paragraph."""
+    return f"<p>{escape(text)}</p>"
+
+
 def found_table(
     title: str, sample: BaseDataElement, meta: Mapping, score: float
 ) -> str:

@@ -223,7 +223,7 @@ class VideoReader:
         self._timed = None not in times and len({*times}) == len(times)
         if not self._timed or (reorders and [*times] == sorted(times)):
             self._timed = False  # AVI has the order of decoding alone
-            self.time_base = 1 / Fraction(self.rate or RATE).limit_denominator(1001)
+            self.time_base = 1 / fraction_of(self.rate)
             return
         self._times = np.array(times, np.int64)
         self._keys = np.flatnonzero(keys)
@@ -334,6 +334,11 @@ def converter(pixels: str) -> Callable[[av.VideoFrame], av.VideoFrame]:
     threads = dict(threads=1) if int(av.__version__.split(".")[0]) >= 17 else {}
     reformat = av.video.reformatter.VideoReformatter().reformat
     return partial(reformat, format=pixels, **threads)
+
+
+def fraction_of(rate: float) -> Fraction:
+    """Frames a second as containers note them; 0 is unknown."""
+    return Fraction(max(rate or RATE, 1e-3)).limit_denominator(1001)
 
 
 def import_av() -> object:

@@ -12,7 +12,7 @@ import numpy as np
 
 from mmswinv2.checkpoints.whole_files import whole_file
 
-from .reading import RATE, VideoReader, converter, import_av
+from .reading import VideoReader, converter, fraction_of, import_av
 
 if TYPE_CHECKING:
     import av
@@ -70,7 +70,7 @@ def video_writer(
         RuntimeError: PyAV is not installed.
     """
     av, convert = import_av(), converter(PIXELS)
-    exact = Fraction(rate or RATE).limit_denominator(1001)
+    exact = fraction_of(rate)
     with ExitStack() as stack:
         unfinished = stack.enter_context(whole_file(path, flush=False))
         container = stack.enter_context(av.open(str(unfinished), "w", format="mp4"))

@@ -19,7 +19,7 @@ from mmswinv2.export import formats, making
 from mmswinv2.export.comparison import EXPECTED
 from mmswinv2.export.networks import Exported, ExportedClassifier
 from mmswinv2.export.preparation import Preparation
-from mmswinv2.export.program import NotExportable, capture
+from mmswinv2.export.program import NotExportableError, capture
 
 
 class Odd(nn.Module):
@@ -55,12 +55,14 @@ class Small(Exported):
 def test_an_operator_that_onnx_lacks_is_named_with_its_module(tmp_path: Path):
     network = Small(Odd())
     program = capture(network, (8, 8), dynamic=False)
-    with pytest.raises(NotExportable, match=r"operator prims\.bessel_j0, which Odd"):
-        formats.write_onnx(program, network, tmp_path / "m.onnx", "")
+    with pytest.raises(
+        NotExportableError, match=r"operator prims\.bessel_j0, which Odd"
+    ):
+        formats.write_onnx(program, network, tmp_path / "m.onnx", "", "fp32")
 
 
 def test_a_module_that_cannot_be_captured_is_named():
-    with pytest.raises(NotExportable, match=r"stops in Numpy \("):
+    with pytest.raises(NotExportableError, match=r"stops in Numpy \("):
         capture(Small(Numpy()), (8, 8), dynamic=False)
 
 
@@ -79,7 +81,7 @@ def test_a_file_that_gives_something_else_is_not_kept(
 
     fake = dataclasses.replace(
         formats.FORMATS["torch-export"],
-        write=lambda program, network, path, identity: path.write_bytes(b"file"),
+        write=lambda program, network, path, *_: path.write_bytes(b"file"),
         open=lambda path, network: run,
     )
     monkeypatch.setitem(formats.FORMATS, "torch-export", fake)
@@ -100,7 +102,7 @@ def test_without_a_compiler_a_sentence_says_so(
 ):
     monkeypatch.setattr(shutil, "which", lambda name: None)
     with pytest.raises(RuntimeError, match=r"needs a C\+\+ compiler .*torch-export"):
-        formats.write_aot(None, None, tmp_path / "m.pt2", "")
+        formats.write_aot(None, None, tmp_path / "m.pt2", "", "fp32")
 
 
 @pytest.mark.skipif(not shutil.which("g++"), reason="needs g++")
@@ -108,7 +110,7 @@ def test_a_compiled_file_gives_what_the_network_gives(tmp_path: Path):
     """Of one operator, as compilers take their time."""
     network = Small(nn.Conv2d(3, 2, 4, 4)).eval()
     program = capture(network, (8, 12), dynamic=False)
-    formats.write_aot(program, network, tmp_path / "m.pt2", "")
+    formats.write_aot(program, network, tmp_path / "m.pt2", "", "fp32")
     picture = scene(8, 12)
     found = formats.open_aot(tmp_path / "m.pt2", network)(dict(image=picture))
     (expected,) = network(torch.from_numpy(picture))

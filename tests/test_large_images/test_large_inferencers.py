@@ -20,7 +20,7 @@ from tiny_classifier import write_classifier
 from mmswinv2.apis import build_inferencer
 from mmswinv2.inferencers import predict
 from mmswinv2.large_images import inferencer as large_inferencer
-from mmswinv2.large_images import tiling
+from mmswinv2.large_images import segmentor, tiling
 
 SECTION = (ROOT / "docs/demo.md").read_text().split("\n## Large pictures")[1]
 COMMANDS = [c for c in commands(SECTION.split("\n## ")[0]) if "image_demo" in c]
@@ -42,8 +42,12 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[str, str
 
 @pytest.mark.parametrize("name", [DET, SEG])
 @pytest.mark.parametrize("tile", ["auto", 160])
-def test_a_picture_within_a_tile_is_seen_as_ever(models, name, tile) -> None:
+def test_a_picture_within_a_tile_is_seen_as_ever(
+    models, name, tile, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Boxes, masks and labels are the same to the last bit."""
+    at_once = PIXELS[..., 0].size * (1 if tile == "auto" else 99)  # channels
+    monkeypatch.setattr(segmentor, "AT_ONCE", at_once)
     with fresh_globals():
         expected = predict(build_inferencer(*models[name], "cpu"), PIXELS)
         found = predict(build_inferencer(*models[name], "cpu", tile=tile), PIXELS)
@@ -66,7 +70,8 @@ def test_labels_of_tiles_are_those_of_the_sliding_window(
     models, size, mode, crop, tile, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """MMSegmentation's, for models that are tested with it or without."""
-    monkeypatch.setattr(large_inferencer, "SHRINK", 0.5)  # each is a large one
+    large = large_inferencer.LargePictures
+    monkeypatch.setattr(large, "most_shrink", 0.5)  # each is a large one
     pixels = np.resize(PIXELS, (*size, 3))
     config, weights = models[SEG]
     cfg = load_tiny(config)
@@ -99,8 +104,8 @@ def test_results_of_large_and_small_pictures_are_as_the_hosts(
         inferencer = build_inferencer(*models[DET], "cpu", tile=160)
         options = dict(out_dir=str(tmp_path / "out"), pred_score_thr=0.9)
         result = inferencer(files, no_save_pred=False, return_vis=True, **options)
-        segmentor = build_inferencer(*models[SEG], "cpu", tile=160)
-        labels = segmentor(files, out_dir=str(tmp_path / "labels"))["predictions"]
+        inferencer = build_inferencer(*models[SEG], "cpu", tile=160)
+        labels = inferencer(files, out_dir=str(tmp_path / "labels"))["predictions"]
     for index, file in enumerate(files):
         saved = json.loads((tmp_path / f"out/preds/{Path(file).stem}.json").read_text())
         assert saved["labels"] == result["predictions"][index]["labels"]

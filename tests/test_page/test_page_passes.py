@@ -14,8 +14,10 @@ from mmengine.structures import InstanceData, PixelData
 from mmseg.structures import SegDataSample
 
 from mmswinv2.errors import RunError
+from mmswinv2.large_images.inferencer import TILED
 from mmswinv2.page import passes
 from mmswinv2.page.choices import find_choices
+from mmswinv2.page.drawing import LARGEST, draw
 from mmswinv2.page.findings import difference, only_classes, present_classes, rows_of
 from mmswinv2.page.inputs import parse_scale, parse_stages, read_upload
 from mmswinv2.page.measuring import PeakMemory
@@ -68,6 +70,22 @@ def test_a_pass_sees_scale_and_windows_and_leaves_none(
     assert found[64].transfers[0].after == (4, 4)
     assert model.backbone.window_size == ((8, 8),) * 4
     assert run_pass(model, pixels, Settings()).sample.img_shape == (96, 128)
+
+
+@pytest.mark.parametrize("tile", ["auto", 96])
+def test_a_scale_cuts_no_picture_that_is_else_seen_whole(
+    runs: Path, tile: int | str
+) -> None:
+    """A picture that a small scale shrinks much, of a page that cuts."""
+    model = LoadedModel(find_choices(runs)[0], "cpu", tile)
+    pixels = np.zeros((300, 760, 3), np.uint8)
+    sample = run_pass(model, pixels, Settings(72)).sample
+    assert sample.get(TILED) == (None if tile == "auto" else tile)
+
+
+def test_a_thin_picture_is_drawn() -> None:
+    pixels = np.zeros((1, 6000, 3), np.uint8)
+    assert draw(pixels, detected((0, 0.9, (0, 0, 9, 1))), META, 0.5).shape[1] == LARGEST
 
 
 def test_a_lack_of_memory_is_told_before_or_after_it_happens(

@@ -65,7 +65,7 @@ class ExportedDetector(Exported):
         test = test.get("rcnn", test)
         return dict(
             limits=dict(
-                score=test["score_thr"],
+                score=test.get("score_thr", 0),
                 objects=test["max_per_img"],
                 mask=test.get("mask_thr_binary") if self.model.with_mask else None,
             )

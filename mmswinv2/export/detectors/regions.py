@@ -70,7 +70,7 @@ def region_boxes(
     scores = (sum(all_logits) / len(all_logits)).softmax(-1)[:, :-1]
 
     cfg: Mapping = roi_head.test_cfg
-    regions, labels = (scores > cfg["score_thr"]).nonzero().unbind(1)
+    regions, labels = (scores > cfg.get("score_thr", 0)).nonzero().unbind(1)
     scores = scores[regions, labels]
     deltas = _of_classes(deltas[regions], labels, head)
     boxes = decode(head.bbox_coder, boxes[regions], deltas, size)

@@ -13,6 +13,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from mmswinv2.checkpoints.files import read_tensor
 from mmswinv2.cli.out_dir import make_folder
+from mmswinv2.cli.progress import progress_bar
 from mmswinv2.cli.work_dir_lock import WorkDirLock
 from mmswinv2.pretraining.map_store import (
     CENTRE_SQUARE,
@@ -25,7 +26,6 @@ from mmswinv2.pretraining.map_store import (
 )
 
 from .making import finish
-from .progress import progress
 
 SUFFIX = ".pt"
 BLOCK = 256  # maps written at once
@@ -158,7 +158,8 @@ def import_labels(
         loader = DataLoader(
             pictures, batch_sampler=blocks, num_workers=workers, collate_fn=list
         )
-        with progress(sum(map(len, blocks)), "maps", console) as advance:
+        done, total = 0, sum(map(len, blocks))
+        with progress_bar("", console, unit="maps") as show:
             for found in loader:
                 faults |= {paths[row]: m for row, m in found if isinstance(m, str)}
                 sound = [(row, m) for row, m in found if not isinstance(m, str)]
@@ -166,7 +167,8 @@ def import_labels(
                     rows, maps = zip(*sound)
                     values, ids = map(np.stack, zip(*maps))
                     writer.write(rows, dict(values=values, ids=ids))
-                advance(len(found))
+                done += len(found)
+                show(done, total)
         writer.flush()
         return finish(writer, faults, console)
 

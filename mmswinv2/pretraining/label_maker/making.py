@@ -12,6 +12,7 @@ from rich.filesize import decimal
 from mmswinv2.apis import check_device
 from mmswinv2.checkpoints.whole_files import write_whole
 from mmswinv2.cli.out_dir import make_folder
+from mmswinv2.cli.progress import progress_bar
 from mmswinv2.cli.work_dir_lock import WorkDirLock
 from mmswinv2.errors import RunError
 from mmswinv2.pretraining.map_store import (
@@ -29,7 +30,6 @@ from mmswinv2.pretraining.teachers import Teacher, build_teacher
 
 from .batches import choose_batch
 from .labelling import GO_ON, Job, Labeller, describe_maps, label_all
-from .progress import progress
 
 UNREADABLE = "unreadable.txt"
 NAMED = 5  # unreadable pictures on the console
@@ -120,10 +120,12 @@ def make_store(
         left = sum(map(len, writer.blocks()))
         tell(_summary(job, model, spec, pictures, left, f"{batch} pictures: {why}"))
         faults: dict[int, str] = {}
-        with progress(left, "pictures", console) as advance:
+        done = 0
+        with progress_bar("", console, unit="pictures") as show:
             for count, found in label_all(job, labeller, tell):
                 faults |= found
-                advance(count)
+                done += count
+                show(done, left)
         paths = writer.paths()
         named = {paths[row]: f"{data / paths[row]}: {faults[row]}" for row in faults}
         return finish(writer, named, console)
