@@ -354,12 +354,8 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("pictures", nargs="+", type=Path, help="photos")
     parser.add_argument("model", type=Path, help="a .onnx file of tools/export.py")
     parser.add_argument("--out-dir", type=Path, default="out", help="default: out")
-    parser.add_argument(
-        "--threads", type=int, default=0, help="default: as many as ONNX Runtime likes"
-    )
-    parser.add_argument(
-        "--score-thr", type=float, default=0.3, help="of detections (default: 0.3)"
-    )
+    parser.add_argument("--threads", type=int, default=0, help="default: as it likes")
+    parser.add_argument("--score-thr", type=float, default=0.3, help="default: 0.3")
     return parser.parse_args()
 
 
@@ -369,7 +365,9 @@ def main() -> int:
     try:
         model = Model(args.model, args.threads, args.score_thr)
         args.out_dir.mkdir(parents=True, exist_ok=True)
-    except (OSError, RuntimeError, ValueError) as error:
+    except (OSError, ValueError) as error:
+        if isinstance(error, OSError):
+            error = f"--out-dir {args.out_dir} cannot be made ({error.strerror})"
         print(f"error: {error}", file=sys.stderr)
         return 1
     failed = 0
@@ -387,6 +385,8 @@ def main() -> int:
             target = next(target for target in targets if not target.exists())
             drawn.save(target, quality=95)
         except Exception as error:  # one bad picture ends no job
+            if isinstance(error, LookupError):
+                error = f"the .json lacks what the model takes ({error!r}); export anew"
             print(f"{path}: {error}", file=sys.stderr)
             failed += 1
             continue

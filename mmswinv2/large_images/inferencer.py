@@ -22,7 +22,7 @@ from .grid import Span
 from .masks import CroppedMasks
 from .tile_pipeline import TilePipeline
 from .tiling import (
-    ALIGNED,
+    LEAST,
     SHRINK,
     Costs,
     OnTile,
@@ -41,10 +41,10 @@ TILED = "in tiles"  # key of the meta info of what was found in a large picture
 def check_tile(tile: object) -> None:
     """Raises ValueError where it is neither None nor 'auto' nor a length in px."""
     known = tile is None or tile == "auto"
-    if not known and not (isinstance(tile, int) and tile >= ALIGNED):
+    if not known and not (isinstance(tile, int) and tile >= LEAST):
         raise ValueError(
             f"tile is {tile!r}; expected 'auto', the side of tiles in px "
-            f"({ALIGNED} or more), or None for pictures that are seen whole"
+            f"({LEAST} or more), or None for pictures that are seen whole"
         )
 
 
@@ -154,7 +154,7 @@ class LargePictures:
     def costs(self) -> Costs:
         """What the model takes, from a pass of a small tile."""
         if self._costs is None:
-            side = max(self._wish().tile // 2, ALIGNED)
+            side = max(self._wish().tile // 2, LEAST)
             tile = np.zeros((side, side, 3), np.uint8)
             taken = pass_bytes(lambda: self.tiled.run([tile]), self.model)
             self._costs = Costs(taken / side**2, self.tiled.channels, self.tiled.masks)

@@ -18,6 +18,7 @@ SHRINK = 6.0  # a picture that a test would shrink by more has too much to lose
 SHARE = dict(cpu=0.5)  # of the free memory; a GPU has nothing else to do
 SHARE_ELSEWHERE = 0.9
 SMALLEST = 96  # px; tiles do not shrink below it
+LEAST = 64  # px; MMDetection's RPN fails over a map of one place with one anchor
 ALIGNED = 32  # px; lengths that every stage of the backbone divides
 MOST = 16  # tiles in a batch
 OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "Insufficient memory")

@@ -8,12 +8,13 @@ from pathlib import Path
 
 import numpy as np
 
+from mmswinv2.large_images.tiling import LEAST
 from mmswinv2.models.window_fit import Window
 from mmswinv2.pictures import picture_size, read_picture
 
 FILE_SIZE = "200mb"
 MEGAPIXELS = 120  # 10,000 x 10,000 px is 100
-SHORT_SIDES = range(32, 2049)  # px
+SHORT_SIDES = range(LEAST, 2049)  # px
 LARGEST_WINDOW = 64  # tokens; the paper tests 48
 
 

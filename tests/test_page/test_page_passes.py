@@ -162,7 +162,7 @@ def test_windows_are_read_as_people_write_them() -> None:
     assert parse_stages([" 16 ", "4 x 12"], OWN) == ((16, 16), (4, 12))
     assert parse_stages(["", "2,3"], OWN) == ((8, 8), (2, 3))
     assert parse_scale(None) is None and parse_scale(640) == 640
-    with pytest.raises(ValueError, match="expected a short side from 32 to 2048 px"):
+    with pytest.raises(ValueError, match="expected a short side from 64 to 2048 px"):
         parse_scale(31)
 
 
