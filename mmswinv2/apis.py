@@ -23,7 +23,6 @@ from mmswinv2.checkpoints.urls import shown
 from .config_bases import CONFIG_DIR
 from .config_types import name_types, read_config
 from .inferencers import AnyPictures
-from .large_images import LargePictures, check_tile
 from .mmpretrain_import import protect_hosts
 from .own_data.checks.heads import other_heads
 
@@ -105,6 +104,8 @@ def build_inferencer(
         )
     if device is not None:
         check_device(device)
+    from .large_images import LargePictures, check_tile  # which needs mmcv
+
     check_tile(tile)
     protect_hosts()
     scope = cfg.default_scope

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from mmengine.utils import digit_version
 from torch import Tensor
 from torch.export import ExportedProgram
 
@@ -41,6 +42,7 @@ class Format:
         open (Callable): Path and network -> what runs the file.
         needs (tuple[str, ...]): Packages beside torch.
         precisions (tuple[str, ...]): Of weights that it can have.
+        torch (tuple[int, int]): The oldest that writes it.
     """
 
     title: str
@@ -49,9 +51,16 @@ class Format:
     open: Callable[[Path, Exported], Runner]
     needs: tuple[str, ...] = ()
     precisions: tuple[str, ...] = ("fp32",)
+    torch: tuple[int, int] = (2, 4)
 
     def check_needs(self) -> None:
         """Raises RuntimeError where something is missing that it takes."""
+        if digit_version(torch.__version__)[:2] < self.torch:
+            oldest = ".".join(map(str, self.torch))
+            raise RuntimeError(
+                f"writing for {self.title} needs torch {oldest} or newer, this is "
+                f"{torch.__version__}"
+            )
         missing = [name for name in self.needs if not is_installed(name)]
         if missing:
             raise RuntimeError(
@@ -205,6 +214,7 @@ FORMATS = {
         open_onnx,
         ("onnx", "onnxscript", "onnxruntime"),
         ("fp32", "fp16", "int8"),
+        (2, 6),  # its exporter has the translations of our own operators
     ),
     "torch-export": Format(
         "torch.export", ".pt2", write_torch_export, open_torch_export

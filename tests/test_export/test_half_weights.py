@@ -74,3 +74,11 @@ def test_fp16_weights_are_of_onnx_files_alone(target: str, tmp_path: Path) -> No
     wish = Wish(tmp_path / "model.pt2", target, precision="fp16")
     with pytest.raises(ValueError, match="--precision fp16 is for --to onnx alone"):
         wish.check()
+
+
+def test_onnx_tells_the_torch_that_it_needs(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(torch, "__version__", "2.5.1+cpu")
+    with pytest.raises(RuntimeError, match=r"needs torch 2.6 or newer, this is 2.5.1"):
+        Wish(tmp_path / "model.onnx").check()
