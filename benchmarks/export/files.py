@@ -6,6 +6,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import onnxruntime
@@ -17,6 +18,7 @@ sys.path.append(str(Path(__file__).resolve().parents[1] / "backbone"))
 from contenders import of_timm, ours
 
 from mmswinv2.export import portable
+from mmswinv2.export.int8 import quantise
 from mmswinv2.export.onnx_graph import tidy
 
 OPSET = 20
@@ -60,6 +62,14 @@ def write_fixed(arch: str, size: int, window: int, path: Path) -> None:
     _write(model, size, path)
 
 
+def write_int8(arch: str, size: int, window: int, path: Path) -> None:
+    """Our file of one size with products of 8 bits, calibrated on noise."""
+    write_fixed(arch, size, window, path)
+    rng = np.random.default_rng(1)
+    noise = (rng.standard_normal((1, 3, size, size)).astype("f") for _ in range(2))
+    quantise(path, SimpleNamespace(input_names=["image"], more_inputs=tuple), noise)
+
+
 def write_dynamic(arch: str, size: int, window: int, path: Path) -> None:
     """Our file of any size, traced at another one."""
     from torch.fx.experimental import _config
@@ -84,7 +94,12 @@ def write_timm(arch: str, size: int, window: int, path: Path) -> None:
     torch.onnx.export(model, (image,), **options).save(path)
 
 
-WRITERS = {"fixed": write_fixed, "dynamic": write_dynamic, "timm": write_timm}
+WRITERS = {
+    "fixed": write_fixed,
+    "dynamic": write_dynamic,
+    "int8": write_int8,
+    "timm": write_timm,
+}
 
 
 def _write(model: nn.Module, size: int, path: Path) -> None:

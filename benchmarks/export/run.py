@@ -33,6 +33,7 @@ TITLES = {
     "eager": "torch, eager",
     "fixed": "ours, one size",
     "dynamic": "ours, any size",
+    "int8": "ours, 8 bits",
     "timm": "timm, one size",
 }
 # Of a process that does nothing but one pass: import no torch for a file.

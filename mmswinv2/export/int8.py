@@ -103,6 +103,7 @@ def quantise(path: Path, network: Exported, pictures: Iterator[np.ndarray]) -> N
         ValueError: The file is too large.
     """
     import onnx
+    import onnxruntime
     from onnxruntime.quantization import (
         CalibrationDataReader,
         QuantFormat,
@@ -124,6 +125,7 @@ def quantise(path: Path, network: Exported, pictures: Iterator[np.ndarray]) -> N
     root = logging.getLogger()
     level = root.level
     root.setLevel(logging.ERROR)  # it asks for a preparation that is done
+    onnxruntime.set_default_logger_severity(3)  # the same of inputs with defaults
     try:
         quantize_static(
             path,
@@ -138,6 +140,7 @@ def quantise(path: Path, network: Exported, pictures: Iterator[np.ndarray]) -> N
         )
     finally:
         root.setLevel(level)
+        onnxruntime.set_default_logger_severity(2)
 
 
 def _products(model: ModelProto) -> list[str]:
