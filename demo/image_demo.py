@@ -37,6 +37,7 @@ from mmswinv2.drawing import describe, draw_sample
 from mmswinv2.drawing.films import FilmDrawing
 from mmswinv2.errors import RunError
 from mmswinv2.inferencers import predict
+from mmswinv2.large_images.tiling import is_out_of_memory
 from mmswinv2.pictures import read_picture
 
 
@@ -218,6 +219,9 @@ def main() -> int:
             if shows_traceback:
                 raise
             told = explain(error).removeprefix(f"{name} ")
+            if is_out_of_memory(error):
+                told = "takes more memory than is free"
+                told += "; --tile auto cuts large pictures" * (args.tile is None)
             print(f"{name}: {told}", file=sys.stderr)
             failed += 1
             continue

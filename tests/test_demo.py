@@ -213,3 +213,15 @@ def test_bad_arguments(tool: Tool, photos: Path, model: list[str]) -> None:
     assert "does not exist" in tool.fails(DEMO, photos, config, "none.pth")
     assert "not usable" in tool.fails(DEMO, photos, *model, "--device", "tpu")
     assert not Path("out").exists()
+
+
+def test_a_lack_of_memory_names_what_helps(
+    tool: Tool, photos: Path, model: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def predict(*_: object) -> None:
+        raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried")
+
+    monkeypatch.setattr("mmswinv2.inferencers.predict", predict)
+    code, _, message = tool.run(DEMO, photos, *model)
+    assert code == 1
+    assert ": takes more memory than is free; --tile auto cuts" in message

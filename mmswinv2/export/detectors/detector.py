@@ -104,9 +104,9 @@ def check(model: nn.Module) -> None:
 def _parts(model: nn.Module) -> Iterator[tuple[str, object, tuple]]:
     """What must be as is written here: its name, what it is and what it may be."""
     hosts = (SingleStageDetector, TwoStageDetector)
-    predictions = tuple(host.predict for host in hosts)
-    own = type(model).predict if isinstance(model, hosts) else type(model)
-    yield "way to predict", own, predictions
+    predict = getattr(type(model), "predict", None)
+    same = (host for host in hosts if predict is host.predict)
+    yield "class", next(same, type(model)), hosts
     if isinstance(model, SingleStageDetector):
         yield "bbox_head", type(model.bbox_head), (RetinaHead,)
         yield from _dense_parts("bbox_head", model.bbox_head)
