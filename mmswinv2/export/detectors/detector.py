@@ -4,6 +4,7 @@
 from collections.abc import Iterator, Mapping
 
 import torch
+from mmcv.cnn.utils import fuse_conv_bn
 from mmcv.ops import RoIAlign
 from mmdet.models.dense_heads import RetinaHead, RPNHead
 from mmdet.models.detectors import SingleStageDetector, TwoStageDetector
@@ -50,6 +51,9 @@ class ExportedDetector(Exported):
     def __init__(self, model: nn.Module, preprocessor: Mapping) -> None:
         super().__init__(preprocessor)
         check(model)
+        if isinstance(model, TwoStageDetector):
+            # Batch norm asks how many regions there are, which no graph knows
+            fuse_conv_bn(model.roi_head)
         self.model = model
         masks = ("masks",) if model.with_mask else ()
         self.output_names = ("boxes", "scores", "labels", *masks)
