@@ -17,7 +17,7 @@ from tiny import DET, ROOT, Tool, build_model, load_script, load_tiny
 from torch import nn
 
 from mmswinv2.drawing import draw_sample
-from mmswinv2.export.comparison import EXPECTED, pictures
+from mmswinv2.export.comparison import EXPECTED, drawn_pictures
 from mmswinv2.export.detected import differences_of_objects
 from mmswinv2.export.formats import write_onnx
 from mmswinv2.export.making import exported
@@ -137,7 +137,7 @@ def test_the_network_of_a_file_finds_what_the_detector_predicts(
     """Boxes, scores, labels and masks."""
     cfg = build()
     model = trained_like(build_model(cfg))
-    seen = pictures([SIZE, OTHER_SIZE])
+    seen = drawn_pictures([SIZE, OTHER_SIZE])
     prepare(cfg, model, seen)
     network = exported(model, cfg, what="model", dynamic=True)
     run = network
@@ -160,7 +160,7 @@ def test_onnx_runtime_finds_what_the_detector_predicts(
     """And nothing where it predicts nothing."""
     cfg = build()
     model = trained_like(build_model(cfg))
-    seen = pictures([SIZE, SIZE])
+    seen = drawn_pictures([SIZE, SIZE])
     threshold = prepare(cfg, model, seen)
     run = write(cfg, model, tmp_path / "model.onnx")
     for picture in seen:
