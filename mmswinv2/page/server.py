@@ -6,6 +6,7 @@ import socket
 from collections.abc import Callable
 
 import gradio as gr
+from uvicorn.config import LOGGING_CONFIG
 
 from .handlers import Handlers
 from .inputs import FILE_SIZE
@@ -102,6 +103,8 @@ def serve(page: gr.Blocks, host: str, port: int | None) -> str:
     Raises:
         RuntimeError: The port is taken, or the address is not this machine's.
     """
+    # As it is, it would close the log files of all loggers of this process.
+    LOGGING_CONFIG.update(incremental=True, handlers={})
     try:
         _check_address(host, port or 0)
         _, url, _ = page.launch(

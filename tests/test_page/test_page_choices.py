@@ -1,6 +1,7 @@
 """What the page offers, and what its command says where there is nothing to show."""
 
 import builtins
+import logging
 import os
 import socket
 import urllib.request
@@ -110,8 +111,11 @@ def test_a_page_without_models_is_served_and_says_what_to_do(
     monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
     monkeypatch.setattr("sys.argv", command.split()[1:])
     script = load_script(APP)
+    log = logging.FileHandler(tmp_path / "log.txt")
     address = script.start(script.parse_args())
     assert address.startswith("http://127.0.0.1:")
+    assert log.stream is not None  # uvicorn would close the logs of others
+    log.close()
     with urllib.request.urlopen(address) as answer:
         assert answer.status == 200
     gradio.close_all(verbose=False)
