@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import gradio as gr
+import numpy as np
 
 from mmswinv2.cli.launch import explain
 from mmswinv2.errors import RunError
@@ -142,7 +143,7 @@ class Handlers:
             self.layout.session: session,
             self.layout.classes: gr.update(choices=choices, value=[]),
             self.layout.costs: costs_table(session.passes, model),
-            **self.show(session, score, []),
+            **self._shown(session, pixels, score, []),
         }
 
     def stop(self, request: gr.Request) -> None:
@@ -158,12 +159,21 @@ class Handlers:
         """What was found is drawn, as far as it is wished for."""
         if session is None:
             return self._nothing
+        # Read anew: kept for each visitor, large ones would fill the memory.
+        return self._shown(session, read_upload(session.photo), score, classes)
+
+    def _shown(
+        self,
+        session: Session,
+        pixels: np.ndarray,
+        score: float,
+        classes: Sequence[int],
+    ) -> dict:
         ui, meta = self.layout, session.meta
         shown = [
             only_classes(taken.sample, classes, len(meta["classes"]))
             for taken in session.passes
         ]
-        pixels = read_upload(session.photo)  # read anew: large ones would fill memory
         drawn = [draw(pixels, sample, meta, score) for sample in shown]
         titles = ["found at window A", "found at window B"]
         if len(shown) == 1:
