@@ -131,7 +131,7 @@ def build_inferencer(
     bases = (Host,) if is_of_videos(cfg) else (AnyPictures, Host)
     bases = (LargePictures, *bases) if cuts else bases
 
-    class Inferencer(*bases):
+    class Inferencer(*bases):  # type: ignore[misc]  # which bases, the config says
         pass
 
     cfg.visualizer.vis_backends = None  # draws into files of the caller's choice

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -57,14 +58,14 @@ def resolve_architecture(
             f"arch={arch!r} is unknown; choose one of {', '.join(ARCHITECTURES)}, or "
             "give embed_dims, depths and num_heads"
         )
-    base = ARCHITECTURES.get(arch)
+    base = None if arch is None else ARCHITECTURES[arch]
     if base is None and None in (embed_dims, depths, num_heads):
         raise ValueError(
             f"embed_dims={embed_dims}, depths={depths}, num_heads={num_heads}: give "
             f"all three, or an arch, one of {', '.join(ARCHITECTURES)}"
         )
 
-    explicit = {
+    explicit: dict[str, Any] = {
         "embed_dims": embed_dims,
         "depths": None if depths is None else tuple(depths),
         "num_heads": None if num_heads is None else tuple(num_heads),

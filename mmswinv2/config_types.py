@@ -9,6 +9,7 @@ import inspect
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from mmengine.config import Config
 from mmengine.registry import Registry, root
@@ -45,7 +46,7 @@ def name_types(cfg: Config) -> Config:
     return Config(_named(values, scope), filename=cfg.filename)
 
 
-def _has_classes(node: object) -> bool:
+def _has_classes(node: Any) -> bool:
     if isinstance(node, dict):
         return any(map(_has_classes, node.values()))
     if isinstance(node, (list, tuple)):
@@ -53,11 +54,11 @@ def _has_classes(node: object) -> bool:
     return _is_type(node)
 
 
-def _is_type(node: object) -> bool:
+def _is_type(node: Any) -> bool:
     return inspect.isclass(node) or inspect.isroutine(node)
 
 
-def _named(node: object, scope: str) -> object:
+def _named(node: Any, scope: str) -> Any:
     if isinstance(node, dict):
         return {key: _named(value, scope) for key, value in node.items()}
     if isinstance(node, (list, tuple)):

@@ -6,6 +6,7 @@ import tempfile
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
@@ -18,6 +19,11 @@ from mmswinv2.pictures import (
     find_files,
     read_picture,
 )
+
+if TYPE_CHECKING:  # goes before one
+    from mmengine.infer import BaseInferencer as Mixin
+else:
+    Mixin = object
 
 # The first transform of a pipeline, as the hosts' inferencers have it.
 LOADERS = ("InferencerLoader", "LoadImageFromFile")
@@ -36,7 +42,7 @@ class NamingPipeline:
     """
 
     def __init__(
-        self, pipeline: Callable[[object], dict], loader: Mapping[str, object]
+        self, pipeline: Callable[[Any], dict], loader: Mapping[str, Any]
     ) -> None:
         self.pipeline = pipeline
         self.color_type = loader.get("color_type", "color")
@@ -91,14 +97,14 @@ class NamingPipeline:
         except ValueError as error:
             raise ValueError(f"{path} {error}") from error
 
-    def drawn_on(self, picture: object, folder: str) -> object:
+    def drawn_on(self, picture: Any, folder: str) -> Any:
         """What the hosts' ``visualize`` takes: a file of what was read, or RGB."""
         path = _path_of(picture) if self._reads else None
         if path is not None:
             pixels = self.read(path)
             file = Path(folder, Path(path).name)  # what is drawn is called as it is
             lossless = cv2.imencode(".png", pixels, [cv2.IMWRITE_PNG_COMPRESSION, 1])
-            file.write_bytes(lossless[1])
+            file.write_bytes(lossless[1].data)
             return str(file)
         if not isinstance(picture, np.ndarray):
             return picture
@@ -106,7 +112,7 @@ class NamingPipeline:
         return cv2.cvtColor(picture, code).clip(0, 255).astype(np.uint8)
 
 
-def _path_of(picture: object) -> str | None:
+def _path_of(picture: Any) -> str | None:
     """Of a picture that is yet to be read."""
     if isinstance(picture, dict):
         return None if "img" in picture else picture.get("img_path")
@@ -124,7 +130,7 @@ def _reason(error: Exception) -> str:
     return f"{type(error).__name__}: {lines[0]}"
 
 
-class AnyPictures:
+class AnyPictures(Mixin):
     """Goes before a host's inferencer among the bases of a class.
 
     Lists may mix sizes and kinds of pictures, whatever the batch size. Predictions may
@@ -132,11 +138,11 @@ class AnyPictures:
     turns.
     """
 
-    def __init__(self, *args: object, **kwargs: object) -> None:
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
         self._drawing = threading.RLock()
         super().__init__(*args, **kwargs)
 
-    def _inputs_to_list(self, inputs: object) -> list:
+    def _inputs_to_list(self, inputs: Any) -> list:
         """Pictures that are given one by one, in a list or as a folder."""
         if isinstance(inputs, (str, Path)) and Path(inputs).is_dir():
             inputs = find_files(inputs, IMAGE_SUFFIXES, "pictures")
@@ -164,13 +170,13 @@ class AnyPictures:
         if chunk:
             yield chunk
 
-    def visualize(self, inputs: list, *args: object, **kwargs: object) -> list | None:
+    def visualize(self, inputs: list, *args: Any, **kwargs: Any) -> list | None:
         """As the host, on the pixels that were looked at."""
         with self._drawing, tempfile.TemporaryDirectory() as folder:
             drawn_on = (self.pipeline.drawn_on(x, folder) for x in inputs)
             return super().visualize(drawn_on, *args, **kwargs)
 
-    def postprocess(self, *args: object, **kwargs: object) -> object:
+    def postprocess(self, *args: Any, **kwargs: Any) -> Any:
         """As the host."""
         with self._drawing:
             return super().postprocess(*args, **kwargs)

@@ -8,10 +8,13 @@ needs these models.
 from __future__ import annotations
 
 import importlib.metadata
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
 
 REQUIREMENT = "onedl-mmpretrain>=1.3.6"
 
@@ -74,15 +77,15 @@ class _OldTransformers(importlib.metadata.Distribution):
     def read_text(self, filename: str) -> str | None:
         return "Name: transformers\nVersion: 0\n" if filename == "METADATA" else None
 
-    def locate_file(self, path: object) -> None:
-        return None
+    def locate_file(self, path: str | os.PathLike[str]) -> Path:
+        return Path(path)
 
 
 class _Finder:
     """Answers for transformers alone, before the finders of installed packages."""
 
     @staticmethod
-    def find_spec(*_: object) -> None:
+    def find_spec(*_: Any) -> None:
         return None
 
     @staticmethod

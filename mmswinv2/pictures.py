@@ -7,6 +7,7 @@ import io
 import threading
 from collections.abc import Set
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -30,9 +31,7 @@ ROWS = 512  # that are converted at once, so that nothing is held twice
 _opening = threading.Lock()
 
 
-def as_host_picture(
-    picture: object, *, color_type: str = "color"
-) -> str | np.ndarray | dict:
+def as_host_picture(picture: object, *, color_type: str = "color") -> Any:
     """A picture as the hosts' pipelines take it, with the pixels of a file of it.
 
     Args:

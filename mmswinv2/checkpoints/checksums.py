@@ -41,7 +41,7 @@ def digest(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> str:
         values = tensor.detach().cpu().contiguous()
         # Steps along axes of length 1 can be any; bytes are those of steps of 1
         values = values.as_strided((values.numel(),), (1,))
-        sha.update(values.view(torch.uint8).numpy())
+        sha.update(values.view(torch.uint8).numpy().data)
     return sha.hexdigest()
 
 

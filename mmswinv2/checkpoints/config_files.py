@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from typing import Any
 
 from .tensors import MAX_STAGES
 from .windows import StageWindows, check_windows, effective_windows
@@ -12,7 +13,7 @@ _TIMM_NAME = re.compile(
 )
 
 
-def windows_of_config(config: object) -> StageWindows | None:
+def windows_of_config(config: Any) -> StageWindows | None:
     """Windows per stage from a model's configuration.
 
     Args:
@@ -48,7 +49,8 @@ def _windows_of_config(config: Mapping) -> StageWindows | None:
     name = _TIMM_NAME.match(config.get("architecture", "").split(".")[0])
     if not name:
         return None
-    first_window, window, first_image, image = (n and int(n) for n in name.groups())
+    numbers: Any = (n and int(n) for n in name.groups())
+    first_window, window, first_image, image = numbers
     given = config.get("model_args") or {}
     pretrained = given.get("pretrained_window_sizes")
     if pretrained is None and window:

@@ -5,9 +5,8 @@ import http.client
 import socket
 import threading
 import urllib.request
-from collections.abc import Callable
-from email.message import Message
 from types import TracebackType
+from typing import Any
 
 from .urls import is_url, shown
 
@@ -82,10 +81,10 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
     def redirect_request(
         self,
         request: urllib.request.Request,
-        answer: http.client.HTTPResponse,
+        answer: Any,
         code: int,
         message: str,
-        headers: Message,
+        headers: Any,
         address: str,
     ) -> urllib.request.Request | None:
         if not is_url(address):  # urllib would go on to ftp://
@@ -100,14 +99,14 @@ def open_watched(
 ) -> http.client.HTTPResponse:
     """As urllib's, for a connection that is watched and leads to the web alone."""
 
-    class Watched:
-        def do_open(
+    class Watched(urllib.request.AbstractHTTPHandler):
+        def do_open(  # type: ignore[override]  # any request, any connection
             self,
-            kind: Callable[..., http.client.HTTPConnection],
+            kind: Any,
             request: urllib.request.Request,
-            **options: object,
+            **options: Any,
         ) -> http.client.HTTPResponse:
-            def connection(*args: object, **kwargs: object) -> object:
+            def connection(*args: Any, **kwargs: Any) -> Any:
                 made = kind(*args, **kwargs)
                 connect = made.connect
 

@@ -7,7 +7,7 @@ import struct
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO, Any
 
 import torch
 from torch import Tensor
@@ -21,13 +21,13 @@ LEGACY = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."  # pickle of a number of to
 CHUNK = 2**22  # bytes
 
 
-def read_zip(file: Path) -> tuple[object, Loader]:
+def read_zip(file: Path) -> tuple[Any, Loader]:
     """Content of a zip archive, with specifications in place of tensors.
 
     The CRC-32 of every entry that is read is checked, which torch does not do.
 
     Returns:
-        tuple[object, Callable]: The content, and what loads its storages.
+        tuple[Any, Callable]: The content, and what loads its storages.
 
     Raises:
         ContentError: If it is no checkpoint.
@@ -56,7 +56,7 @@ def read_zip(file: Path) -> tuple[object, Loader]:
         if entry.file_size > limit:
             raise ContentError("is damaged: an entry is larger than the file")
         if unprotected:
-            entry.CRC = None  # zipfile does not compare it then
+            entry.CRC = None  # type: ignore[assignment]  # not compared then
         data = torch.empty(entry.file_size, dtype=torch.uint8)
         with archive.open(entry) as stream:
             _fill(data, stream)
@@ -76,7 +76,7 @@ def _has_checksums(archive: zipfile.ZipFile) -> bool:
     return any(entry.CRC for entry in archive.infolist())
 
 
-def read_legacy(file: Path) -> tuple[object, Loader]:
+def read_legacy(file: Path) -> tuple[Any, Loader]:
     """Content of a file of pickles and bare data, as :func:`read_zip` gives it.
 
     Nothing in such a file tells that its numbers are as they were written.
@@ -111,8 +111,8 @@ def read_legacy(file: Path) -> tuple[object, Loader]:
     return content, load
 
 
-def _fill(data: Tensor, stream: BinaryIO) -> None:
-    target = memoryview(data.numpy())
+def _fill(data: Tensor, stream: IO[bytes]) -> None:
+    target = data.numpy().data
     done = 0
     while done < len(target):
         chunk = stream.read(min(CHUNK, len(target) - done))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter, OrderedDict
 from collections.abc import Collection
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -95,10 +95,10 @@ class Builder:
         self._load = load
         self._budget = 8 * size + 2**26
         self._device = device
-        self._data: dict[object, Tensor] = {}
-        self._built: dict[tuple[int, bool], object] = {}
+        self._data: dict[Any, Tensor] = {}
+        self._built: dict[tuple[int, bool], Any] = {}
 
-    def build(self, value: object, name: str = "", depth: int = 0) -> object:
+    def build(self, value: Any, name: str = "", depth: int = 0) -> Any:
         """A value of the content, and all within it.
 
         Args:
@@ -121,7 +121,7 @@ class Builder:
             self._built[place] = self._build(value, name, depth + 1)
         return self._built[place]
 
-    def _build(self, value: object, name: str, depth: int) -> object:
+    def _build(self, value: Any, name: str, depth: int) -> Any:
         if isinstance(value, TensorSpec):
             return self._tensor(value, name)
         if isinstance(value, ArraySpec):
@@ -238,7 +238,7 @@ def _is_state(name: str) -> bool:
     return name.startswith(("optimizer", "param_schedulers"))
 
 
-def _check_key(key: object, name: str) -> None:
+def _check_key(key: Any, name: str) -> None:
     if isinstance(key, tuple):
         for part in key:
             _check_key(part, name)
@@ -261,7 +261,7 @@ def _array(spec: ArraySpec, name: str) -> np.ndarray:
     return numbers.reshape(shape, order="F" if fortran else "C").copy()
 
 
-def _numbers(dtype: object, data: object, name: str) -> np.ndarray:
+def _numbers(dtype: Any, data: Any, name: str) -> np.ndarray:
     """Numbers of a plain type, one after the other."""
     kind = dtype.name if isinstance(dtype, DtypeSpec) else None
     if kind not in _ARRAY_DTYPES:

@@ -3,7 +3,7 @@
 import json
 import math
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -102,7 +102,7 @@ class Converted:
         elif path.suffix in (".pth", ".pt", ".bin") and config is None:
             wrapper = _WRAPPERS.get(self.layout)
             content = {wrapper: self.tensors} if wrapper else self.tensors
-            meta = {"meta": {}} if wrapper == "state_dict" else {}
+            meta: dict[str, dict] = {"meta": {}} if wrapper == "state_dict" else {}
             save_whole(content | meta, path)
         elif not path.suffix and config is not None:
             text = json.dumps(config(self), indent=2)
@@ -163,7 +163,9 @@ def convert(
     target = LAYOUTS[layout]
     last = f"norm{last_stage(weights.tensors)}."
     placed = {k: v for k, v in weights.tensors.items() if _has_place(target, k, last)}
-    tensors = target.from_native(placed | _buffers(weights, target))
+    tensors = target.from_native(
+        placed | _buffers(weights.windows, weights.architecture.depths, target)
+    )
     return Converted(
         layout=layout,
         tensors={name: tensor.contiguous() for name, tensor in tensors.items()},
@@ -180,14 +182,14 @@ def _has_place(layout: Layout, name: str, last_norm: str) -> bool:
     return layout.all_norms or not name.startswith("norm") or name.startswith(last_norm)
 
 
-def _buffers(weights: SwinWeights, layout: Layout) -> Weights:
+def _buffers(windows: StageWindows, depths: Sequence[int], layout: Layout) -> Weights:
     """What the layout keeps beside the parameters to know its windows."""
     if layout.name == "mmswinv2":
-        return {WINDOW_RECORD: record_of(weights.windows)}
+        return {WINDOW_RECORD: record_of(windows)}
     buffers: Weights = {}
     if not layout.buffers:
         return buffers
-    for stage, (window, normaliser) in enumerate(weights.windows):
+    for stage, (window, normaliser) in enumerate(windows):
         if math.prod(window) > MAX_INDEXED:
             raise ValueError(
                 f"a '{layout.name}' file has an index of all pairs of tokens, which "
@@ -198,7 +200,7 @@ def _buffers(weights: SwinWeights, layout: Layout) -> Weights:
         index = _position_index(window)
         if layout.name == "torchvision":
             index = index.flatten()
-        for block in range(weights.architecture.depths[stage]):
+        for block in range(depths[stage]):
             prefix = f"layers.{stage}.blocks.{block}.attn.relative_"
             buffers[f"{prefix}coords_table"] = coords.clone()
             buffers[f"{prefix}position_index"] = index.clone()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 from safetensors import safe_open
@@ -19,7 +19,7 @@ Content = TypeVar("Content")
 _PARTS = ("state_dict", "meta")  # which whatever reads checkpoints takes for dicts
 
 
-def read_file(file: Path, name: str, map_location: object = "cpu") -> dict:
+def read_file(file: Path, name: str, map_location: Any = "cpu") -> dict:
     """Read one file of weights; no code in it is run.
 
     All tensors have been checked: they are dense and finite, and lie within their data.
@@ -121,7 +121,7 @@ def _told(file: Path, name: str, read: Callable[[bytes], Content]) -> Content:
         ) from error
 
 
-def _device(map_location: object) -> torch.device:
+def _device(map_location: Any) -> torch.device:
     if not isinstance(map_location, (str, torch.device)):
         return torch.device("cpu")
     try:
@@ -162,12 +162,12 @@ def _read(file: Path, head: bytes, device: torch.device) -> dict:
     return content
 
 
-def _read_torch(file: Path, head: bytes, device: torch.device) -> object:
+def _read_torch(file: Path, head: bytes, device: torch.device) -> Any:
     content, load = read_zip(file) if head.startswith(ZIP) else read_legacy(file)
     return Builder(load, file.stat().st_size, device).build(content)
 
 
-def _kind(content: object) -> str:
+def _kind(content: Any) -> str:
     return type(content).__name__.removesuffix("Spec")
 
 

@@ -37,7 +37,7 @@ def inflate(source: SwinWeights, own: Weights) -> tuple[SwinWeights, str]:
             tokens have another number of frames.
     """
     given, target = _frames(source.tensors), _frames(own)
-    if given in (None, target):
+    if given is None or target is None or given == target:
         return source, ""
     if target == 0:
         raise RuntimeError(

@@ -12,7 +12,7 @@ import pickle
 import pickletools
 from collections import Counter, OrderedDict
 from collections.abc import Callable
-from typing import BinaryIO, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 import torch
 
@@ -55,35 +55,35 @@ class ContentError(ValueError):
 class Storage(NamedTuple):
     """Memory that tensors share: ``count`` numbers from the ``first`` on."""
 
-    dtype: object
-    key: object
-    total: object
-    first: object
-    count: object
+    dtype: Any
+    key: Any
+    total: Any
+    first: Any
+    count: Any
 
 
 class TensorSpec(NamedTuple):
     """A tensor in a storage; nothing of it has been checked."""
 
-    storage: object
-    offset: object
-    size: object
-    stride: object
+    storage: Any
+    offset: Any
+    size: Any
+    stride: Any
 
 
 class ScalarSpec(NamedTuple):
     """A scalar of numpy."""
 
-    dtype: object
-    data: object
+    dtype: Any
+    data: Any
 
 
 class _Noted:
     """What a pickle makes first and then gives a state."""
 
-    state: object = None
+    state: Any = None
 
-    def __setstate__(self, state: object) -> None:
+    def __setstate__(self, state: Any) -> None:
         self.state = state
 
 
@@ -98,7 +98,7 @@ class HistorySpec(_Noted):
 class DtypeSpec(_Noted):
     """A type of numpy's numbers."""
 
-    def __init__(self, name: object) -> None:
+    def __init__(self, name: Any) -> None:
         self.name = name
 
 
@@ -110,21 +110,21 @@ class _Function:
     def __init__(self, function: Callable) -> None:
         self._function = function
 
-    def __call__(self, *arguments: object) -> object:
+    def __call__(self, *arguments: Any) -> Any:
         return self._function(*arguments)
 
-    def __setstate__(self, state: object) -> None:
+    def __setstate__(self, state: Any) -> None:
         raise ContentError("gives a function a state, which no checkpoint does")
 
 
 def _tensor(
-    storage: object,
-    offset: object,
-    size: object,
-    stride: object,
-    _gradient: object = None,
-    _hooks: object = None,
-    changed: object = None,
+    storage: Any,
+    offset: Any,
+    size: Any,
+    stride: Any,
+    _gradient: Any = None,
+    _hooks: Any = None,
+    changed: Any = None,
 ) -> TensorSpec:
     if changed:
         raise ContentError("has a tensor whose numbers are negated; clone() it")
@@ -138,7 +138,7 @@ def _encode(text: str, codec: str) -> bytes:
     return text.encode("latin1")
 
 
-def _statistic(owner: object, name: str) -> None:
+def _statistic(owner: Any, name: str) -> None:
     """``getattr`` for the methods that mmengine's log names, and brings itself."""
     if owner is not HistorySpec or not name.isidentifier() or name.startswith("_"):
         raise ContentError(
@@ -147,14 +147,14 @@ def _statistic(owner: object, name: str) -> None:
         )
 
 
-def _whole(number: object) -> int:
+def _whole(number: Any) -> int:
     if type(number) is not int:
         raise ContentError("has a size that is no whole number")
     return number
 
 
 _NUMPY_CORE = ("numpy.core.multiarray", "numpy._core.multiarray")
-_GLOBALS: dict[str, object] = {
+_GLOBALS: dict[str, Any] = {
     "torch._utils._rebuild_tensor": _Function(_tensor),
     "torch._utils._rebuild_tensor_v2": _Function(_tensor),
     "torch._utils._rebuild_parameter": _Function(lambda data, *_: data),
@@ -185,11 +185,11 @@ _GLOBALS: dict[str, object] = {
 }
 
 
-def read_pickle(stream: BinaryIO) -> tuple[object, dict[object, Storage]]:
+def read_pickle(stream: BinaryIO) -> tuple[Any, dict[Any, Storage]]:
     """Read one pickle, from where a stream is to the pickle's end.
 
     Returns:
-        tuple[object, dict]: Its content, with specifications in place of tensors and of
+        tuple[Any, dict]: Its content, with specifications in place of tensors and of
         what numpy and mmengine make; and the storages that it names, by their keys.
 
     Raises:
@@ -227,16 +227,16 @@ def _check_steps(stream: BinaryIO) -> None:
                 "it is damaged"
             )
         # The memory that Python makes grows with this number
-        if step.name == "LONG_BINPUT" and argument > number:
+        if step.name == "LONG_BINPUT" and (argument or 0) > number:
             raise ContentError("is damaged: its pickle counts what it has not got")
 
 
 class _Unpickler(pickle.Unpickler):
     def __init__(self, stream: BinaryIO, *, encoding: str) -> None:
         super().__init__(stream, encoding=encoding)
-        self.storages: dict[object, Storage] = {}
+        self.storages: dict[Any, Storage] = {}
 
-    def find_class(self, module: str, name: str) -> object:
+    def find_class(self, module: str, name: str) -> Any:
         full = f"{module}.{name}".replace("__builtin__.", "builtins.")
         if full in _GLOBALS:
             return _GLOBALS[full]

@@ -32,7 +32,7 @@ def windows_of_tables(weights: dict[str, Tensor]) -> StageWindows | None:
     Args:
         weights (dict[str, Tensor]): Weights by the names of this package.
     """
-    windows = []
+    windows: StageWindows = []
     if num_axes(weights) == 3:  # of unequal axes
         return None
     while (name := f"layers.{len(windows)}.blocks.0.attn.{TABLE}") in weights:
@@ -77,7 +77,7 @@ def fit_position_biases(
         if not (name.endswith(TABLE) and name in own):
             continue
         stage = int(name.split(".")[1])
-        if stage >= len(windows or ()):  # that of another block is missing
+        if windows is None or stage >= len(windows):  # that of another block is missing
             continue
         window = windows[stage][1]
         if table.dim() != 2 or len(table) != math.prod(2 * n - 1 for n in window):

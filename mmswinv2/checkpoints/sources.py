@@ -198,7 +198,7 @@ def _windows_beside(file: Path, checkpoint: dict) -> StageWindows | None:
             )
         return recorded or configured
     entry = zoo.entry_of_file(file.name)
-    return recorded or (entry and entry.windows)
+    return recorded or (entry.windows if entry else None)
 
 
 def _recorded_windows(file: Path) -> StageWindows | None:

@@ -97,7 +97,7 @@ def _transfer_once(
     validator = _noted(part)
     start = part.stat().st_size if part.exists() and validator else 0
     request = _request(url)
-    if start:  # If-Range: of a file that has changed, all of it is sent
+    if start and validator:  # If-Range: of a file that has changed, all of it is sent
         request.add_header("Range", f"bytes={start}-")
         request.add_header("If-Range", validator)
     try:
@@ -198,7 +198,7 @@ def _content_range(headers: Message) -> tuple[int | None, int | None]:
     pattern = rf"bytes (?:{number}-[0-9]+|\*)/(?:{number}|\*)"
     match = re.fullmatch(pattern, headers.get("Content-Range", "").strip())
     first, total = match.groups() if match else (None, None)
-    return first and int(first), total and int(total)
+    return int(first) if first else None, int(total) if total else None
 
 
 def _note_validator(headers: Message, part: Path) -> None:

@@ -1,6 +1,7 @@
 """Windows that published weights were trained with, and the record of them."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -58,14 +59,14 @@ def windows_of_buffers(weights: dict[str, Tensor]) -> StageWindows | None:
         if record.is_floating_point() and record.long().equal(record):
             record = record.long()
         return parse_stage_windows(record.tolist())
-    windows = []
-    while table := f"layers.{len(windows)}.blocks.0.attn.relative_coords_table":
-        if table not in weights:
-            return windows or None
+    windows: StageWindows = []
+    name = "layers.{}.blocks.0.attn.relative_coords_table"
+    while (table := name.format(len(windows))) in weights:
         windows.append(windows_of_coords(weights[table]))
+    return windows or None
 
 
-def parse_stage_windows(given: object) -> StageWindows:
+def parse_stage_windows(given: Any) -> StageWindows:
     """Windows as a file has them: a list of ((h, w), (h, w)), one per stage.
 
     Those of videos are (t, h, w).
@@ -107,7 +108,7 @@ def check_windows(
         )
 
 
-def _tuples(given: object) -> object:
+def _tuples(given: Any) -> Any:
     return tuple(map(_tuples, given)) if isinstance(given, list) else given
 
 

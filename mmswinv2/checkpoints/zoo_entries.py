@@ -7,6 +7,7 @@ windows), timm and mmpretrain (their copies). What is not published is named so.
 import os
 import re
 from dataclasses import dataclass
+from typing import Any
 
 from mmswinv2.architectures import ARCHITECTURES, Architecture
 
@@ -209,10 +210,10 @@ _UNCERTAIN = {"huge": "heads, extra norms", "giant": "extra norms"}
 def _simmim(row: str) -> list[Entry]:
     size, data, *results = row.split()
     entries = []
-    share = re.fullmatch(r"(\d+k)(?:per(\d+))?", data)
-    images = f"{share[2]} % of " * bool(share[2]) + f"ImageNet-{share[1].upper()}"
+    share, _, percent = data.partition("per")  # 22k, 22kper10
+    images = f"{percent} % of " * bool(percent) + f"ImageNet-{share.upper()}"
     for iterations, loss, top1 in zip(_ITERATIONS, results[::2], results[1::2]):
-        common = dict(
+        common: dict[str, Any] = dict(
             data=f"{images}, {iterations} iterations of 2048 images",
             architecture=_SIMMIM_ARCHITECTURES[size],
             params=_PARAMS[size],

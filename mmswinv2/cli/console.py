@@ -17,6 +17,7 @@ import warnings
 from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import torch
 from mmengine.config import Config
@@ -68,10 +69,10 @@ def hide_noise() -> None:
         warnings.filterwarnings("ignore", message=message)
     for name in ("mmengine.logging.logger", "pycocotools.coco"):
         with contextlib.suppress(ImportError):
-            import_module(name).print = _print  # before the builtin, in that file alone
+            setattr(import_module(name), "print", _print)  # noqa: B010  (that file's)
 
 
-def _print(*values: object, **options: object) -> None:
+def _print(*values: Any, **options: Any) -> None:
     if not re.match("|".join(UNPRINTED), str(values[0]) if values else ""):
         builtins.print(*values, **options)
 
@@ -94,13 +95,13 @@ def short_console() -> Iterator[None]:
     """
     original = MMLogger.__init__
 
-    def init(logger: MMLogger, *args: object, **kwargs: object) -> None:
+    def init(logger: MMLogger, *args: Any, **kwargs: Any) -> None:
         original(logger, *args, **kwargs)
         for handler in logger.handlers:
             if getattr(handler, "stream", None) in (sys.stdout, sys.stderr):
                 handler.addFilter(_is_for_console)
             elif isinstance(handler, logging.FileHandler):
-                handler.handleError = _end_with_the_disk
+                handler.handleError = _end_with_the_disk  # type: ignore[method-assign]
 
     MMLogger.__init__ = init
     try:

@@ -35,7 +35,7 @@ def fit_mixed_precision(cfg: Config) -> None:
     if wrapper.get("type") == AMP and get_device() not in WITH_AMP:
         for key in ("loss_scale", "dtype", "use_fsdp"):
             wrapper.pop(key, None)
-        wrapper.type = BF16
+        wrapper["type"] = BF16
 
 
 def join_processes(cfg: Config) -> None:

@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Sequence
 from types import FrameType
+from typing import Any
 
 import torch
 from mmengine.dist import all_reduce
@@ -47,7 +48,7 @@ class Interruption(Hook):
             signal.signal(number, self._receive)
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, *_: Any) -> None:
         for number, handler in self._previous.items():
             signal.signal(number, handler or signal.SIG_DFL)  # None: of C
 

@@ -16,6 +16,7 @@ import signal
 import sys
 from pathlib import Path
 from types import TracebackType
+from typing import TypeGuard
 
 from mmengine.config import Config, DictAction
 from mmengine.hooks import Hook
@@ -72,7 +73,7 @@ class Preparation(Hook):
             raise SystemExit(128 + signal.SIGINT)
         told = _is_of_the_system(error) or isinstance(error, RunError)
         told = told or (isinstance(error, Exception) and not self.over)
-        if told and not self.traced:
+        if error and told and not self.traced:
             print(f"error: {explain(error)}", file=sys.stderr)
             raise SystemExit(1)
 
@@ -89,11 +90,14 @@ class PlainGroups(Hook):
         optimizer.param_groups[:] = map(dict, optimizer.param_groups)
 
 
-def _is_of_the_system(error: BaseException | None) -> bool:
-    return isinstance(error, OSError) and errno.errorcode.get(error.errno) in SYSTEM
+def _is_of_the_system(error: BaseException | None) -> TypeGuard[OSError]:
+    return (
+        isinstance(error, OSError)
+        and errno.errorcode.get(error.errno or 0, "") in SYSTEM
+    )
 
 
-def explain(error: Exception) -> str:
+def explain(error: BaseException) -> str:
     """The message of an error, without the trail of registries it came through."""
     message = str(error.args[0]) if isinstance(error, KeyError) else str(error)
     if message.startswith("Caught ") and isinstance(error, RunError):  # by a worker

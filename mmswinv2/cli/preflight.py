@@ -7,12 +7,12 @@ import logging
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 from mmengine.config import Config
 from mmengine.logging import print_log
 from mmengine.registry import MODELS, TRANSFORMS, init_default_scope
 from mmengine.runner import load_state_dict as load_matching
-from torch import nn
 
 from mmswinv2.apis import check_class_names, load_trained_weights, read_weights
 from mmswinv2.own_data.checks.config import check_config, inner_datasets
@@ -99,7 +99,7 @@ def check_model(cfg: Config, *, trained: str | None = None) -> None:
     init_default_scope(cfg.default_scope)
     with _quiet():
         # a copy: some of mmdet's models write into their configs
-        model: nn.Module = MODELS.build(copy.deepcopy(cfg.model))
+        model: Any = MODELS.build(copy.deepcopy(cfg.model))
         if hasattr(model, "check_pictures"):
             model.check_pictures(image_size(cfg))
         if trained is not None:

@@ -12,6 +12,7 @@ from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
     Progress,
+    TaskID,
     TextColumn,
     TimeRemainingColumn,
 )
@@ -45,7 +46,7 @@ def progress_bar(
     with Progress(
         *columns, console=console, transient=True, disable=not shown
     ) as progress:
-        tasks = []
+        tasks: list[TaskID] = []
 
         def show(done: int, total: int | None) -> None:
             nonlocal said

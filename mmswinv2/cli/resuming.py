@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from contextlib import suppress
+from typing import Any
 
 from mmengine.config import Config
 from mmengine.runner import Runner
@@ -114,7 +115,7 @@ def _optimizer(cfg: Config | dict) -> dict:
     return {key: wrapper.get(key) for key in ("optimizer", "paramwise_cfg")}
 
 
-def _bare(node: object) -> object:
+def _bare(node: Any) -> Any:
     """Settings without scopes of types and without the kinds of lists and dicts."""
     if isinstance(node, dict):
         bare = {key: _bare(value) for key, value in node.items()}

@@ -26,6 +26,7 @@ from concurrent.futures import (
 )
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
@@ -106,13 +107,13 @@ class Stage:
         Raises:
             StageError: If the command fails or is stopped.
         """
-        record = self.record()
+        record: dict[str, Any] = self.record()
         if record.get("done"):
             advance(1.0)
             return
         if not record:
             shutil.rmtree(self.folder, ignore_errors=True)
-            record = dict(key=self.key(), seconds=0.0, done=False)
+            record = {"key": self.key(), "seconds": 0.0, "done": False}
         self.folder.mkdir(parents=True, exist_ok=True)
         command = [part.replace(FOLDER, str(self.folder)) for part in self.command]
         if command == [*self.command]:
@@ -178,12 +179,13 @@ def run_side_by_side(queues: Sequence[Sequence[Stage]], console: Console) -> Non
             for stage in queue:
                 progress.update(bar, description=stage.title, completed=before)
                 kept, start = stage.is_done(), time.monotonic()
-                stage.run(
-                    lambda share, before=before, stage=stage: progress.update(
-                        bar, completed=before + share * stage.seconds
-                    ),
-                    stop,
-                )
+
+                def advance(
+                    share: float, before: float = before, stage: Stage = stage
+                ) -> None:
+                    progress.update(bar, completed=before + share * stage.seconds)
+
+                stage.run(advance, stop)
                 before += stage.seconds
                 took = "kept" if kept else f"{time.monotonic() - start:.0f} s"
                 progress.console.print(f"{stage.title}: {took}")

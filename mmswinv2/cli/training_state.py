@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from mmswinv2.checkpoints import read_checkpoint
 from mmswinv2.checkpoints.urls import shown
 
@@ -36,7 +38,7 @@ def check_training_state(path: str) -> None:
             f"when it resumes; {_CURE}"
         )
     for place, kind in _KINDS.items():
-        value: object = checkpoint
+        value: Any = checkpoint
         for key in place.split("."):
             value = value.get(key) if isinstance(value, dict) else None
         _check(value, kind, place, path)
@@ -54,7 +56,7 @@ def check_training_state(path: str) -> None:
             _check(one, dict, f"{place}.{number}", path)
 
 
-def _check_optimizer(optimizer: object, place: str, path: str) -> None:
+def _check_optimizer(optimizer: Any, place: str, path: str) -> None:
     _check(optimizer, dict, place, path)
     groups, states = optimizer.get("param_groups"), optimizer.get("state")
     _check(groups, list, f"{place}.param_groups", path)
@@ -77,7 +79,7 @@ def _check_optimizer(optimizer: object, place: str, path: str) -> None:
         _check(state, dict, f"{place}.state.{number}", path)
 
 
-def _check(value: object, kind: type, place: str, path: str) -> None:
+def _check(value: Any, kind: type, place: str, path: str) -> None:
     if not isinstance(value, kind) or isinstance(value, bool):
         raise ValueError(
             f"{path} has a {type(value).__name__} in {place}, where a training run has "

@@ -33,7 +33,7 @@ def use_tta(cfg: Config) -> None:
         roi_head.pop("mask_roi_extractor", None)
         for metric in preflight.as_list(cfg.test_evaluator):
             if "segm" in metric.get("metric", []):
-                metric.metric = "bbox"
+                metric["metric"] = "bbox"
         print("DetTTAModel merges boxes only: the mask branch is left out", flush=True)
     if "tta_cfg" in cfg.tta_model and "max_per_img" not in cfg.tta_model.tta_cfg:
         limits = find_limits(cfg).items()

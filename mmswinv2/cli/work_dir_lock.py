@@ -12,6 +12,7 @@ import time
 from datetime import datetime
 from pathlib import Path
 from threading import Event, Thread
+from typing import Any
 
 from mmengine.logging import print_log
 
@@ -20,6 +21,8 @@ BEAT = 5.0  # seconds between signs of life in the file
 HELD = (errno.EAGAIN, errno.EACCES)  # what POSIX has for a lock of another process
 WITHOUT = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL)
 UNWRITABLE = (errno.EROFS, errno.EACCES, errno.EPERM)
+
+CLOSED = -1  # in place of an open file
 
 
 class WorkDirLock:
@@ -50,7 +53,7 @@ class WorkDirLock:
     ) -> None:
         self.path = Path(work_dir) / NAME
         self.active, self.work, self.option = active, work, option
-        self._file: int | None = None
+        self._file = CLOSED
         self._over = Event()
         self._heart = Thread(target=self._beat, daemon=True)
 
@@ -71,14 +74,14 @@ class WorkDirLock:
                     raise
         return self
 
-    def __exit__(self, *_: object) -> None:
-        if self._file is not None:
+    def __exit__(self, *_: Any) -> None:
+        if self._file != CLOSED:
             self._over.set()
             if self._heart.is_alive():
                 self._heart.join()
                 os.ftruncate(self._file, 0)  # nobody's
             os.close(self._file)
-            self._file = None
+            self._file = CLOSED
 
     def _take(self) -> None:
         reaches = self._lock()

@@ -7,6 +7,7 @@ that do not fill the picture make masks of what is in the memory, or an endless 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -90,7 +91,7 @@ def is_short(segmentation: list | dict) -> bool:
     return any(len(part) < 6 or len(part) % 2 for part in polygons)
 
 
-def fatal_fault(segmentation: object, height: int, width: int) -> str | None:
+def fatal_fault(segmentation: Any, height: int, width: int) -> str | None:
     """The kind of fault at which a run would die, or learn a mask of nothing."""
     if isinstance(segmentation, dict):
         return _rle_fault(segmentation, height, width)
@@ -134,7 +135,7 @@ def _rle_fault(rle: dict, height: int, width: int) -> str | None:
     return None if whole and sum(runs) == height * width else "rle-counts"
 
 
-def is_size(height: object, width: object) -> bool:
+def is_size(height: Any, width: Any) -> bool:
     """Whether these can be the sides of a picture, in px."""
     sides = (height, width)
     whole = all(type(side) is int and 0 < side <= MAX_SIDE for side in sides)

@@ -10,6 +10,7 @@ import signal
 import sys
 from collections.abc import Sequence
 from functools import cache
+from typing import Any
 
 import numpy as np
 import torch
@@ -41,7 +42,7 @@ class Fetch:
             ``__getitems__``.
     """
 
-    def __init__(self, dataset: object) -> None:
+    def __init__(self, dataset: Any) -> None:
         self.dataset = dataset
         self.whole = getattr(dataset, "__getitems__", None)
 
@@ -60,7 +61,7 @@ class Fetch:
             return self.whole([*indices])
         return [self._sample(index) for index in indices]
 
-    def _sample(self, index: int) -> object:
+    def _sample(self, index: int) -> Any:
         try:
             return self.dataset[index]
         except RunError:
@@ -93,7 +94,7 @@ def use_fetch(loader: DataLoader) -> None:
         return
     bound_dataset(dataset)
     if not isinstance(vars(dataset).get("__getitems__"), Fetch):
-        dataset.__getitems__ = Fetch(dataset)  # torch looks for it
+        vars(dataset)["__getitems__"] = Fetch(dataset)  # torch looks for it
 
 
 def seed_everything(*position: int) -> None:
@@ -119,5 +120,6 @@ def _die_with_parent() -> None:
     if sys.platform == "linux":
         pr_set_pdeathsig = 1  # of <sys/prctl.h>
         ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGKILL)
-        if os.getppid() == 1 != multiprocessing.parent_process().pid:
+        parent = multiprocessing.parent_process()
+        if parent and os.getppid() == 1 != parent.pid:
             os.kill(os.getpid(), signal.SIGKILL)  # it was killed before

@@ -1,5 +1,7 @@
 """InstaBoost, which HTC++ trains with, on the numpy of today."""
 
+from typing import Any
+
 import cv2
 import numpy as np
 from mmdet.datasets.transforms import InstaBoost as MMDetInstaBoost
@@ -22,7 +24,7 @@ class InstaBoost(MMDetInstaBoost):
         ImportError: If ``instaboostfast`` is not installed.
     """
 
-    def __init__(self, **kwargs: object) -> None:
+    def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         import instaboostfast.affine_transform
 

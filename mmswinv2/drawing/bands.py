@@ -30,5 +30,5 @@ def to_array(image: Image.Image) -> np.ndarray:
     pixels = np.empty((image.height, image.width, 3), np.uint8)
     for band in bands(pixels.shape):
         bottom = min(band.stop, image.height)
-        pixels[band] = image.crop((0, band.start, image.width, bottom))
+        pixels[band] = np.asarray(image.crop((0, band.start, image.width, bottom)))
     return pixels

@@ -65,7 +65,7 @@ def draw_classes(
         (f"{score:.2f} {name}", score, TRUE if index in truth else OTHER)
         for index, name, score in top_classes(sample, meta)
     ]
-    texts = [text for text, *_ in (*rows, *legend)]
+    texts = [row[0] for row in rows] + [text for text, _ in legend]
     longest = max(int(font(size).getlength(text)) for text in texts)
     width = max(LETTERS * size // 2, longest + 2 * line)
     bars = Image.new("RGB", (width, 2 * line * len(rows)), PAPER)

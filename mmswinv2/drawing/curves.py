@@ -106,7 +106,7 @@ def _fit(
     values = [v for run in runs for pts in choose(run).values() for _, v in pts]
     values = [value for value in values if np.isfinite(value)]
     if values:
-        top = min(max(values), 1.5 * np.quantile(values, 0.98))
+        top = min(max(values), 1.5 * float(np.quantile(values, 0.98)))
         axes.set_ylim(min(0, *values), (top or 1) * 1.05)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Mapping
+from typing import Any
 
 import numpy as np
 from mmengine.structures import BaseDataElement
@@ -39,7 +40,7 @@ class FilmDrawing:
     def __init__(self, meta: Mapping, *, score_thr: float = 0.3) -> None:
         self.meta, self.score_thr = meta, score_thr
         self.seen: Counter[str] = Counter()
-        self._places: list[int | None] = []  # numbers of classes
+        self._places: list[Any] = []  # numbers of classes
         self._last: dict[int, int] = {}  # frame in which each class was last
         self._frames = 0
 
@@ -108,7 +109,9 @@ class FilmDrawing:
         self._last |= dict.fromkeys(present, self._frames)
         for index in present:
             if index not in self._places:
-                longest = min(self._places, key=lambda i: self._last.get(i, 0))
+                longest = min(
+                    self._places, key=lambda i: 0 if i is None else self._last.get(i, 0)
+                )
                 if longest not in present:
                     self._places[self._places.index(longest)] = index
 

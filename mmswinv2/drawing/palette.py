@@ -55,7 +55,7 @@ def palette_of(meta: Mapping) -> list[Color]:
     palette = meta.get("palette")
     if isinstance(palette, str) or palette is None or len(palette) != count:
         return list(distinct_colors(count))
-    palette = [tuple(int(value) for value in color) for color in palette]
+    palette = [(int(r), int(g), int(b)) for r, g, b in palette]
     by_lot = [
         np.random.RandomState(42).randint(0, high, size=(len(palette), 3))
         for high in (255, 256)  # MMSegmentation's and MMDetection's

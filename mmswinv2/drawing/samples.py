@@ -6,6 +6,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import cv2
 import numpy as np
@@ -74,7 +75,8 @@ def draw_on(
     zoom: int,
 ) -> np.ndarray:
     """As :func:`draw_sample`, the picture alone, after :func:`enlarge`."""
-    return _draw_found(pixels, sample, "pred", meta, score_thr, zoom)[0]
+    found = _draw_found(pixels, sample, "pred", meta, score_thr, zoom)
+    return pixels if found is None else found[0]
 
 
 def _draw(
@@ -123,7 +125,7 @@ def _draw_found(
     return drawn, legend, title
 
 
-def _array(values: object) -> np.ndarray:
+def _array(values: Any) -> np.ndarray:
     return values.cpu().numpy() if isinstance(values, torch.Tensor) else values
 
 
@@ -192,8 +194,8 @@ def _outline(mask: np.ndarray, width: int) -> tuple[np.ndarray, ...]:
     """Rows and columns of the px of a mask that are so close to its edge."""
     if not mask.size:
         return np.nonzero(mask)
-    cross = cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3))
-    outside = dict(borderType=cv2.BORDER_CONSTANT, borderValue=0)
+    cross: Any = cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3))
+    outside: dict[str, Any] = dict(borderType=cv2.BORDER_CONSTANT, borderValue=0)
     return np.nonzero(mask > cv2.erode(mask, cross, iterations=width, **outside))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from mmengine.device import get_device
@@ -35,10 +36,10 @@ class Bf16OptimWrapper(OptimWrapper):
         """Autocast of parts, within the context of accumulated gradients."""
         autocast = torch.autocast(get_device(), torch.bfloat16)
 
-        def enter(*_: object) -> None:
+        def enter(*_: Any) -> None:
             autocast.__enter__()
 
-        def leave(module: nn.Module, args: tuple, out: object) -> object:
+        def leave(module: nn.Module, args: tuple, out: Any) -> Any:
             autocast.__exit__(None, None, None)
             if isinstance(out, Tensor):
                 return out.float()

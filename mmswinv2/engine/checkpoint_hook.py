@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from mmengine.dist import is_main_process
 from mmengine.fileio import BaseStorageBackend
@@ -57,7 +58,9 @@ class CheckpointHook(MMEngineCheckpointHook):
         ... )
     """
 
-    def __init__(self, **kwargs: object) -> None:
+    file_backend: Any  # mmengine's
+
+    def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self._meta: dict = {}  # of what is being saved
         self._whole = ""  # path of the last one that is
@@ -92,7 +95,7 @@ class CheckpointHook(MMEngineCheckpointHook):
         checkpoint["meta"].update(self._meta)
         checkpoint["meta"][SAVED] = time.time()
 
-    def save(self, runner: Runner, name: str, meta: dict, **kwargs: object) -> str:
+    def save(self, runner: Runner, name: str, meta: dict, **kwargs: Any) -> str:
         """Saves a checkpoint and has ``last_checkpoint`` name it.
 
         Args:
@@ -205,9 +208,10 @@ class _RemovesLater:
     """A file backend that only notes what it is to remove."""
 
     def __init__(self, backend: BaseStorageBackend) -> None:
-        self.backend, self.paths = backend, []
+        self.backend = backend
+        self.paths: list[str] = []
 
-    def __getattr__(self, name: str) -> object:
+    def __getattr__(self, name: str) -> Any:
         return getattr(self.backend, name)
 
     def remove(self, path: str) -> None:

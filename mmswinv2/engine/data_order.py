@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import islice
+from typing import Any
 
 from mmengine.registry import DATA_SAMPLERS
 from mmengine.runner import EpochBasedTrainLoop, Runner
@@ -26,7 +27,7 @@ class NumberedBatches:
     def __init__(
         self,
         inner: BatchSampler,
-        loop: object,
+        loop: Any,
         position: tuple[int, ...],
         *,
         done: int = 0,
@@ -35,7 +36,7 @@ class NumberedBatches:
         self.inner, self.loop, self.position = inner, loop, position
         self.done, self.endless = done, endless
 
-    def __getattr__(self, name: str) -> object:
+    def __getattr__(self, name: str) -> Any:
         return getattr(self.__dict__["inner"], name)
 
     def __len__(self) -> int:
@@ -59,7 +60,7 @@ class NumberedBatches:
         """
         epoch = 0
         while True:
-            sampler = getattr(self.inner, "sampler", None)
+            sampler: Any = getattr(self.inner, "sampler", None)
             if epoch and hasattr(sampler, "set_epoch"):
                 sampler.set_epoch(epoch)  # as mmengine does
             batches = iter(self.inner)
@@ -102,7 +103,7 @@ class Ahead:
         """Later versions ask so."""
         self.done = 0
 
-    def __next__(self) -> object:
+    def __next__(self) -> Any:
         if self.done:
             self.done -= 1
             return None
@@ -174,7 +175,7 @@ def _count_from(loop: EpochBasedTrainLoop, done: int) -> None:
     """Lets a loop call the first batch of this epoch the one after ``done``."""
     run_iter = loop.run_iter
 
-    def run_rest(index: int, batch: object) -> None:
+    def run_rest(index: int, batch: Any) -> None:
         run_iter(index + done, batch)
         if index + done + 1 >= len(loop.dataloader):
             loop.run_iter = run_iter

@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Iterator
+from typing import Any
 
 import torch
 from mmengine._strategy import DDPStrategy
@@ -21,7 +22,7 @@ try:
     from torch.distributed.fsdp import FSDPModule, fully_shard
     from torch.distributed.tensor import DTensor, distribute_tensor
 except ImportError:  # before torch 2.6
-    fully_shard = None
+    fully_shard = None  # type: ignore[assignment]  # asked before it is called
 
 # The meta network of a block is called in front of it, so it is gathered by itself.
 UNITS = (SwinBlock, LogCPB)
@@ -62,7 +63,7 @@ class FSDPStrategy(DDPStrategy):
         backbone_dtype: str | None = None,
         with_cp: bool = True,
         model_wrapper: dict | None = None,
-        **kwargs: object,
+        **kwargs: Any,
     ) -> None:
         if fully_shard is None:
             raise RuntimeError(
@@ -85,7 +86,7 @@ class FSDPStrategy(DDPStrategy):
                 )
         self.with_cp = with_cp
         super().__init__(model_wrapper=model_wrapper, **kwargs)
-        self._gathered: tuple[dict, dict | None] = {}, None
+        self._gathered: tuple[dict, Any] = {}, None
 
     def _wrap_model(self, model: nn.Module) -> nn.Module:
         for backbone in _backbones(model):
@@ -111,7 +112,7 @@ class FSDPStrategy(DDPStrategy):
         return fully_shard(model, **options)
 
     def save_checkpoint(
-        self, filename: str, *, save_optimizer: bool = True, **kwargs: object
+        self, filename: str, *, save_optimizer: bool = True, **kwargs: Any
     ) -> None:
         """Gathers all shards, in the memory of the host; the first process saves."""
         optimizer = None
@@ -132,12 +133,12 @@ class FSDPStrategy(DDPStrategy):
         """What :meth:`save_checkpoint` has gathered."""
         return self._gathered[1]
 
-    def load_checkpoint(self, filename: str, **kwargs: object) -> dict:
+    def load_checkpoint(self, filename: str, **kwargs: Any) -> dict:
         """As mmengine, into the memory of the host: the file holds all shards."""
         return super().load_checkpoint(filename, **{**kwargs, "map_location": "cpu"})
 
     def load_model_state_dict(
-        self, state_dict: dict, *, strict: bool = False, **unused: object
+        self, state_dict: dict, *, strict: bool = False, **unused: Any
     ) -> None:
         """Loads through a whole model, as backbones adapt whole state dicts."""
         whole = copy.deepcopy(self._shapes).to_empty(device="cpu")
@@ -190,7 +191,7 @@ def _backbones(model: nn.Module) -> Iterator[SwinTransformerV2]:
     return (m for m in model.modules() if isinstance(m, SwinTransformerV2))
 
 
-def _whole(tensors: object) -> object:
+def _whole(tensors: Any) -> Any:
     """Tensors, of all shards and on the CPU, in place of shards."""
     tensors = tree_map_only(DTensor, DTensor.full_tensor, tensors)
     return tree_map_only(Tensor, Tensor.cpu, tensors)
@@ -208,10 +209,10 @@ def _like(whole: Tensor, shard: Tensor) -> Tensor:
 def _run_in(backbone: SwinTransformerV2, dtype: torch.dtype) -> None:
     forward = backbone.forward
 
-    def run(x: torch.Tensor, *more: object) -> tuple[torch.Tensor, ...]:
+    def run(x: torch.Tensor, *more: Any) -> tuple[torch.Tensor, ...]:
         with torch.autocast(x.device.type, dtype):
             outs = forward(x, *more)
         return tuple(out.float() for out in outs)
 
-    backbone.forward = run
+    backbone.__dict__["forward"] = run
     backbone.autocast_dtype = dtype  # for what shall run as the backbone does

@@ -3,6 +3,7 @@
 import logging
 import re
 from collections import Counter, defaultdict
+from typing import Any
 
 from mmengine.logging import print_log
 from mmengine.optim import DefaultOptimWrapperConstructor
@@ -68,7 +69,7 @@ class LayerDecayOptimWrapperConstructor(DefaultOptimWrapperConstructor):
             optim_wrapper_cfg, {"custom_keys": {}, **(paramwise_cfg or {})}
         )
         # A plain dict keeps groups plain; torch.compile knows no others.
-        self.optimizer_cfg = dict(self.optimizer_cfg)
+        self.optimizer_cfg: dict = dict(self.optimizer_cfg)
         if None in (self.base_lr, self.base_wd):
             raise ValueError(
                 f"optimizer={self.optimizer_cfg}: layer decay needs lr and "
@@ -97,9 +98,7 @@ class LayerDecayOptimWrapperConstructor(DefaultOptimWrapperConstructor):
                     f"{', '.join(sorted(unknown))}; expected lr_mult or decay_mult"
                 )
 
-    def add_params(
-        self, params: list[dict], module: nn.Module, **unused: object
-    ) -> None:
+    def add_params(self, params: list[dict], module: nn.Module, **unused: Any) -> None:
         """Append the parameter groups of a model, one per learning rate and decay.
 
         Args:
@@ -151,7 +150,7 @@ class LayerDecayOptimWrapperConstructor(DefaultOptimWrapperConstructor):
                     level=logging.WARNING,
                 )
 
-    def _backbones(self, model: nn.Module) -> dict[str, nn.Module]:
+    def _backbones(self, model: nn.Module) -> dict[str, Any]:
         """Modules that know the layers of their parameters, by prefix."""
         if self.rate == 1:
             return {}
@@ -174,9 +173,7 @@ class LayerDecayOptimWrapperConstructor(DefaultOptimWrapperConstructor):
             )
         return found
 
-    def _layer(
-        self, name: str, backbones: dict[str, nn.Module]
-    ) -> tuple[int | None, float]:
+    def _layer(self, name: str, backbones: dict[str, Any]) -> tuple[int | None, float]:
         """Layer id of a parameter (None outside of backbones) and its factor."""
         for prefix, backbone in backbones.items():
             if name.startswith(prefix):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from functools import partial
+from typing import Any
 
 import torch
 from mmengine.device import get_device
@@ -100,7 +101,7 @@ class NonFiniteLossHook(Hook):
         if self._statistics:
             torch._foreach_copy_(self._kept, self._statistics)
 
-    def _backward(self, backward: Callable, loss: Tensor, **kwargs: object) -> None:
+    def _backward(self, backward: Callable, loss: Tensor, **kwargs: Any) -> None:
         flag = (~loss.detach().isfinite()).float()
         if self._statistics:  # pixels of 1e30 spoil them in front of a finite loss
             flag = flag + _spoilt(self._statistics)
@@ -108,7 +109,7 @@ class NonFiniteLossHook(Hook):
         backward(loss, **kwargs)
 
     def _before_step(
-        self, scaled: bool, optimizer: torch.optim.Optimizer, *_: object
+        self, scaled: bool, optimizer: torch.optim.Optimizer, *_: Any
     ) -> None:
         params = [p for group in optimizer.param_groups for p in group["params"]]
         grads = [p.grad for p in params if p.grad is not None]
@@ -123,7 +124,8 @@ class NonFiniteLossHook(Hook):
 
     def _is_bad(self) -> bool:
         """Whether any process has a reason to leave out this step."""
-        flag, self._flag = self._flag, None
+        flag: Any = self._flag
+        self._flag = None
         all_reduce(flag, "max")
         bad = flag.item() > 0
         self.in_a_row = self.in_a_row + 1 if bad else 0

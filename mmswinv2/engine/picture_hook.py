@@ -51,7 +51,7 @@ class PictureHook(Hook):
             path = self._name(Path(sample.img_path))
             _, encoded = cv2.imencode(path.suffix, drawn[..., ::-1])
             with whole_file(path, flush=False) as unfinished:
-                unfinished.write_bytes(encoded)
+                unfinished.write_bytes(encoded.data)
 
     def draw(self, sample: BaseDataElement, meta: Mapping) -> np.ndarray:
         """The picture of one sample, RGB."""

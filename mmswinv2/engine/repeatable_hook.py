@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from mmengine.dist import broadcast
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
@@ -151,5 +153,5 @@ def _words(made_by: dict) -> str:
     return ", ".join(f"{name}={value}" for name, value in made_by.items())
 
 
-def _bare(model: nn.Module) -> nn.Module:
+def _bare(model: Any) -> nn.Module:
     return model.module if is_model_wrapper(model) else model

@@ -9,6 +9,7 @@ the largest resolution all along; they are resized where the model is.
 """
 
 from collections.abc import Iterable
+from typing import Any
 
 import torch.nn.functional as F
 from mmengine.structures import BaseDataElement, PixelData
@@ -34,7 +35,7 @@ def resize_batch(batch: dict, scale: float) -> None:
         _resize_sample(sample, size, scale)
 
 
-def image_sizes(batch: object) -> list[tuple[int, int]]:
+def image_sizes(batch: Any) -> list[tuple[int, int]]:
     """(height, width) in px of a training batch's images; none if it has no list."""
     inputs = batch.get("inputs") if isinstance(batch, dict) else None
     if not isinstance(inputs, (list, tuple, Tensor)):
@@ -106,7 +107,7 @@ def _resize_sample(
         )
 
 
-def _resize_boxes(boxes: object, ratio: tuple[float, float]) -> object:
+def _resize_boxes(boxes: Any, ratio: tuple[float, float]) -> Any:
     """Boxes of any of MMDetection's types, or plain (x1, y1, x2, y2)."""
     if isinstance(boxes, Tensor):
         return boxes * boxes.new_tensor(ratio * 2)

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from mmswinv2.checkpoints.windows import PATCH_SIZE
 from mmswinv2.models.window_fit import AXES, Window, is_int, is_list, parse_windows
@@ -54,7 +55,7 @@ def parse_schedule(schedule: Sequence[dict]) -> tuple[Step, ...]:
             raise fail(f"step {i} is {given!r}, no dict")
         if unknown := sorted(set(given) - set(KEYS)):
             raise fail(f"step {i} has {unknown}, but only {', '.join(KEYS)} are known")
-        begin = given.get("begin")
+        begin: Any = given.get("begin")
         if not is_int(begin) or begin < 0:
             raise fail(f"step {i} has begin={begin!r}, no whole number from 0 up")
         if not steps and begin != 0:

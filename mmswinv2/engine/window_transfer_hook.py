@@ -1,11 +1,11 @@
 """The hook that carries a run from one window, and resolution, to another."""
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 from mmengine.hooks import EMAHook, Hook
 from mmengine.model import is_model_wrapper
 from mmengine.runner import EpochBasedTrainLoop, Runner
-from torch import nn
 
 from mmswinv2.checkpoints.windows import per_stage
 from mmswinv2.models.swin_transformer_v2 import SwinTransformerV2
@@ -82,7 +82,7 @@ class WindowResolutionTransferHook(Hook):
                 "windows into the schedule"
             )
         self.scheduled = schedule is not None
-        self.steps = parse_schedule(schedule) if self.scheduled else WHOLE_RUN
+        self.steps = parse_schedule(schedule) if schedule is not None else WHOLE_RUN
         if window_size is not None:
             self.steps = (Step(0, window_size),)
         self.by_epoch = by_epoch
@@ -126,7 +126,7 @@ class WindowResolutionTransferHook(Hook):
             runner.message_hub.update_scalar("train/window_size", height)
             runner.message_hub.update_scalar("train/image_scale", step.scale)
             self._check_batch(runner, data_batch)
-        if step.scale != 1:
+        if step.scale != 1 and data_batch is not None:
             preprocessor = _bare(runner.model).data_preprocessor
             data_batch.update(preprocessor.cast_data(data_batch))  # resize on device
             resize_batch(data_batch, step.scale)
@@ -249,7 +249,7 @@ def _describe(batch: object) -> str:
     return f"a dict of {[*batch]}" if isinstance(batch, dict) else f"{type(batch)}"
 
 
-def _bare(model: nn.Module) -> nn.Module:
+def _bare(model: Any) -> Any:
     return model.module if is_model_wrapper(model) else model
 
 
@@ -269,7 +269,9 @@ def _backbone(runner: Runner) -> SwinTransformerV2:
     return next(_backbones(runner))
 
 
-def _set_windows(runner: Runner, windows: int | Sequence) -> None:
+def _set_windows(runner: Runner, windows: int | Sequence | None) -> None:
+    if windows is None:
+        return  # no test was begun
     for backbone in _backbones(runner):
         backbone.set_window_size(windows)
 

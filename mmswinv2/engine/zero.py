@@ -1,6 +1,7 @@
 """ZeRO-1: every process keeps its part of the optimizer state only."""
 
 import copy
+from typing import Any
 
 import torch
 from mmengine._strategy import DDPStrategy
@@ -30,7 +31,7 @@ class ZeRO1Strategy(DDPStrategy):
         >>> strategy = dict(type="mmswinv2.ZeRO1Strategy")
     """
 
-    def __init__(self, *, model_wrapper: dict | None = None, **kwargs: object) -> None:
+    def __init__(self, *, model_wrapper: dict | None = None, **kwargs: Any) -> None:
         wrapper = dict(type="MMDistributedDataParallel", broadcast_buffers=False)
         if not torch.cuda.is_available():  # mmengine would give a CUDA device
             wrapper["device_ids"] = None
@@ -53,7 +54,7 @@ class ZeRO1Strategy(DDPStrategy):
         return super().build_optim_wrapper(cfg, model)
 
     def save_checkpoint(
-        self, filename: str, *, save_optimizer: bool = True, **kwargs: object
+        self, filename: str, *, save_optimizer: bool = True, **kwargs: Any
     ) -> None:
         """Gathers the optimizer state from all processes; the first one saves."""
         if save_optimizer and hasattr(self, "optim_wrapper"):

@@ -178,7 +178,7 @@ def format_only(
     cfg.test_evaluator = ConfigDict(
         type=metric.type,
         **options,
-        ann_file=str(root / split.ann_file),
+        ann_file=str(root / f"{split.ann_file}"),
         format_only=True,
         outfile_prefix=str(out / "results"),
     )

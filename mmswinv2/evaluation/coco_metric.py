@@ -9,6 +9,7 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from functools import partial
+from typing import Any
 from unittest.mock import patch
 
 import numpy as np
@@ -43,7 +44,10 @@ class _FreeLimit:
     pycocotools looks for the literal 100 among ``maxDets``, and gives -1 without it.
     """
 
-    def __init__(self, *args: object, ap_limit: int) -> None:
+    params: Any  # these two are COCOeval's
+    eval: dict
+
+    def __init__(self, *args: Any, ap_limit: int) -> None:
         super().__init__(*args)
         self.ap_limit = ap_limit
 
@@ -96,11 +100,14 @@ class CocoMetric(host.CocoMetric):
         ...     type="mmswinv2.CocoMetric", ann_file="val.json", metric="bbox")
     """
 
+    cat_ids: Any  # these two are the host's
+    proposal_nums: Any
+
     def __init__(
         self,
-        *args: object,
+        *args: Any,
         max_dets: int | Sequence[int] | str = "auto",
-        **kwargs: object,
+        **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
         given = [max_dets] if isinstance(max_dets, int) else max_dets
@@ -114,8 +121,8 @@ class CocoMetric(host.CocoMetric):
                     "such as 400, or the three of AR such as (1, 10, 400)"
                 )
             given = sorted(given)
-        self.max_dets = given
-        self.wanted_nums = sorted(self.proposal_nums)
+        self.max_dets: Any = given
+        self.wanted_nums: list[int] = sorted(self.proposal_nums)
         if len(self.wanted_nums) != 3 and self.metrics != ["proposal_fast"]:
             raise ValueError(
                 f"proposal_nums={tuple(self.proposal_nums)}: expected three numbers, "

@@ -221,7 +221,9 @@ def write_results(configs: Iterable[Path], folder: Path, page: Path) -> None:
     for config in configs:
         paper = PAPER.get(config.stem, ())
         measured = [r for (name, _), r in records.items() if name == config.stem]
-        keys = {(r.protocol, r.metric): r for r in paper}
+        keys: dict[tuple[str, str], Reported | None] = {
+            (r.protocol, r.metric): r for r in paper
+        }
         for record in measured:
             for metric in record["results"]:
                 keys.setdefault((record["protocol"], metric), None)

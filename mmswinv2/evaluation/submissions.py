@@ -3,8 +3,9 @@
 import json
 import math
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from PIL import Image
@@ -14,6 +15,8 @@ from .files import write_zip
 MAX_DETECTIONS = 100  # per image; COCO's evaluation reads no more
 MAX_EMPTY = 0.05  # of the images may have no detection before that looks like a bug
 ADE20K_CLASSES = 150
+
+Kind = TypeVar("Kind", dict, list)
 
 
 def pack_coco(predictions: Path, images: Path, archive: Path) -> str:
@@ -183,7 +186,7 @@ def _check_segments(
             )
 
 
-def read_json(path: Path, kind: type) -> dict | list:
+def read_json(path: Path, kind: type[Kind]) -> Kind:
     """Content of a JSON file, or a ValueError that says what is wrong with it."""
     try:
         content = json.loads(path.read_bytes())
@@ -196,7 +199,7 @@ def read_json(path: Path, kind: type) -> dict | list:
     return content
 
 
-def _check_names(wanted: set, found: set, there: Path, images: Path) -> None:
+def _check_names(wanted: Set, found: Set, there: Path, images: Path) -> None:
     if not wanted:
         raise ValueError(f"{images} has no images")
     for names, what in ((wanted - found, "lacks"), (found - wanted, "has beside them")):

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from mmswinv2.models.attention import WindowAttention
 from mmswinv2.models.blocks import PatchEmbed, PatchMerging, SwinBlock, SwinStage
 from mmswinv2.models.global_attention import GlobalAttention
+from mmswinv2.models.module_lists import ModuleList
 from mmswinv2.models.position_bias import LogCPB
 from mmswinv2.models.swin_transformer_v2 import SwinTransformerV2
 from mmswinv2.models.window_fit import Window, fit_axis
@@ -44,7 +45,7 @@ class PortableBackbone(nn.Module):
             )
         self.out_indices = backbone.out_indices
         self.patch_embed = backbone.patch_embed
-        self.stages = nn.ModuleList(
+        self.stages = ModuleList(
             PortableStage(stage, dynamic=dynamic) for stage in backbone.layers
         )
         self.norms = nn.ModuleDict(
@@ -84,7 +85,7 @@ class PortableGlobalAttention(nn.Module):
         return (*others, x.transpose(1, 2).unflatten(2, last.shape[2:]))
 
 
-def embed(module: PatchEmbed, image: Tensor) -> tuple[Tensor, tuple[int, int]]:
+def embed(module: PatchEmbed, image: Tensor) -> tuple[Tensor, tuple[int, ...]]:
     """Tokens ``(B, T, C)`` and (H, W); without a question whether patches fit."""
     # A convolution ignores what does not fill its last patch.
     x = module.proj(
@@ -102,8 +103,8 @@ class PortableMerging(nn.Module):
         self.norm = merging.norm
 
     def forward(
-        self, x: Tensor, size: tuple[int, int]
-    ) -> tuple[Tensor, tuple[int, int]]:
+        self, x: Tensor, size: tuple[int, ...]
+    ) -> tuple[Tensor, tuple[int, ...]]:
         """``(B, T, C)`` -> ``(B, ceil(H/2) * ceil(W/2), 2C)``, and the size of that."""
         merged = tuple((length + 1) // 2 for length in size)
         height, width = map(number, size)
@@ -130,14 +131,14 @@ class PortableStage(nn.Module):
                 "window_fit='divide' takes another window for every size: export at "
                 "one size, or with window_fit='shrink'"
             )
-        self.blocks = nn.ModuleList(
+        self.blocks = ModuleList(
             PortableBlock(block, stage, dynamic) for block in stage.blocks
         )
         self.merging = None
         if stage.downsample is not None:
             self.merging = PortableMerging(stage.downsample)
 
-    def forward(self, x: Tensor, size: tuple[int, int]) -> Tensor:
+    def forward(self, x: Tensor, size: tuple[int, ...]) -> Tensor:
         """``(B, T, C)`` -> the same."""
         window, layouts = self._layouts(size)
         index = relative_position_index(window, x.device)
@@ -145,7 +146,7 @@ class PortableStage(nn.Module):
             x = block(x, layouts[block.shifted], index, window)
         return x
 
-    def _layouts(self, size: tuple[int, int]) -> tuple[Window, list[Layout]]:
+    def _layouts(self, size: tuple[int, ...]) -> tuple[Window, list[Layout]]:
         """Window, and where tokens stand in plain and in shifted windows."""
         if self.dynamic:
             window, shift = self.window, (None, None)
@@ -188,6 +189,8 @@ class PortableAttention(nn.Module):
         stage (SwinStage): Its stage.
         dynamic (bool): Whether sizes of maps may be symbols.
     """
+
+    scale: Tensor
 
     def __init__(
         self, attention: WindowAttention, stage: SwinStage, dynamic: bool
@@ -253,6 +256,8 @@ class BakedBias(nn.Module):
     Args:
         table (Tensor): ``(n, 2 * h - 1, 2 * w - 1)``.
     """
+
+    table: Tensor
 
     def __init__(self, table: Tensor) -> None:
         super().__init__()

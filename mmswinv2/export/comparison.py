@@ -6,11 +6,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 from mmengine.structures import BaseDataElement
-from torch import nn
 
 from mmswinv2.datasets.mini_scenes import draw_scene
 
@@ -74,7 +74,7 @@ def drawn_pictures(sizes: Sequence[tuple[int, int]]) -> list[np.ndarray]:
 
 
 def compare(
-    model: nn.Module, network: Exported, run: Runner, compared: Sequence[np.ndarray]
+    model: Any, network: Exported, run: Runner, compared: Sequence[np.ndarray]
 ) -> Parity:
     """Runs a file and the model on some pictures.
 
@@ -135,7 +135,7 @@ def _differences(expected: Arrays, found: Arrays) -> list[float]:
     return differences
 
 
-def _features(model: nn.Module, picture: np.ndarray) -> Arrays:
+def _features(model: Any, picture: np.ndarray) -> Arrays:
     data = model.data_preprocessor(_batch(picture), training=False)
     with torch.no_grad():
         maps = model.backbone(data["inputs"])
@@ -143,7 +143,7 @@ def _features(model: nn.Module, picture: np.ndarray) -> Arrays:
     return {name: x.numpy() for name, x in zip(names, maps)}
 
 
-def _segmentation(model: nn.Module, picture: np.ndarray) -> Arrays:
+def _segmentation(model: Any, picture: np.ndarray) -> Arrays:
     with torch.no_grad():
         found = model.test_step(_batch(picture))[0]
     scores = found.seg_logits.data.numpy()
@@ -152,11 +152,11 @@ def _segmentation(model: nn.Module, picture: np.ndarray) -> Arrays:
     return dict(scores=scores, labels=found.pred_sem_seg.data[0].numpy())
 
 
-def _detection(model: nn.Module, picture: np.ndarray) -> Arrays:
+def _detection(model: Any, picture: np.ndarray) -> Arrays:
     return predicted_objects(model, _batch(picture))
 
 
-def _classification(model: nn.Module, picture: np.ndarray) -> Arrays:
+def _classification(model: Any, picture: np.ndarray) -> Arrays:
     data = model.data_preprocessor(dict(inputs=_batch(picture)["inputs"]))
     with torch.no_grad():
         found = model(data["inputs"], mode="predict")[0]
@@ -171,7 +171,7 @@ def _batch(picture: np.ndarray) -> dict:
     return dict(inputs=[pixels], data_samples=[BaseDataElement(metainfo=meta)])
 
 
-EXPECTED: dict[str, Callable[[nn.Module, np.ndarray], Arrays]] = {
+EXPECTED: dict[str, Callable[[Any, np.ndarray], Arrays]] = {
     "features": _features,
     "detection": _detection,
     "segmentation": _segmentation,

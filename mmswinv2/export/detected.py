@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,7 +14,7 @@ Objects = Mapping[str, np.ndarray]
 FAR = 1.0  # px of a box, beyond which it is of another object
 
 
-def predicted_objects(model: nn.Module, batch: dict) -> dict[str, np.ndarray]:
+def predicted_objects(model: Any, batch: dict) -> dict[str, np.ndarray]:
     """What a detector predicts of one picture, masks before they are pasted.
 
     Args:
@@ -39,7 +40,9 @@ def predicted_objects(model: nn.Module, batch: dict) -> dict[str, np.ndarray]:
             hook.remove()
     objects = dict(boxes=found.bboxes, scores=found.scores, labels=found.labels)
     if len(heads):
-        masks = sum(x.sigmoid() for x in logits) if logits else torch.zeros(0, 1, 1, 1)
+        masks = torch.zeros(0, 1, 1, 1)
+        if logits:
+            masks = torch.stack([x.sigmoid() for x in logits]).sum(0)
         channels = found.labels * (masks.shape[1] > 1)
         rows = torch.arange(len(channels))
         objects["masks"] = masks[rows, channels] / len(heads)

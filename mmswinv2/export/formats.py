@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -86,7 +87,7 @@ def write_onnx(
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of torch, on its own future
-            onnx = torch.onnx.export(
+            onnx: Any = torch.onnx.export(
                 program,
                 input_names=network.input_names,
                 output_names=network.output_names,
@@ -194,7 +195,7 @@ def open_aot(path: Path, network: Exported) -> Runner:
     return _runs(torch._inductor.aoti_load_package(str(path)), network)
 
 
-def _runs(call: Callable[..., object], network: Exported) -> Runner:
+def _runs(call: Callable[..., Any], network: Exported) -> Runner:
     def run(inputs: Mapping[str, np.ndarray]) -> Arrays:
         with torch.no_grad():
             found = call(*map(torch.from_numpy, inputs.values()))

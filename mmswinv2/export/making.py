@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from mmengine.config import Config
 from torch import nn
@@ -221,7 +222,7 @@ def _ways_out(wish: Wish) -> Iterator[None]:
         raise NotExportableError("; ".join((str(error), *ways))) from error
 
 
-def exported(model: nn.Module, cfg: Config, *, what: str, dynamic: bool) -> Exported:
+def exported(model: Any, cfg: Config, *, what: str, dynamic: bool) -> Exported:
     """The network that a file of a model computes.
 
     Args:
@@ -235,6 +236,7 @@ def exported(model: nn.Module, cfg: Config, *, what: str, dynamic: bool) -> Expo
     """
     preprocessor = cfg.model.get("data_preprocessor") or cfg.get("data_preprocessor")
     source = _source(model, what)
+    build: type[Any]
     if what == "backbone":
         build = ExportedBackbone
     elif cfg.default_scope == "mmseg":
@@ -254,11 +256,13 @@ def exported(model: nn.Module, cfg: Config, *, what: str, dynamic: bool) -> Expo
     elif cfg.default_scope == "mmpretrain":
         build = ExportedClassifier
     else:
-        from .detectors import ExportedDetector as build  # needs mmdet
+        from .detectors import ExportedDetector  # needs mmdet
+
+        build = ExportedDetector
     return build(portable(source, dynamic=dynamic), preprocessor or {}).eval()
 
 
-def _source(model: nn.Module, what: str) -> nn.Module:
+def _source(model: Any, what: str) -> nn.Module:
     return model if what == "model" else model.backbone
 
 

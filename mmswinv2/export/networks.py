@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -28,7 +29,11 @@ class Exported(nn.Module):
     task: str
     input_names: tuple[str, ...] = ("image",)
     output_names: tuple[str, ...]
-    translations: Mapping[Callable, Callable] = {}  # of own operators, for ONNX
+
+    @property
+    def translations(self) -> Mapping[Callable, Callable]:
+        """Of own operators, for ONNX."""
+        return {}
 
     def __init__(self, preprocessor: Mapping) -> None:
         super().__init__()
@@ -53,9 +58,9 @@ class ExportedBackbone(Exported):
 
     task = "features"
 
-    def __init__(self, backbone: nn.Module, preprocessor: Mapping) -> None:
+    def __init__(self, backbone: Any, preprocessor: Mapping) -> None:
         super().__init__(preprocessor)
-        self.backbone = backbone
+        self.backbone: Any = backbone
         stages = getattr(backbone, "out_indices", None)
         if stages is None:
             raise ValueError(
@@ -85,9 +90,9 @@ class ExportedSegmentor(Exported):
     input_names = ("image", "size")
     output_names = ("labels",)
 
-    def __init__(self, model: nn.Module, preprocessor: Mapping) -> None:
+    def __init__(self, model: Any, preprocessor: Mapping) -> None:
         super().__init__(preprocessor)
-        self.model = model
+        self.model: Any = model
 
     def more_inputs(self) -> tuple[Tensor, ...]:
         """See :class:`Exported`."""
@@ -135,9 +140,9 @@ class ExportedClassifier(Exported):
     task = "classification"
     output_names = ("scores",)
 
-    def __init__(self, model: nn.Module, preprocessor: Mapping) -> None:
+    def __init__(self, model: Any, preprocessor: Mapping) -> None:
         super().__init__(preprocessor)
-        self.model = model
+        self.model: Any = model
 
     def forward(self, image: Tensor) -> tuple[Tensor]:
         """See the class."""

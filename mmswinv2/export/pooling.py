@@ -18,8 +18,9 @@ class AveragePool(nn.Module):
 
     def __init__(self, output_size: int | tuple[int | None, int | None]) -> None:
         super().__init__()
-        pair = isinstance(output_size, (tuple, list))
-        self.output_size = tuple(output_size) if pair else (output_size, output_size)
+        if isinstance(output_size, int):
+            output_size = (output_size, output_size)
+        self.output_size = output_size
 
     def forward(self, x: Tensor) -> Tensor:
         """``(B, C, H, W)`` -> ``(B, C, h, w)``."""

@@ -39,7 +39,7 @@ def _replaced(module: nn.Module, dynamic: bool) -> nn.Module:
         return PortableBackbone(module, dynamic=dynamic)
     if isinstance(module, GlobalAttention):
         return PortableGlobalAttention(module, dynamic=dynamic)
-    if isinstance(module, nn.AdaptiveAvgPool2d):
+    if isinstance(module, nn.AdaptiveAvgPool2d) and module.output_size is not None:
         return AveragePool(module.output_size)
     for name, child in module.named_children():
         setattr(module, name, _replaced(child, dynamic))

@@ -20,6 +20,9 @@ class Preparation(nn.Module):
             or mmpretrain, whose pictures are read in OpenCV's order BGR.
     """
 
+    mean: Tensor
+    std: Tensor
+
     def __init__(self, cfg: Mapping) -> None:
         super().__init__()
         self.swaps = not any(cfg.get(name) for name in SWAPS)

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import TracebackType
+from typing import Any
 
 import torch
 from torch import nn
@@ -65,7 +66,8 @@ def _of_no_size() -> Iterator[None]:
     if not hasattr(_config, "backed_size_oblivious"):  # torch 2.6 and older
         yield
         return
-    with _config.patch(backed_size_oblivious=True):
+    config: Any = _config  # a module with a class of its own
+    with config.patch(backed_size_oblivious=True):
         yield
 
 

@@ -4,13 +4,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import cv2
 import numpy as np
 from mmdet.structures import DetDataSample
 from mmengine.dataset import pseudo_collate
 from mmengine.structures import InstanceData
-from torch import nn
 
 from .grid import Span, batches
 from .levels import plan_levels
@@ -30,9 +30,7 @@ class TiledDetector:
 
     channels = 0
 
-    def __init__(
-        self, model: nn.Module, pipeline: TilePipeline, whole: Callable
-    ) -> None:
+    def __init__(self, model: Any, pipeline: TilePipeline, whole: Callable) -> None:
         self.model, self.pipeline, self.whole_pipeline = model, pipeline, whole
         cfg = model.test_cfg or {}
         limits = {**cfg, **(cfg.get("rcnn") or {})}
@@ -81,7 +79,7 @@ class TiledDetector:
         return DetDataSample(pred_instances=merge(parts, self.nms))
 
 
-def _makes_masks(model: nn.Module) -> bool:
+def _makes_masks(model: Any) -> bool:
     if getattr(model, "with_mask", False):
         return True
     return bool((model.test_cfg or {}).get("instance_on"))

@@ -51,8 +51,8 @@ class Grid:
     @classmethod
     def even(cls, size: Span, tile: int, stride: int) -> Grid:
         """Square tiles that overlap alike, at strides that are no longer than given."""
-        strides = tuple(even_stride(length, tile, stride) for length in size)
-        return cls(size, (tile, tile), strides)
+        down, along = (even_stride(length, tile, stride) for length in size)
+        return cls(size, (tile, tile), (down, along))
 
     @cached_property
     def rows(self) -> list[Span]:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import mmengine
 import numpy as np
@@ -33,12 +34,17 @@ from .tiling import (
     is_out_of_memory,
 )
 
+if TYPE_CHECKING:  # goes before one
+    from mmengine.infer import BaseInferencer as Mixin
+else:
+    Mixin = object
+
 SIDE = 1024  # px of a tile, where the config names no size
 STRIDE = 2 / 3  # of a tile, MMSegmentation's usual one
 TILED = "in tiles"  # key of the meta info of what was found in a large picture
 
 
-def check_tile(tile: object) -> None:
+def check_tile(tile: Any) -> None:
     """Raises ValueError where it is neither None nor 'auto' nor a length in px."""
     known = tile is None or tile == "auto"
     if not known and not (isinstance(tile, int) and tile >= LEAST):
@@ -52,10 +58,10 @@ def check_tile(tile: object) -> None:
 class LargePicture:
     """A picture that will be cut into tiles."""
 
-    picture: object
+    picture: Any
 
 
-class LargePictures:
+class LargePictures(Mixin):
     """Goes before a host's inferencer among the bases of a class.
 
     Attributes:
@@ -89,7 +95,7 @@ class LargePictures:
         if self.scope == "mmseg":
             from .segmentor import TiledSegmentor
 
-            self.tiled = TiledSegmentor(self.model, self.tiles)
+            self.tiled: Any = TiledSegmentor(self.model, self.tiles)
         else:
             from .detector import TiledDetector
 
@@ -98,8 +104,8 @@ class LargePictures:
         self._costs: Costs | None = None
 
     def preprocess(
-        self, inputs: Sequence, batch_size: int = 1, **kwargs: object
-    ) -> Iterator[object]:
+        self, inputs: Sequence, batch_size: int = 1, **kwargs: Any
+    ) -> Iterator[Any]:
         """As the host; large pictures come alone."""
         if self.tile is None:
             yield from super().preprocess(inputs, batch_size, **kwargs)
@@ -113,7 +119,7 @@ class LargePictures:
                 yield ([picture], data) if self.scope == "mmdet" else data
 
     @torch.no_grad()
-    def forward(self, inputs: object, **kwargs: object) -> list[BaseDataElement]:
+    def forward(self, inputs: Any, **kwargs: Any) -> list[BaseDataElement]:
         """As the host; label maps are of 8 bits where pictures may be large."""
         if isinstance(inputs, LargePicture):
             return [self._in_tiles(inputs.picture)]
@@ -121,11 +127,11 @@ class LargePictures:
             return self.tiled.whole(inputs)
         return super().forward(inputs, **kwargs)
 
-    def _is_large(self, picture: object) -> bool:
+    def _is_large(self, picture: Any) -> bool:
         size = _size(picture)
         if size is None:
             return False
-        if self.tile != "auto":
+        if isinstance(self.tile, int):
             return max(size) > self.tile
         side = self._wish().tile
         shrink = self.tiles.shrink(size)
@@ -139,13 +145,13 @@ class LargePictures:
     def _wish(self) -> Tiling:
         """Tiles as the config has them, or of the side that the user wants."""
         test_cfg = self.model.test_cfg or {}
-        side, stride, slide = self.tiles.side or SIDE, STRIDE, None
+        side, stride = self.tiles.side or SIDE, STRIDE
+        slide: Any = None
         if test_cfg.get("mode") == "slide":
-            slide = crop, step = tuple(
-                tuple(test_cfg[key]) for key in ("crop_size", "stride")
-            )
+            crop, step = (tuple(test_cfg[key]) for key in ("crop_size", "stride"))
+            slide = crop, step
             side, stride = min(crop), min(step) / min(crop)
-        if self.tile != "auto":
+        if isinstance(self.tile, int):
             side = self.tile
             slide = slide if slide and slide[0] == (side, side) else None
         return Tiling(side, stride, slide=slide)
@@ -160,7 +166,7 @@ class LargePictures:
             self._costs = Costs(taken / side**2, self.tiled.channels, self.tiled.masks)
         return self._costs
 
-    def _in_tiles(self, picture: object) -> BaseDataElement:
+    def _in_tiles(self, picture: Any) -> BaseDataElement:
         """What is found in a large picture."""
         given, path = self.pipeline.load(picture)
         pixels = self.tiles.load(given)["img"]
@@ -211,7 +217,7 @@ class LargePictures:
         return smaller
 
     def visualize(
-        self, inputs: Sequence, preds: Sequence[BaseDataElement], **kwargs: object
+        self, inputs: Sequence, preds: Sequence[BaseDataElement], **kwargs: Any
     ) -> list[np.ndarray] | None:
         """As the host; large pictures are drawn as ``demo/image_demo.py`` has them."""
         if not any(TILED in pred.metainfo for pred in preds):
@@ -219,21 +225,22 @@ class LargePictures:
         drawn: list[np.ndarray] = []
         for picture, pred in zip(inputs, preds):
             if TILED in pred.metainfo:
-                drawn.append(self._draw(picture, pred, **kwargs))
+                image = self._draw(picture, pred, **kwargs)
+                drawn += [] if image is None else [image]
             else:
                 drawn += super().visualize([picture], [pred], **kwargs) or []
         return drawn if kwargs.get("return_vis") else None
 
     def _draw(
         self,
-        picture: object,
+        picture: Any,
         pred: BaseDataElement,
         *,
         return_vis: bool = False,
         img_out_dir: str = "",
         pred_score_thr: float = 0.3,
         no_save_vis: bool = False,
-        **_: object,
+        **_: Any,
     ) -> np.ndarray | None:
         if not return_vis and (no_save_vis or not img_out_dir):
             return None
@@ -280,7 +287,7 @@ def say(text: str) -> None:
     print_log(text, "current")
 
 
-def _size(picture: object) -> Span | None:
+def _size(picture: Any) -> Span | None:
     """(H, W) of a picture as :func:`as_host_picture` gives it; None if it is not known.
 
     Of a file the header is read.

@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain
+from typing import Any
 
 import cv2
 import numpy as np
@@ -64,7 +65,8 @@ class CroppedMasks:
             scale (tuple[float, float]): Height and width of the picture, by theirs.
         """
         pieces = []
-        for bitmap in bitmaps.astype(np.uint8):
+        each: Any = bitmaps.astype(np.uint8)
+        for bitmap in each:
             x, y, w, h = cv2.boundingRect(bitmap)
             bitmap = bitmap[y : y + h, x : x + w]
             top, left = (y + at[0]) * scale[0], (x + at[1]) * scale[1]

@@ -5,13 +5,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from math import ceil
+from typing import Any
 
 import numpy as np
 import torch
 from mmengine.dataset import pseudo_collate
 from mmengine.structures import BaseDataElement, PixelData
 from mmseg.structures import SegDataSample
-from torch import Tensor, nn
+from torch import Tensor
 
 from .grid import Grid, Span, batches
 from .labels import label_dtype, slide
@@ -29,7 +30,7 @@ class TiledSegmentor:
         pipeline (TilePipeline): Of its tiles.
     """
 
-    def __init__(self, model: nn.Module, pipeline: TilePipeline) -> None:
+    def __init__(self, model: Any, pipeline: TilePipeline) -> None:
         self.model, self.pipeline = model, pipeline
         self.channels = model.out_channels
         self.masks = 0
@@ -100,7 +101,8 @@ class TiledSegmentor:
         ]
 
     def _largest(self, scores: Tensor, meta: dict) -> np.ndarray:
-        best = labels = None
+        best: Any = None
+        labels: Any = None
         first = 0
         channels, (height, width) = scores.shape[1], meta["ori_shape"][:2]
         parts = ceil(channels * height * width / AT_ONCE)

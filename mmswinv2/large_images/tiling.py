@@ -151,7 +151,9 @@ def fit(
 
 def does_not_fit(size: Span, tiling: Tiling, need: float = 0, free: float = 0) -> str:
     """One sentence on a picture that is too large."""
-    reason = f" (about {decimal(int(need))}; {decimal(free)} are free)" * bool(need)
+    reason = f" (about {decimal(int(need))}; {decimal(int(free))} are free)" * bool(
+        need
+    )
     return (
         f"a picture of {size[1]} x {size[0]} px does not fit into memory{reason}, not "
         f"even in tiles of {tiling.tile} px; make it smaller, or cut it into pictures"

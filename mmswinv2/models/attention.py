@@ -94,18 +94,19 @@ class WindowAttention(PositionBias):
 
     def _qkv_bias(self, x: Tensor) -> Tensor | None:
         """``(3C,)``, 0 for keys; kept in the precision that autocast casts it to."""
-        if self.q_bias is None:
+        q_bias, v_bias = self.q_bias, self.v_bias
+        if q_bias is None or v_bias is None:
             return None
         device = x.device.type
-        dtype = self.q_bias.dtype
+        dtype = q_bias.dtype
         if torch.is_autocast_enabled(device) and dtype != torch.float64:
             dtype = torch.get_autocast_dtype(device)
 
         def join() -> Tensor:
-            zeros = _zeros(self.q_bias.shape, self.q_bias.dtype, self.q_bias.device)
-            return torch.cat((self.q_bias, zeros, self.v_bias)).to(dtype)
+            zeros = _zeros(q_bias.shape, q_bias.dtype, q_bias.device)
+            return torch.cat((q_bias, zeros, v_bias)).to(dtype)
 
-        return self.keep("bias", (dtype,), (self.q_bias, self.v_bias), join)
+        return self.keep("bias", (dtype,), (q_bias, v_bias), join)
 
 
 @kept(64)

@@ -1,6 +1,8 @@
 """Patch embedding, res-post-norm block, patch merging and stage."""
 # B batch, H W (or T H W) map in tokens, C channels
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -10,6 +12,7 @@ from mmswinv2.ops.layer_norm import LayerNorm
 from mmswinv2.ops.linear import Linear, is_recorded, linear, tokens_at_a_time
 
 from .attention import WindowAttention
+from .module_lists import ModuleList
 from .plain_modules import is_plain
 from .position_bias import position_biases
 from .res_post_norm import DropPath, add_branch, takes_low
@@ -33,7 +36,7 @@ class PatchEmbed(nn.Module):
         self, in_channels: int, embed_dims: int, *, size: tuple[int, ...], norm: bool
     ) -> None:
         super().__init__()
-        convolution = nn.Conv3d if len(size) == 3 else nn.Conv2d
+        convolution: Any = nn.Conv3d if len(size) == 3 else nn.Conv2d
         self.proj = convolution(in_channels, embed_dims, size, size)
         self.norm = LayerNorm(embed_dims) if norm else nn.Identity()
 
@@ -103,7 +106,7 @@ class Mlp(nn.Module):
         return self.fc2(self.act(x))
 
 
-def _recompute(module: nn.Module, *args: object) -> Tensor:
+def _recompute(module: nn.Module, *args: Any) -> Tensor:
     if torch.is_grad_enabled():
         return checkpoint(module, *args, use_reentrant=False)
     return module(*args)
@@ -134,7 +137,7 @@ class SwinBlock(nn.Module):
         drop_rate: float,
         drop_path_rate: float,
         extra_norm: bool,
-        **attention: object,
+        **attention: Any,
     ) -> None:
         super().__init__()
         self.shifted = shifted
@@ -221,7 +224,7 @@ class SwinStage(nn.Module):
         with_cp: bool,
         checkpoint: str = "block",
         extra_norm_every_n_blocks: int,
-        **block: object,
+        **block: Any,
     ) -> None:
         super().__init__()
         self.window = window
@@ -230,7 +233,7 @@ class SwinStage(nn.Module):
         self.with_cp = with_cp
         self.checkpoint = checkpoint
         every = extra_norm_every_n_blocks
-        self.blocks = nn.ModuleList(
+        self.blocks = ModuleList(
             SwinBlock(
                 embed_dims,
                 shifted=i % 2 == 1,

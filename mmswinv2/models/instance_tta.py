@@ -1,6 +1,8 @@
 """Test-time augmentation of detectors that also predict masks."""
 # n detections of one image, H W its size in px
 
+from typing import Any
+
 import torch
 from mmengine.model import BaseTTAModel
 from mmengine.structures import BaseDataElement, InstanceData
@@ -30,7 +32,7 @@ class InstanceTTAModel(BaseTTAModel):
         ... )
     """
 
-    def __init__(self, tta_cfg: dict, **kwargs: object) -> None:
+    def __init__(self, tta_cfg: dict, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.tta_cfg = tta_cfg
 

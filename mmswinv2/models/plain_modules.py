@@ -1,10 +1,14 @@
 """Modules that nobody watches or changes, whose work may be done in another way."""
 
+from typing import TypeGuard, TypeVar
+
 from torch import nn
 from torch.nn.modules import module as torch_module
 
+Kind = TypeVar("Kind", bound=nn.Module)
 
-def is_plain(module: nn.Module, kind: type[nn.Module]) -> bool:
+
+def is_plain(module: nn.Module, kind: type[Kind]) -> TypeGuard[Kind]:
     """Whether calling a module is nothing but the ``forward`` of its class.
 
     A subclass (of parametrisations, FSDP or the user's own), hooks of the module or of

@@ -11,7 +11,7 @@ import math
 import operator
 from collections.abc import Callable, Sequence
 from functools import cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -51,11 +51,12 @@ class LogCPB(nn.Sequential):
             nn.Linear(HIDDEN_DIMS, num_heads, bias=False),
         )
 
-    def forward(
+    def forward(  # type: ignore[override]  # a meta network takes windows
         self, window: tuple[int, ...], pretrained_window: tuple[int, ...]
     ) -> Tensor:
         """Bias table ``(n, 2 * h - 1, 2 * w - 1)``, fp32; its centre is offset 0."""
-        hidden, _, out = self
+        layers: Any = self  # the linear ones know their weights
+        hidden, _, out = layers
         coords = self.coords(window, pretrained_window, hidden.weight.device)
         with torch.autocast(coords.device.type, enabled=False):
             x = F.linear(coords, hidden.weight.float(), hidden.bias.float()).relu_()
@@ -102,7 +103,7 @@ def _steps() -> list[int]:
     """Steps of all optimizers since the first call."""
     steps = [0]
 
-    def count(*_: object) -> None:
+    def count(*_: Any) -> None:
         steps[0] += 1
 
     register_optimizer_step_post_hook(count)
@@ -232,7 +233,7 @@ class PositionBias(nn.Module):
         self._kept.clear()  # EMA swaps weights unseen by their version counters
         return super().train(mode)
 
-    def _apply(self, *args: object, **kwargs: object) -> "PositionBias":
+    def _apply(self, *args: Any, **kwargs: Any) -> "PositionBias":
         self._kept.clear()
         return super()._apply(*args, **kwargs)
 
@@ -259,7 +260,7 @@ def position_biases(
     """
     if len(modules) < 2 or is_recorded() or not all(map(_is_batchable, modules)):
         return [m.position_bias(window, pretrained_window) for m in modules]
-    networks = [m.cpb_mlp for m in modules]
+    networks: list[Any] = [m.cpb_mlp for m in modules]
     coords = networks[0].coords(window, pretrained_window, networks[0][0].weight.device)
     with torch.autocast(coords.device.type, enabled=False):
         weight, out = (
@@ -268,8 +269,11 @@ def position_biases(
         bias = torch.stack([net[0].bias for net in networks]).float()
         x = coords.flatten(0, -2).expand(len(networks), -1, -1)  # (b, L, axes)
         if x.is_cpu and torch.is_grad_enabled() and not is_transformed():
-            options = dict(use_reentrant=False, preserve_rng_state=False)
-            x = checkpoint(_biases, x, bias, weight, out, **options)
+            x = checkpoint(
+                *(_biases, x, bias, weight, out),
+                use_reentrant=False,
+                preserve_rng_state=False,
+            )
         else:
             x = _biases(x, bias, weight, out)
     return x.unflatten(-1, coords.shape[:-1]).unbind()
@@ -286,11 +290,12 @@ def _is_batchable(module: PositionBias) -> bool:
     network = getattr(module, "cpb_mlp", None)
     return (
         module.training
+        and network is not None
         and _is_plain(network)
         and is_plain(network[0], nn.Linear)
         and is_plain(network[2], nn.Linear)
     )
 
 
-def _is_plain(network: nn.Module | None) -> bool:
+def _is_plain(network: nn.Module) -> bool:
     return is_plain(network, LogCPB) or is_plain(network, LinearCPB)

@@ -46,15 +46,15 @@ def takes_low(module: nn.Module, kind: type[nn.Module]) -> bool:
 
 
 def add_branch(
-    x: Tensor, branch: Tensor, norm: nn.Module, drop_path: nn.Module, *, with_low: bool
+    x: Tensor, branch: Tensor, norm: LayerNorm, drop_path: DropPath, *, with_low: bool
 ) -> tuple[Tensor, Tensor]:
     """``x + drop_path(norm(branch))``, where possible in one kernel.
 
     Args:
         x (Tensor): Main branch ``(B, H, W, C)`` or ``(B, T, H, W, C)``.
         branch (Tensor): Of the shape of ``x``.
-        norm (nn.Module): LayerNorm over channels.
-        drop_path (nn.Module): Stochastic depth.
+        norm (LayerNorm): Over channels.
+        drop_path (DropPath): Stochastic depth.
         with_low (bool): Whether a matrix product comes next that may take a copy in
             autocast's precision.
 
@@ -71,7 +71,7 @@ def add_branch(
     return residual_norm(x, branch, norm.weight, norm.bias, norm.eps, keep, low_dtype)
 
 
-def _is_fused(x: Tensor, branch: Tensor, norm: nn.Module, drop_path: nn.Module) -> bool:
+def _is_fused(x: Tensor, branch: Tensor, norm: LayerNorm, drop_path: DropPath) -> bool:
     if is_recorded():  # the compiler fuses plain modules, too
         return False
     if not (is_plain(norm, LayerNorm) and is_plain(drop_path, DropPath)):

@@ -19,6 +19,7 @@ from mmswinv2.registry import MODELS
 
 from .blocks import PATCH_SIZE, PatchEmbed, SwinBlock, SwinStage
 from .layer_ids import layer_id
+from .module_lists import ModuleList
 from .window_fit import AXES, WINDOW_FITS, Window, parse_windows
 
 # What published weights need not have; the token of SimMIM is a subclass's.
@@ -89,7 +90,7 @@ class SwinTransformerV2(BaseModule):
         [(1, 32, 25, 16), (1, 64, 13, 8), (1, 128, 7, 4), (1, 256, 4, 2)]
     """
 
-    patch_size = (PATCH_SIZE, PATCH_SIZE)  # px of a token of stage 0
+    patch_size: Window = (PATCH_SIZE, PATCH_SIZE)  # px of a token of stage 0
 
     def __init__(
         self,
@@ -173,7 +174,7 @@ class SwinTransformerV2(BaseModule):
         self.pos_drop = nn.Dropout(drop_rate)
         num_blocks = sum(self.depths)
         rates = [drop_path_rate * i / max(num_blocks - 1, 1) for i in range(num_blocks)]
-        self.layers = nn.ModuleList(
+        self.layers = ModuleList(
             SwinStage(
                 self.embed_dims * 2**i,
                 drop_path_rates=rates[sum(self.depths[:i]) :][: self.depths[i]],

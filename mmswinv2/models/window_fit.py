@@ -1,6 +1,7 @@
 """How a window is fitted to a feature map, and how users write windows."""
 
 from collections.abc import Sequence
+from typing import Any
 
 WINDOW_FITS = ("shrink", "pad", "divide")
 Window = tuple[int, ...]  # tokens along every axis of a map
@@ -70,7 +71,7 @@ def parse_windows(
             "32 px at stages 0 to 3)"
         )
 
-    def one(entry: object) -> Window:
+    def one(entry: Any) -> Window:
         sizes = (entry,) * len(axes) if is_int(entry) else entry
         if not is_list(sizes) or len(sizes) != len(axes):
             raise fail()
@@ -81,7 +82,7 @@ def parse_windows(
     built = built or num_stages
     if is_int(value):
         return (one(value),) * built
-    if not is_list(value):
+    if not isinstance(value, Sequence) or isinstance(value, str):
         raise fail()
     is_one = len(value) == len(axes) and all(map(is_int, value))
     if len(value) == num_stages or (len(value) == built and not is_one):
@@ -91,11 +92,11 @@ def parse_windows(
     raise fail()
 
 
-def is_int(value: object) -> bool:
+def is_int(value: Any) -> bool:
     """Whether a value is an integer; True and False are none."""
     return isinstance(value, int) and not isinstance(value, bool)
 
 
-def is_list(value: object) -> bool:
+def is_list(value: Any) -> bool:
     """Whether a value is a list, a tuple or the like, but no string."""
     return isinstance(value, Sequence) and not isinstance(value, str)

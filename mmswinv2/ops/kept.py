@@ -3,7 +3,7 @@
 import threading
 from collections.abc import Callable
 from functools import wraps
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 
@@ -76,7 +76,7 @@ def kept(limit: int) -> Callable[[Callable[..., T]], Callable[..., T]]:
         storing = threading.Lock()
 
         @wraps(make)
-        def get(*args: object) -> T:
+        def get(*args: Any) -> T:
             if torch.compiler.is_compiling() or _fake_mode() is not None:
                 return make(*args)
             try:

@@ -1,8 +1,10 @@
 """LayerNorm whose gradients are sums in fp32."""
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
-from torch.autograd.function import FunctionCtx, once_differentiable
+from torch.autograd.function import once_differentiable
 from torch.overrides import has_torch_function_unary
 
 from .kept import is_watched
@@ -28,7 +30,7 @@ class _LayerNorm(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: FunctionCtx, x: Tensor, weight: Tensor, bias: Tensor, eps: float
+        ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, eps: float
     ) -> Tensor:
         y, *numbers = torch.native_layer_norm(x, weight.shape, weight, bias, eps)
         ctx.save_for_backward(x, *numbers, weight, bias)
@@ -36,7 +38,7 @@ class _LayerNorm(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: FunctionCtx, grad: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         x, *numbers, weight, bias = ctx.saved_tensors
         grads = torch.ops.aten.native_layer_norm_backward(
             *(grad.float(), x.float(), weight.shape),

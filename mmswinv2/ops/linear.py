@@ -1,7 +1,9 @@
 """Linear layers of feature maps that use the processor's widest instructions."""
 
+import functools
 import re
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -135,25 +137,21 @@ class _Linear(torch.autograd.Function):
         return out.reshape(*x.shape[:-1], -1)
 
     @staticmethod
-    def setup_context(
-        ctx: torch.autograd.function.FunctionCtx, inputs: tuple, output: Tensor
-    ) -> None:
+    def setup_context(ctx: Any, inputs: tuple, output: Tensor) -> None:
         x, weight, _, ctx.gelu = inputs
         ctx.convolved = _as_convolution(x)
         ctx.save_for_backward(x, weight)
         ctx.save_for_forward(x, weight)
 
     @staticmethod
-    def backward(
-        ctx: torch.autograd.function.FunctionCtx, grad: Tensor
-    ) -> tuple[Tensor | None, ...]:
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         x, weight = ctx.saved_tensors
         for_x, for_weight, for_bias, _ = ctx.needs_input_grad
         how = weight, ctx.gelu, ctx.convolved, for_x, for_weight
         rows = tokens_at_a_time(x.shape[-1] * x.element_size())
         # Gradients of gradients follow operators, and they are not in place.
         if not ctx.gelu or torch.is_grad_enabled() or x[..., 0].numel() <= rows:
-            grad_x, grad_weight = _gradients(grad, x, *how)
+            grad_x, grad_weight = _gradients(grad, x, *how, None)
         else:
             grad_x, grad_weight = _gradients_in_pieces(grad, x, rows, *how)
         grad_bias = grad.flatten(0, -2).sum(0) if for_bias else None
@@ -161,7 +159,7 @@ class _Linear(torch.autograd.Function):
 
     @staticmethod
     def jvp(
-        ctx: torch.autograd.function.FunctionCtx,
+        ctx: Any,
         x_tangent: Tensor | None,
         weight_tangent: Tensor | None,
         bias_tangent: Tensor | None,
@@ -177,7 +175,7 @@ class _Linear(torch.autograd.Function):
             parts.append(layer(F.gelu(x) if ctx.gelu else x, weight_tangent, None))
         if bias_tangent is not None:
             parts.append(bias_tangent.expand(*x.shape[:-1], -1))
-        return sum(parts)
+        return functools.reduce(torch.add, parts)
 
 
 def _gradients(
@@ -188,7 +186,7 @@ def _gradients(
     convolved: bool,
     for_x: bool,
     for_weight: bool,
-    out: Tensor | None = None,
+    out: Tensor | None,
 ) -> tuple[Tensor | None, Tensor | None]:
     """Gradients of a map, in ``out`` if that is given, and of the weight.
 
@@ -217,23 +215,34 @@ def _gradients(
         grad_x, grad_weight = grad @ weight if for_x else None, None
     if by_product:
         grad_weight = grad.flatten(0, -2).mT @ given.flatten(0, -2)
-    if gelu and for_x:
+    if gelu and grad_x is not None:
         grad_x = _times_slope(grad_x, x, out)
     return grad_x, grad_weight
 
 
 def _gradients_in_pieces(
-    grad: Tensor, x: Tensor, rows: int, *how: object
+    grad: Tensor,
+    x: Tensor,
+    rows: int,
+    weight: Tensor,
+    gelu: bool,
+    convolved: bool,
+    for_x: bool,
+    for_weight: bool,
 ) -> tuple[Tensor | None, Tensor | None]:
     """:func:`_gradients` whose other maps stay in the cache."""
-    grad_x, grad_weight = torch.empty_like(x, memory_format=torch.contiguous_format), 0
+    grad_x = torch.empty_like(x, memory_format=torch.contiguous_format)
+    grad_weight = None
+    how = weight, gelu, convolved, for_x, for_weight
     pieces = (_tokens(map_).split(rows, 2) for map_ in (grad, x, grad_x))
     for grad_piece, piece, out in zip(*pieces):
-        _, of_weight = _gradients(grad_piece, piece, *how, out=out)
+        _, of_weight = _gradients(grad_piece, piece, *how, out)
         if of_weight is not None:
-            grad_weight += of_weight
-    *_, for_x, for_weight = how
-    return grad_x if for_x else None, grad_weight if for_weight else None
+            if grad_weight is None:
+                grad_weight = of_weight
+            else:
+                grad_weight += of_weight
+    return grad_x if for_x else None, grad_weight
 
 
 def _tokens(x: Tensor) -> Tensor:

@@ -63,7 +63,7 @@ def log_spaced_coords(
     return offset.sign() * torch.log2(offset.abs() + 1) / math.log2(COORDS_RANGE)
 
 
-def windows_of_coords(coords: Tensor) -> tuple[tuple[int, int], tuple[int, int]]:
+def windows_of_coords(coords: Tensor) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """Inverse of :func:`log_spaced_coords` of images: window and pre-training window.
 
     Args:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -31,11 +32,11 @@ class Choice:
     """A value and the reason for it.
 
     Attributes:
-        value (object): What the config gets.
+        value (Any): What the config gets.
         reason (str): Why, in a few words.
     """
 
-    value: object
+    value: Any
     reason: str
 
 

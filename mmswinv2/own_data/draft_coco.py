@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 from mmswinv2.architectures import ARCHITECTURES
 
@@ -21,8 +22,8 @@ def draft_coco(
     train: CocoSurvey,
     val: CocoSurvey,
     wishes: Wishes,
-    places: Mapping[str, object],
-) -> tuple[Draft, dict[str, Choice]]:
+    places: Mapping[str, Any],
+) -> tuple[Draft, dict[str, Choice | None]]:
     """Decides about a detector.
 
     Args:
@@ -33,7 +34,7 @@ def draft_coco(
             'ann_file' of :class:`Draft`.
 
     Returns:
-        tuple[Draft, dict[str, Choice]]: The config, and all decisions.
+        tuple[Draft, dict[str, Choice | None]]: The config, and all decisions.
     """
     method = choose.choose_method((train, val), wishes.method)
     recipe = methods.COCO[method.value]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -24,8 +25,8 @@ def draft_labels(
     classes: tuple[str, ...],
     count: tuple[int, int],
     wishes: Wishes,
-    places: Mapping[str, object],
-) -> tuple[Draft, dict[str, Choice]]:
+    places: Mapping[str, Any],
+) -> tuple[Draft, dict[str, Choice | None]]:
     """Decides about a segmentor.
 
     Args:
@@ -36,7 +37,7 @@ def draft_labels(
         places (Mapping): As of :func:`draft_coco`.
 
     Returns:
-        tuple[Draft, dict[str, Choice]]: The config, and all decisions.
+        tuple[Draft, dict[str, Choice | None]]: The config, and all decisions.
     """
     nano = wishes.arch == "nano"
     method = Choice(wishes.method or "upernet", "as asked for")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Container
 from dataclasses import dataclass
+from typing import Any
 
 from mmswinv2.architectures import ARCHITECTURES
 
@@ -95,12 +96,14 @@ def detector(method: str, arch: str, named: Container[str]) -> dict:
     proposals = Code("proposals") if "proposals" in named else None
     if method == "mask2former":
         things = dict(num_things_classes=CLASSES)
-        head = dict(in_channels=channels(arch)) if wide else {}
+        head: Any = dict(in_channels=channels(arch)) if wide else {}
         head |= {"**heads": None, "num_queries": limit} | things
         test = dict(max_per_image=limit)
         return dict(panoptic_head=head, panoptic_fusion_head=things, test_cfg=test)
     skipped = int(method in ("dino", "retinanet"))
-    changes = dict(neck=dict(in_channels=channels(arch)[skipped:])) if wide else {}
+    changes: dict[str, Any] = (
+        dict(neck=dict(in_channels=channels(arch)[skipped:])) if wide else {}
+    )
     if method == "dino":
         if proposals:
             changes |= dict(num_queries=proposals)
@@ -116,12 +119,12 @@ def detector(method: str, arch: str, named: Container[str]) -> dict:
         changes |= dict(rpn_head=dict(anchor_generator=dict(scales=Code("anchors"))))
     cascade = method.startswith("cascade")
     each = "[dict(head, **heads) for head in _base_.model.roi_head.bbox_head]"
-    roi_head = dict(bbox_head=Code(each) if cascade else HEADS)
+    roi_head: dict[str, Any] = dict(bbox_head=Code(each) if cascade else HEADS)
     if COCO[method].masks:
         roi_head |= dict(mask_head=dict(num_classes=CLASSES) if cascade else HEADS)
     changes |= dict(roi_head=roi_head)
     if "sampled" in named:
-        stages: object = dict(sampler=dict(num=Code("sampled")))
+        stages: Any = dict(sampler=dict(num=Code("sampled")))
         if cascade:
             stages = Code(
                 "[\n    dict(stage, sampler=dict(stage.sampler, num=sampled))\n"
@@ -135,8 +138,8 @@ def detector(method: str, arch: str, named: Container[str]) -> dict:
 def segmentor(method: str, arch: str) -> dict:
     """Changes to the heads of a segmentor's base, as :func:`detector`."""
     wide = arch in ("base", "large")
-    head: object = HEADS
-    more = dict(num_classes=CLASSES) if method == "mask2former" else {}
+    head: Any = HEADS
+    more: dict[str, Any] = dict(num_classes=CLASSES) if method == "mask2former" else {}
     if wide:
         more |= dict(in_channels=channels(arch))
     if more:

@@ -7,6 +7,7 @@ import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from rich.console import Console
@@ -63,7 +64,7 @@ def new_coco(args: argparse.Namespace) -> None:
         told = [f"{file} (a part of {args.train}; see --val-share)" for file in files]
     surveys = dict(train=survey_coco(train, told[0]), val=survey_coco(val, told[1]))
     root = _root([args.train, args.val or args.train, *pictures])
-    sets = [
+    sets: list[dict[str, Any]] = [
         dict(ann_file=_place(file, root), data_prefix=dict(img=_place(folder, root)))
         for file, folder in zip(files, pictures)
     ]
@@ -75,7 +76,7 @@ def new_coco(args: argparse.Namespace) -> None:
     if Path(sets[1]["ann_file"]).is_absolute():
         ann_file = Code('val["ann_file"]')
     places["ann_file"] = ann_file
-    draft, chosen = draft_coco(*surveys.values(), wishes, places)
+    draft, chosen = draft_coco(surveys["train"], surveys["val"], wishes, places)
     _write(args, draft)
     if not args.val:
         for file, part in zip(files, (train, val)):
@@ -139,7 +140,7 @@ def new_labels(args: argparse.Namespace) -> None:
     else:
         sets = [s | dict(data_prefix=prefix) for s, prefix in zip(sets, prefixes)]
     places = dict(data_root=root, data=data, train=sets[0], val=sets[1])
-    count = tuple(len(part) for part in names)
+    count = len(names[0]), len(names[1])
     pictures = surveys["train"].pictures
     draft, chosen = draft_labels(pictures, classes.names, count, wishes, places)
     _write(args, draft)
@@ -158,7 +159,7 @@ def new_labels(args: argparse.Namespace) -> None:
     _next(console, args)
 
 
-def _count(classes: object) -> Choice:
+def _count(classes: Any) -> Choice:
     return Choice(len(classes.names), classes.reason)
 
 

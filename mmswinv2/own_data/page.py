@@ -21,7 +21,9 @@ BAR = 30  # characters
 
 
 def coco_page(
-    console: Console, surveys: Mapping[str, CocoSurvey], chosen: Mapping[str, Choice]
+    console: Console,
+    surveys: Mapping[str, CocoSurvey],
+    chosen: Mapping[str, Choice | None],
 ) -> None:
     """Prints counts, sizes, classes by frequency and decisions."""
     counts = Table("", *surveys, title="Pictures and objects")
@@ -55,7 +57,7 @@ def labels_page(
     console: Console,
     surveys: Mapping[str, LabelSurvey],
     classes: Mapping[int, str],
-    chosen: Mapping[str, Choice],
+    chosen: Mapping[str, Choice | None],
 ) -> None:
     """Prints counts, sizes, classes by frequency and decisions."""
     first = next(iter(surveys.values()))

@@ -6,6 +6,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from mmswinv2.apis import CONFIG_DIR
 
@@ -123,7 +124,8 @@ def _lines(draft: Draft, out: Path, width: int) -> list[str]:
     add("test_dataloader", Code("val_dataloader"))
     if draft.ann_file:
         add("val_evaluator = test_evaluator", dict(ann_file=draft.ann_file))
-    rate, warmup = draft.choices["lr"], draft.choices["warmup"]
+    rate: Any = draft.choices["lr"]
+    warmup: Any = draft.choices["warmup"]
     wrapper = dict(optimizer=dict(lr=rate.value)) | (draft.optimizer or {})
     add("optim_wrapper", wrapper, rate.reason)
     add("auto_scale_lr", dict(base_batch_size=Code("batch")))

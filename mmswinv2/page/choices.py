@@ -55,8 +55,9 @@ def _of_run(root: Path, folder: Path) -> Iterator[Choice]:
     saved = best[::-1] or [
         path for path in find_checkpoints([folder]) if path.is_file()
     ]
-    changed = configs and configs[-1].stat().st_mtime
-    if configs and saved and _takes_pictures(configs[-1], changed):
+    if not configs or not saved:
+        return
+    if _takes_pictures(configs[-1], configs[-1].stat().st_mtime):
         run = folder.name if folder == root else folder.relative_to(root)
         yield Choice(f"{run}: {saved[0].stem}", str(configs[-1]), str(saved[0]))
 

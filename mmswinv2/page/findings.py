@@ -81,8 +81,8 @@ def rows_of(
         tuple: Heads of the columns, and rows, each with the number of its class.
     """
     if "pred_score" in sample:
-        rows = [(i, (name, f"{s:.3f}")) for i, name, s in top_classes(sample, meta)]
-        return ("class", "score"), rows
+        best = top_classes(sample, meta)
+        return ("class", "score"), [(i, (name, f"{s:.3f}")) for i, name, s in best]
     classes = meta["classes"]
     labels = label_map(sample)
     if labels is not None:
@@ -92,7 +92,7 @@ def rows_of(
             (i, (classes[i], f"{shares[i]:.1%}")) for i in present
         ]
     objects = surer(sample.pred_instances, score)
-    rows = []
+    rows: list[tuple[int, tuple[str, ...]]] = []
     for index, score, box in zip(
         objects.labels.tolist(), objects.scores.tolist(), objects.bboxes.tolist()
     ):

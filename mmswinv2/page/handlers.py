@@ -9,6 +9,7 @@ import threading
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import gradio as gr
 import numpy as np
@@ -51,7 +52,7 @@ def _told(handler: Callable[..., dict]) -> Callable[..., dict]:
     """A handler whose errors are a message on the page, and a line in the terminal."""
 
     @functools.wraps(handler)
-    def run(self: Handlers, *args: object) -> dict:
+    def run(self: Handlers, *args: Any) -> dict:
         try:
             return handler(self, *args)
         except Exception as error:  # whatever it is, the page goes on
@@ -123,7 +124,7 @@ class Handlers:
         compare: bool,
         score: float,
         progress: gr.Progress = gr.Progress(),  # noqa: B008  (how gradio gives it)
-        request: gr.Request | None = None,
+        request: gr.Request = None,  # gradio gives it
         *texts: str,
     ) -> dict:
         """A picture goes through the model, once or at both windows."""
@@ -188,7 +189,7 @@ class Handlers:
                 ui.differs: gr.update(visible=False),
                 ui.found_other_column: gr.update(visible=False),
             }
-        text = difference(*shown, meta, score)
+        text = difference(shown[0], shown[1], meta, score)
         return changes | {
             ui.picture: gr.update(value=None, visible=False),
             ui.slider: gr.update(value=tuple(of_one_size(drawn)), visible=True),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import gradio as gr
 
@@ -92,7 +93,7 @@ def build_layout(score: float) -> Layout:
         "# Swin Transformer V2\n"
         "What a model finds in a photo, and what its attention windows do."
     )
-    parts = {}
+    parts: dict[str, Any] = {}
     with gr.Row():
         with gr.Column(scale=1, min_width=300):
             parts |= _inputs(score)

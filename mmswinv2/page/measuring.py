@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -42,7 +43,7 @@ class PeakMemory:
             self.before = _status()["VmRSS"]
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, *_: Any) -> None:
         if self.device.type == "cuda":
             self.bytes = torch.cuda.max_memory_allocated(self.device)
         elif self.before is not None:

@@ -7,6 +7,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property, partial
+from typing import Any
 
 import numpy as np
 from mmengine.config import Config
@@ -68,7 +69,7 @@ class LoadedModel:
             for module in self.inferencer.model.modules()
             if isinstance(module, SwinTransformerV2)
         )
-        self.backbone = next(backbones, None)
+        self.backbone: Any = next(backbones, None)
         # its own; those of now may be somebody's who waits for a pass
         self.windows = self.backbone.window_size if self.backbone else ()
         steps = self.inferencer.pipeline.pipeline.transforms
@@ -109,8 +110,9 @@ class LoadedModel:
             try:
                 if windows is not None:
                     self.backbone.set_window_size(windows)
-                if short_side is not None:
-                    factor = short_side / self.short_side
+                own = self.short_side
+                if short_side is not None and own is not None:
+                    factor = short_side / own
                     for step, name, scale in self._resizers:
                         setattr(step, name, _scaled(scale, factor))
                     # what is cut at the config's scale is cut at all, nothing else
@@ -133,7 +135,7 @@ def _takes_tiles(cfg: Config) -> bool:
 def _scaled(scale: int | Sequence[int], factor: float) -> int | tuple[int, ...]:
     if isinstance(scale, int):
         return max(1, round(scale * factor))
-    return tuple(_scaled(side, factor) for side in scale)
+    return tuple(max(1, round(side * factor)) for side in scale)
 
 
 class Models:
@@ -144,7 +146,7 @@ class Models:
         **options (object): ``device`` and ``tile``, see :class:`LoadedModel`.
     """
 
-    def __init__(self, find: Callable[[], Sequence[Choice]], **options: object) -> None:
+    def __init__(self, find: Callable[[], Sequence[Choice]], **options: Any) -> None:
         self.find, self.options = find, options
         self._loaded: OrderedDict[str, LoadedModel] = OrderedDict()
         self._lock = threading.Lock()

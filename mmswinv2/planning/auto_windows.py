@@ -10,6 +10,7 @@ heads, the weights and their optimizer beside it.
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import prod
+from typing import Any
 
 from mmengine.logging import print_log
 
@@ -47,9 +48,7 @@ class Cost:
 OPTIONS = ("image_size", "memory", "slowdown", "batch_size")
 
 
-def resolve_windows(
-    window_size: object, auto_windows: dict | None, **model: object
-) -> object:
+def resolve_windows(window_size: Any, auto_windows: dict | None, **model: Any) -> Any:
     """``window_size`` as given, or for 'auto' what :func:`choose_windows` finds.
 
     Args:
@@ -113,7 +112,7 @@ def choose_windows(
     Raises:
         ValueError: If an argument is malformed, or no window is within the budget.
     """
-    image = (image_size, image_size) if is_int(image_size) else image_size
+    image: Any = (image_size, image_size) if is_int(image_size) else image_size
     if not is_list(image) or not all(map(is_int, image)) or len(image) != len(patch):
         raise _malformed(f"image_size is {image_size!r}")
     if min(image) < 1 or not is_int(batch_size) or batch_size < 1:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from functools import cache
+from typing import Any
 
 import torch
 from mmengine.config import Config
@@ -45,7 +46,7 @@ def read_plan(
     return model, Plan(training, is_amp(cfg), strategy, gpus)
 
 
-def build_on_meta(cfg: Config) -> nn.Module:
+def build_on_meta(cfg: Config) -> Any:
     """The model of a config without memory."""
     init_default_scope(cfg.default_scope)
     model = copy.deepcopy(cfg.model)
@@ -105,7 +106,7 @@ def is_amp(cfg: Config) -> bool:
     return cfg.optim_wrapper.get("type") in kinds
 
 
-def read_parameters(model: nn.Module, training: Training) -> Parameters:
+def read_parameters(model: Any, training: Training) -> Parameters:
     """Numbers of parameters by parts."""
 
     def count(module: nn.Module, trainable: bool = True) -> int:
@@ -122,7 +123,7 @@ def read_parameters(model: nn.Module, training: Training) -> Parameters:
     return Parameters(count(model, False), numbers, max(blocks), sum(blocks))
 
 
-def read_memory(cfg: Config, model: nn.Module, training: Training) -> Memory:
+def read_memory(cfg: Config, model: Any, training: Training) -> Memory:
     """What a model takes, with its heads counted once per precision."""
 
     @cache
@@ -135,7 +136,7 @@ def read_memory(cfg: Config, model: nn.Module, training: Training) -> Memory:
         parts = [global_attention(stage, plan.training) for stage in stages]
         return [*parts, Part("heads", len(training.arch.depths), kept, 2 * largest)]
 
-    teacher = getattr(model, "teacher", None)
+    teacher: Any = getattr(model, "teacher", None)
 
     @cache
     def seen(half: bool) -> int:
@@ -182,7 +183,7 @@ def global_attention(stage: SwinStage, training: Training) -> Part:
         number=training.number,
     )
     recompute = stage.checkpoint if stage.with_cp else None
-    how = dict(attention=block.attn.implementation, recompute=recompute)
+    how: Any = dict(attention=block.attn.implementation, recompute=recompute)
     kept = sum(block_kept(shape, **how).values())
     passing = block_passing(shape, **how)
     return Part("neck", len(training.arch.depths), kept, passing)

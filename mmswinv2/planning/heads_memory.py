@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 from contextlib import ExitStack
+from typing import Any
 from unittest.mock import patch
 
 import torch
@@ -30,7 +31,7 @@ class Maps(nn.Module):
         super().__init__()
         self.shapes = shapes
 
-    def forward(self, x: Tensor, *more: object) -> tuple[Tensor, ...]:
+    def forward(self, x: Tensor, *more: Any) -> tuple[Tensor, ...]:
         """Maps for any image, and whatever its tokens are masked or mixed by."""
         maps = (torch.zeros(shape, requires_grad=True) for shape in self.shapes)
         return tuple(m * 1.0 for m in maps)
@@ -41,7 +42,7 @@ class _DeformableAttention(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: torch.autograd.function.FunctionCtx,
+        ctx: Any,
         value: Tensor,
         shapes: Tensor,
         locations: Tensor,
@@ -55,16 +56,12 @@ class _FocalLoss(torch.autograd.Function):
     """Keeps what mmcv's CUDA kernel keeps, which CPUs do not have."""
 
     @staticmethod
-    def forward(
-        ctx: torch.autograd.function.FunctionCtx, pred: Tensor, target: Tensor
-    ) -> Tensor:
+    def forward(ctx: Any, pred: Tensor, target: Tensor) -> Tensor:
         ctx.save_for_backward(pred, target)
         return torch.zeros_like(pred)
 
 
-def _focal_loss(
-    pred: Tensor, target: Tensor, *args: object, **kwargs: object
-) -> Tensor:
+def _focal_loss(pred: Tensor, target: Tensor, *args: Any, **kwargs: Any) -> Tensor:
     return _FocalLoss.apply(pred, target).sum()
 
 
@@ -78,9 +75,9 @@ def build_heads(cfg: Config, training: Training) -> BaseModel:
     model = copy.deepcopy(cfg.model)
     model.backbone = dict(type=Maps, shapes=shapes)
     for neck in necks(model):
-        if neck.type == "mmswinv2.GlobalAttention":
+        if neck["type"] == "mmswinv2.GlobalAttention":
             neck.clear()
-            neck.type = nn.Identity
+            neck["type"] = nn.Identity
     if model.get("teacher"):
         with torch.device("meta"):
             teacher = MODELS.build(model.teacher)

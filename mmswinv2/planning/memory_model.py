@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate, groupby, pairwise, product
 from math import prod
+from typing import Any
 
 from mmswinv2.architectures import Architecture
 from mmswinv2.models.blocks import PATCH_SIZE
@@ -326,7 +327,7 @@ class Training:
         parts = []
         every = self.arch.extra_norm_every_n_blocks
         path = f"layers.{stage}"
-        same = dict(
+        same: dict[str, Any] = dict(
             attention=self.attention,
             device=self.device,
             recompute=self.recompute(stage),

@@ -7,6 +7,7 @@ matter; and the precision of CUDA's autocast on the CPU.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -55,11 +56,11 @@ class SavedBytes(saved_tensors_hooks):
             self._give_back,
         )
 
-    def __enter__(self) -> SavedBytes:
+    def __enter__(self) -> SavedBytes:  # type: ignore[override]  # for "as"
         super().__enter__()
         return self
 
-    def _count(self, kept: Tensor | None, storage: torch.UntypedStorage) -> object:
+    def _count(self, kept: Tensor | None, storage: torch.UntypedStorage) -> Any:
         ref = StorageWeakRef(storage)
         if ref.cdata not in self._seen:
             self._seen[ref.cdata] = ref
@@ -83,7 +84,7 @@ class ZeroProducts(TorchDispatchMode):
         types: tuple,
         args: tuple = (),
         kwargs: dict | None = None,
-    ) -> object:
+    ) -> Any:
         """Called by torch for every operator."""
         kwargs = kwargs or {}
         if func.overloadpacket not in PRODUCTS:
@@ -103,7 +104,7 @@ class CudaAutocast(TorchFunctionMode):
         types: tuple,
         args: tuple = (),
         kwargs: dict | None = None,
-    ) -> object:
+    ) -> Any:
         """Called by torch for every function."""
         name = getattr(func, "__name__", "")
         if name in FP32_FUNCTIONS and torch.is_autocast_enabled("cpu"):
@@ -111,6 +112,6 @@ class CudaAutocast(TorchFunctionMode):
         return func(*args, **(kwargs or {}))
 
 
-def _to_fp32(x: object) -> object:
+def _to_fp32(x: Any) -> Any:
     is_half = isinstance(x, Tensor) and x.dtype in (torch.float16, torch.bfloat16)
     return x.float() if is_half else x

@@ -8,6 +8,7 @@ from __future__ import annotations
 import copy
 import weakref
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -26,7 +27,7 @@ class FrozenMap(nn.Module):
         input_size (tuple[int, int]): Of pictures in px.
     """
 
-    def __init__(self, shape: tuple[int, ...], input_size: tuple[int, int]) -> None:
+    def __init__(self, shape: tuple[int, ...], input_size: tuple[int, ...]) -> None:
         super().__init__()
         self.identity = dict(name="teacher", weights="")
         self.shape, self.input_size = shape, input_size
@@ -79,7 +80,7 @@ class LiveBytes(TorchDispatchMode):
 
 
 def teacher_memory(
-    teacher: nn.Module, images: tuple[int, ...], *, amp: bool
+    teacher: Any, images: tuple[int, ...], *, amp: bool
 ) -> tuple[int, tuple[int, ...]]:
     """What the forward pass of a teacher takes, without running it.
 

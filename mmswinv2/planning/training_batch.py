@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import torch
 from mmengine.config import Config
@@ -64,7 +65,7 @@ def _run(pipeline: list[dict], size: tuple | None) -> tuple | None:
         elif kind in ("ResizeEdge", "ResizeClip"):
             size = None  # the other edge is as the picture has it
         elif "Resize" in kind:
-            scales = transform.get("scales") or transform.get("scale")
+            scales: Any = transform.get("scales") or transform.get("scale")
             if isinstance(scales, int):
                 scales = (scales, scales)
             scales = scales if isinstance(scales[0], (list, tuple)) else [scales]
@@ -96,7 +97,7 @@ def make_batch(
         tuple[Tensor, list]: ``(B, 3, *size)`` and the data samples.
     """
     images = torch.zeros(batch, 3, *size, device=device)
-    make = SAMPLES[cfg.default_scope]
+    make: Any = SAMPLES[cfg.default_scope]
     return images, [make(cfg, size).to(device) for _ in range(batch)]
 
 
@@ -105,7 +106,7 @@ def _meta(size: tuple[int, int]) -> dict:
     return dict.fromkeys(shapes, size) | {"scale_factor": (1.0, 1.0), "img_id": 0}
 
 
-def _make_det_sample(cfg: Config, size: tuple[int, int]) -> object:
+def _make_det_sample(cfg: Config, size: tuple[int, int]) -> Any:
     from mmdet.structures import DetDataSample
     from mmdet.structures.mask import PolygonMasks
 
@@ -129,7 +130,7 @@ def _make_det_sample(cfg: Config, size: tuple[int, int]) -> object:
     return sample
 
 
-def _make_seg_sample(cfg: Config, size: tuple[int, int]) -> object:
+def _make_seg_sample(cfg: Config, size: tuple[int, int]) -> Any:
     from mmseg.structures import SegDataSample
 
     labels = torch.zeros(1, *size, dtype=torch.long)
@@ -142,7 +143,7 @@ def _make_seg_sample(cfg: Config, size: tuple[int, int]) -> object:
     return sample
 
 
-def _make_cls_sample(cfg: Config, size: tuple[int, ...]) -> object:
+def _make_cls_sample(cfg: Config, size: tuple[int, ...]) -> Any:
     from mmpretrain.structures import DataSample
 
     # a label for a classifier, a mask for SimMIM, a published map for Token Labeling

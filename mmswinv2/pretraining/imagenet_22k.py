@@ -6,6 +6,7 @@ import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import mmpretrain.datasets
 
@@ -36,7 +37,7 @@ class ImageNet22K(mmpretrain.datasets.CustomDataset):
     """
 
     def __init__(
-        self, data_root: str, ann_file: str, data_prefix: str = "", **kwargs: object
+        self, data_root: str, ann_file: str, data_prefix: str = "", **kwargs: Any
     ) -> None:
         super().__init__(
             data_root=data_root, ann_file=ann_file, data_prefix=data_prefix, **kwargs

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
+from typing import Any
 
 import mmpretrain.datasets
 
@@ -35,7 +36,7 @@ class ImageNetV2(mmpretrain.datasets.ImageNet):
         self,
         data_root: str = "data/imagenet-v2",
         data_prefix: str = "imagenetv2-matched-frequency-format-val",
-        **kwargs: object,
+        **kwargs: Any,
     ) -> None:
         super().__init__(data_root=data_root, data_prefix=data_prefix, **kwargs)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
+from typing import Any
 
 import mmpretrain.models
 import numpy as np
@@ -48,15 +49,13 @@ class LinearClsHead(mmpretrain.models.LinearClsHead):
         num_classes: int,
         in_channels: int,
         init_cfg: dict | None = None,
-        **kwargs: object,
+        **kwargs: Any,
     ) -> None:
         init_cfg = init_cfg or dict(type="TruncNormal", layer="Linear", std=0.02)
         super().__init__(num_classes, in_channels, init_cfg, **kwargs)
         self.untrained = ""
 
-    def _load_from_state_dict(
-        self, state_dict: dict, prefix: str, *rest: object
-    ) -> None:
+    def _load_from_state_dict(self, state_dict: dict, prefix: str, *rest: Any) -> None:
         """Fit the rows of a classifier to the classes of this one, in place."""
         names = [f"{prefix}fc.weight", f"{prefix}fc.bias"]
         given = [state_dict[name] for name in names if name in state_dict]

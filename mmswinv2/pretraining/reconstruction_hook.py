@@ -6,6 +6,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,7 +15,7 @@ from mmengine.dataset import default_collate
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
-from torch import Tensor, nn
+from torch import Tensor
 
 from mmswinv2.drawing.panels import make_panel, side_by_side
 from mmswinv2.engine.fsdp import is_sharded
@@ -104,7 +105,7 @@ def _own_random_numbers() -> Iterator[None]:
 
 
 @torch.no_grad()
-def draw_reconstructions(model: nn.Module, batch: dict) -> np.ndarray:
+def draw_reconstructions(model: Any, batch: dict) -> np.ndarray:
     """A sheet with a row per picture: what the model sees, its guess, the original.
 
     Args:

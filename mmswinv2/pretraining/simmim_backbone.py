@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -25,12 +27,14 @@ class SimMIMSwinV2(SwinTransformerV2):
         **kwargs (Any): Likewise; ``out_indices`` defaults to the last stage.
     """
 
-    def __init__(self, arch: str | None = None, **kwargs: object) -> None:
+    def __init__(self, arch: str | None = None, **kwargs: Any) -> None:
         super().__init__(arch, **{"out_indices": (3,), **kwargs})
         self.mask_token = nn.Parameter(torch.empty(1, 1, self.embed_dims))
         self._reset_mask_token()
 
-    def forward(self, x: Tensor, mask: Tensor | None = None) -> tuple[Tensor, ...]:
+    def forward(  # type: ignore[override]  # what is changed, the mask says
+        self, x: Tensor, mask: Tensor | None = None
+    ) -> tuple[Tensor, ...]:
         """Feature maps of an image whose masked tokens are not seen.
 
         Args:

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from torch import Tensor
 
 from mmswinv2.models import SwinTransformerV2
@@ -48,7 +50,7 @@ class VideoSwinTransformerV2(SwinTransformerV2):
         arch: str | None = None,
         *,
         temporal_patch_size: int = 2,
-        **kwargs: object,
+        **kwargs: Any,
     ) -> None:
         if not is_int(temporal_patch_size) or temporal_patch_size < 1:
             raise ValueError(
@@ -58,7 +60,7 @@ class VideoSwinTransformerV2(SwinTransformerV2):
         self.patch_size = (temporal_patch_size, *super().patch_size)
         super().__init__(arch, **kwargs)
 
-    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
+    def forward(self, x: Tensor) -> tuple[Tensor, ...]:  # type: ignore[override]
         """Feature maps of clips.
 
         Args:

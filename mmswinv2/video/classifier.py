@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import mmpretrain.models
 import torch
 from mmpretrain.structures import DataSample
@@ -34,10 +36,10 @@ class VideoClassifier(mmpretrain.models.ImageClassifier):
 
     def __init__(
         self,
-        *args: object,
+        *args: Any,
         max_testing_views: int | None = None,
         data_preprocessor: dict | nn.Module | None = None,
-        **kwargs: object,
+        **kwargs: Any,
     ) -> None:
         if max_testing_views is not None and (
             not isinstance(max_testing_views, int) or max_testing_views < 1
@@ -56,7 +58,7 @@ class VideoClassifier(mmpretrain.models.ImageClassifier):
         self,
         inputs: Tensor,
         data_samples: list[DataSample] | None = None,
-        **kwargs: object,
+        **kwargs: Any,
     ) -> list[DataSample]:
         """Scores and label of each clip.
 
@@ -104,7 +106,7 @@ class VideoClsHead(LinearClsHead):
         in_channels: int,
         dropout: float = 0.5,
         init_cfg: dict | None = None,
-        **kwargs: object,
+        **kwargs: Any,
     ) -> None:
         init_cfg = init_cfg or dict(type="Normal", layer="Linear", std=0.01)
         super().__init__(num_classes, in_channels, init_cfg, **kwargs)

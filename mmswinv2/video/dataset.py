@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import logging
 import os
+from typing import Any
 
 import mmpretrain.datasets
 import torch
 from mmengine.logging import print_log
-from torch import Tensor
 
 from mmswinv2.errors import RunError
 from mmswinv2.registry import DATASETS
@@ -59,7 +59,7 @@ class KineticsDataset(mmpretrain.datasets.BaseDataset):
         delimiter: str = " ",
         labelled: bool = True,
         max_unreadable: float = 0.1,
-        **kwargs: object,
+        **kwargs: Any,
     ) -> None:
         if not 0 <= max_unreadable <= 1:
             raise ValueError(
@@ -71,7 +71,7 @@ class KineticsDataset(mmpretrain.datasets.BaseDataset):
         self.delimiter, self.labelled = delimiter, labelled
         self.max_unreadable = max_unreadable
         self.list_hash = ""
-        self.unreadable: Tensor | None = None
+        self.unreadable: Any = None  # or a Tensor
         super().__init__(
             ann_file=ann_file,
             data_root=os.path.expanduser(data_root),
@@ -80,7 +80,7 @@ class KineticsDataset(mmpretrain.datasets.BaseDataset):
             **{**kwargs, "lazy_init": True},
         )
         parts = self.pipeline.transforms
-        self.test_mode = self.test_mode or any(
+        self.test_mode: bool = self.test_mode or any(
             getattr(part, "test_mode", False) for part in parts
         )
         if not kwargs.get("lazy_init"):

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from mmengine.structures import BaseDataElement
@@ -88,7 +89,7 @@ def make_film(
     start = time.perf_counter()
     made = Made(0, (0, 0), 0)
     sound = source if isinstance(source, VideoReader) else None
-    options = dict(time_base=source.time_base, sound=sound)
+    options: dict[str, Any] = dict(time_base=source.time_base, sound=sound)
     with video_writer(path, source.rate, **options) as write:
         first = None
         try:

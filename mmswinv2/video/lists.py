@@ -99,7 +99,7 @@ def read_classes(path: str | Path) -> tuple[str, ...]:
     for pattern in NUMBERED:
         found = [re.fullmatch(pattern, name) for name in names]
         if all(found):
-            by_label = {int(match["label"]): match["name"] for match in found}
+            by_label = {int(match["label"]): match["name"] for match in found if match}
             if sorted(by_label) == [*range(len(names))]:
                 names = [by_label[label] for label in range(len(names))]
                 break

@@ -39,7 +39,8 @@ class VideoDataPreprocessor(mmpretrain.models.ClsDataPreprocessor):
         super().__init__(
             mean, std, num_classes=num_classes, batch_augments=batch_augments
         )
-        self.mean, self.std = self.mean[..., None], self.std[..., None]  # (C, 1, 1, 1)
+        self.mean: Tensor = self.mean[..., None]  # (C, 1, 1, 1)
+        self.std: Tensor = self.std[..., None]
         for augment in getattr(self.batch_augments, "augments", ()):
             if isinstance(augment, CutMix):
                 raise ValueError(

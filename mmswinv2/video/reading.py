@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence, Set
 from contextlib import contextmanager
 from fractions import Fraction
 from functools import cached_property, partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -341,7 +341,7 @@ def fraction_of(rate: float) -> Fraction:
     return Fraction(max(rate or RATE, 1e-3)).limit_denominator(1001)
 
 
-def import_av() -> object:
+def import_av() -> Any:
     """PyAV, which only videos need.
 
     Raises:

@@ -9,6 +9,7 @@ Legend: V views, C channels, T frames of a view, N = V * T, H height and W width
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import cv2
 import mmcv
@@ -25,7 +26,7 @@ from .sampling import clip_indices, even_starts, random_starts
 ATTEMPTS = 10  # to draw a crop that fits, as in mmaction2
 
 
-def _check_positive(**numbers: object) -> None:
+def _check_positive(**numbers: Any) -> None:
     for name, number in numbers.items():
         if not isinstance(number, int) or number < 1:
             raise ValueError(f"{name}={number!r}: expected a whole number from 1 on")
@@ -155,7 +156,8 @@ class RandomResizedCropClip(BaseTransform):
 
     def draw(self, height: int, width: int) -> tuple[int, int, int, int]:
         """Top, left, height and width of a crop, in px; the middle if none fits."""
-        ratios = np.exp(np.random.uniform(*np.log(self.ratio), ATTEMPTS))
+        least, most = np.log(self.ratio)
+        ratios = np.exp(np.random.uniform(least, most, ATTEMPTS))
         areas = np.random.uniform(*self.area, ATTEMPTS) * height * width
         widths = np.round(np.sqrt(areas * ratios)).astype(int)
         heights = np.round(np.sqrt(areas / ratios)).astype(int)

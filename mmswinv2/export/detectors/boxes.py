@@ -2,10 +2,11 @@
 # n candidates, k kept, D channels of deltas
 
 from collections.abc import Mapping
+from typing import Any
 
 import torch.nn.functional as F
 from mmdet.models.task_modules.coders.delta_xywh_bbox_coder import onnx_delta2bbox
-from torch import Tensor, nn
+from torch import Tensor
 
 from .operators import nms
 
@@ -31,7 +32,7 @@ def best(scores: Tensor, *, limit: int, above: float) -> tuple[Tensor, Tensor]:
     return scores[kept], index[kept]
 
 
-def decode(coder: nn.Module, boxes: Tensor, deltas: Tensor, size: Tensor) -> Tensor:
+def decode(coder: Any, boxes: Tensor, deltas: Tensor, size: Tensor) -> Tensor:
     """Boxes ``(n, 4)`` moved by their deltas ``(n, 4)``, within a picture.
 
     Args:

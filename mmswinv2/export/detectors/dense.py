@@ -2,15 +2,16 @@
 # n candidates, k kept, A anchors of a pixel, L classes, h w maps
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from .boxes import best, decode, suppress
 
 
 def dense_boxes(
-    head: nn.Module,
+    head: Any,
     maps: Sequence[Tensor],
     size: Tensor,
     cfg: Mapping,

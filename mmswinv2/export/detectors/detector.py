@@ -2,6 +2,7 @@
 # H W the picture in px, n objects, h w a mask
 
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 import torch
 from mmcv.cnn.utils import fuse_conv_bn
@@ -18,7 +19,7 @@ from mmdet.models.roi_heads.bbox_heads import (
 from mmdet.models.roi_heads.mask_heads import FCNMaskHead
 from mmdet.models.roi_heads.roi_extractors import SingleRoIExtractor
 from mmdet.models.task_modules.coders import DeltaXYWHBBoxCoder
-from torch import Tensor, nn
+from torch import Tensor
 
 from mmswinv2.export.networks import Exported
 
@@ -48,13 +49,13 @@ class ExportedDetector(Exported):
 
     task = "detection"
 
-    def __init__(self, model: nn.Module, preprocessor: Mapping) -> None:
+    def __init__(self, model: Any, preprocessor: Mapping) -> None:
         super().__init__(preprocessor)
         check(model)
         if isinstance(model, TwoStageDetector):
             # Batch norm asks how many regions there are, which no graph knows
             fuse_conv_bn(model.roi_head)
-        self.model = model
+        self.model: Any = model
         masks = ("masks",) if model.with_mask else ()
         self.output_names = ("boxes", "scores", "labels", *masks)
 
@@ -92,7 +93,7 @@ class ExportedDetector(Exported):
         return boxes, scores, labels, region_masks(heads, maps, boxes, labels)
 
 
-def check(model: nn.Module) -> None:
+def check(model: Any) -> None:
     """Raises ValueError where a detector computes something else than is written."""
     for what, value, allowed in _parts(model):
         if value not in allowed:
@@ -105,7 +106,7 @@ def check(model: nn.Module) -> None:
             )
 
 
-def _parts(model: nn.Module) -> Iterator[tuple[str, object, tuple]]:
+def _parts(model: Any) -> Iterator[tuple[str, Any, tuple]]:
     """What must be as is written here: its name, what it is and what it may be."""
     hosts = (SingleStageDetector, TwoStageDetector)
     predict = getattr(type(model), "predict", None)
@@ -139,18 +140,18 @@ def _parts(model: nn.Module) -> Iterator[tuple[str, object, tuple]]:
             yield "roi_layer.pool_mode", layer.pool_mode, ("avg",)
 
 
-def _dense_parts(name: str, head: nn.Module) -> Iterator[tuple[str, object, tuple]]:
+def _dense_parts(name: str, head: Any) -> Iterator[tuple[str, Any, tuple]]:
     custom = getattr(head.loss_cls, "custom_cls_channels", False)
     yield f"{name}.loss_cls.custom_cls_channels", custom, (False,)
     yield from _coder_parts(name, head)
     yield from _nms_parts(f"nms of the {name}", head.test_cfg["nms"])
 
 
-def _coder_parts(name: str, head: nn.Module) -> Iterator[tuple[str, object, tuple]]:
+def _coder_parts(name: str, head: Any) -> Iterator[tuple[str, Any, tuple]]:
     yield f"{name}.bbox_coder", type(head.bbox_coder), (DeltaXYWHBBoxCoder,)
 
 
-def _nms_parts(name: str, cfg: Mapping) -> Iterator[tuple[str, object, tuple]]:
+def _nms_parts(name: str, cfg: Mapping) -> Iterator[tuple[str, Any, tuple]]:
     yield f"{name}.type", cfg.get("type", "nms"), ("nms",)
     for option in cfg:
         yield f"option of {name}", option, tuple(sorted(NMS_OPTIONS))

@@ -2,6 +2,7 @@
 # n boxes, k kept, C channels, h w sides of maps
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from mmcv import ops
@@ -70,7 +71,7 @@ def translations() -> dict[Callable, Callable]:
     """``custom_translation_table`` of :func:`torch.onnx.export`; needs onnxscript."""
     from onnxscript import opset18 as op
 
-    def to_nms(boxes: object, scores: object, iou_threshold: float) -> object:
+    def to_nms(boxes: Any, scores: Any, iou_threshold: float) -> Any:
         every = 2**63 - 1  # as many boxes as there are
         kept = op.NonMaxSuppression(  # rows of (image, class, box)
             op.Unsqueeze(boxes, [0]),
@@ -81,14 +82,14 @@ def translations() -> dict[Callable, Callable]:
         return op.Reshape(op.Slice(kept, [2], [3], [1]), [-1])
 
     def to_roi_align(
-        values: object,
-        boxes: object,
+        values: Any,
+        boxes: Any,
         height: int,
         width: int,
         scale: float,
         sampling_ratio: int,
         aligned: bool,
-    ) -> object:
+    ) -> Any:
         number = op.Shape(boxes, start=0, end=1)
         return op.RoiAlign(
             values,

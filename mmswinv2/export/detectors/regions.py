@@ -2,6 +2,7 @@
 # n regions, k kept, C channels, L classes, h w maps
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -10,9 +11,7 @@ from .boxes import decode, suppress
 from .operators import roi_align
 
 
-def region_features(
-    extractor: nn.Module, maps: Sequence[Tensor], boxes: Tensor
-) -> Tensor:
+def region_features(extractor: Any, maps: Sequence[Tensor], boxes: Tensor) -> Tensor:
     """Features ``(n, C, h, w)`` of boxes ``(n, 4)``, each from the map of its scale.
 
     Args:
@@ -41,7 +40,7 @@ def region_features(
 
 
 def region_boxes(
-    roi_head: nn.Module, maps: Sequence[Tensor], boxes: Tensor, size: Tensor
+    roi_head: Any, maps: Sequence[Tensor], boxes: Tensor, size: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
     """What the box heads make of proposals, as their own ``predict_bbox``.
 
@@ -78,7 +77,7 @@ def region_boxes(
     return boxes[kept], scores[kept], labels[kept]
 
 
-def _of_classes(deltas: Tensor, labels: Tensor, head: nn.Module) -> Tensor:
+def _of_classes(deltas: Tensor, labels: Tensor, head: Any) -> Tensor:
     """Of deltas ``(n, 4)`` or ``(n, 4 L)`` those of one class each, ``(n, 4)``."""
     if head.reg_class_agnostic:
         return deltas
@@ -87,7 +86,7 @@ def _of_classes(deltas: Tensor, labels: Tensor, head: nn.Module) -> Tensor:
 
 
 def region_masks(
-    roi_head: nn.Module, maps: Sequence[Tensor], boxes: Tensor, labels: Tensor
+    roi_head: Any, maps: Sequence[Tensor], boxes: Tensor, labels: Tensor
 ) -> Tensor:
     """Probabilities ``(n, h, w)`` of being the object, in each box.
 
@@ -107,6 +106,6 @@ def region_masks(
     return sum(masks) / len(masks)
 
 
-def as_list(heads: nn.Module) -> list[nn.Module]:
+def as_list(heads: Any) -> list[Any]:
     """The heads of all stages."""
     return list(heads) if isinstance(heads, nn.ModuleList) else [heads]

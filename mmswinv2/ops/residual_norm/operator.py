@@ -6,14 +6,15 @@ the same in every run.
 """
 # B batch, H W map in tokens, C channels, T = B * H * W tokens
 
+import functools
 from contextlib import AbstractContextManager, nullcontext
-from functools import cache
 from types import ModuleType
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.autograd import forward_ad
-from torch.autograd.function import FunctionCtx, once_differentiable
+from torch.autograd.function import once_differentiable
 
 MAX_CHANNELS = 8192  # whole tokens lie in registers
 
@@ -75,7 +76,7 @@ class _ResidualNorm(torch.autograd.Function):
     """Keeps the branch as it was given and two numbers per token."""
 
     @staticmethod
-    def forward(ctx: FunctionCtx, *args: object) -> tuple[Tensor, Tensor | None]:
+    def forward(ctx: Any, *args: Any) -> tuple[Tensor, Tensor | None]:
         """See :func:`residual_norm`; no second output where it would be the first."""
         x, branch, weight, bias, _, keep, _ = args
         ctx.set_materialize_grads(False)
@@ -90,7 +91,7 @@ class _ResidualNorm(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(
-        ctx: FunctionCtx, grad_y: Tensor | None, grad_low: Tensor | None
+        ctx: Any, grad_y: Tensor | None, grad_low: Tensor | None
     ) -> tuple[Tensor | None, ...]:
         """Gradients in the dtypes of the inputs."""
         given = [grad for grad in (grad_y, grad_low) if grad is not None]
@@ -98,12 +99,12 @@ class _ResidualNorm(torch.autograd.Function):
             return (None,) * 7
         if ctx.saves:
             grads = _backward(ctx, grad_y, grad_low, *ctx.saved_tensors)
-        else:
-            grads = sum(grad.to(ctx.x_dtype) for grad in given), None, None, None
-        return *grads, None, None, None
+            return *grads, None, None, None
+        grad_x = functools.reduce(torch.add, (grad.to(ctx.x_dtype) for grad in given))
+        return grad_x, *(None,) * 6
 
     @staticmethod
-    def jvp(ctx: FunctionCtx, *tangents: Tensor | None) -> None:
+    def jvp(ctx: Any, *tangents: Tensor | None) -> None:
         """There is none."""
         raise NotImplementedError(
             "the fused residual norm has no forward-mode derivative; set "
@@ -142,7 +143,7 @@ def _forward(
 
 
 def _backward(
-    ctx: FunctionCtx,
+    ctx: Any,
     grad_y: Tensor | None,
     grad_low: Tensor | None,
     branch: Tensor,
@@ -183,14 +184,14 @@ def _backward(
     )
 
 
-@cache
+@functools.cache
 def _kernels() -> ModuleType:
     from . import kernels
 
     return kernels
 
 
-@cache
+@functools.cache
 def _tile(channels: int) -> tuple[int, int, int]:
     """Tokens of a tile, channels with padding, and warps that work on it.
 
@@ -200,7 +201,7 @@ def _tile(channels: int) -> tuple[int, int, int]:
     return max(1024 // block, 1), block, max(block // 256, 4)
 
 
-@cache
+@functools.cache
 def _most_programs(device: torch.device, warps: int) -> int:
     """Programs that share the tokens in the backward pass: 16 warps per processor."""
     if device.type != "cuda":

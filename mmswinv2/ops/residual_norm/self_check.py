@@ -51,9 +51,12 @@ def _compare(
         x, branch, weight, bias = exact
         normed = F.layer_norm(branch, (C,), weight, bias, EPS)
         y = x + keep.view(-1, 1, 1, 1) * normed
-        right = torch.autograd.grad(y, exact, sum(grad.double() for grad in grads))
-        inputs = [x.to(device).requires_grad_() for x in inputs]
-        outs = residual_norm(*inputs, EPS, keep.to(device), low_dtype)
+        total = torch.stack([grad.double() for grad in grads]).sum(0)
+        right = torch.autograd.grad(y, exact, total)
+        x, branch, weight, bias = inputs = [
+            x.to(device).requires_grad_() for x in inputs
+        ]
+        outs = residual_norm(x, branch, weight, bias, EPS, keep.to(device), low_dtype)
         grads = [grad.to(device) for grad in grads]
         found = torch.autograd.grad(outs[: len(kinds)], inputs, grads)
     for name, out, kind in zip(("the sum", "its copy"), outs, kinds):

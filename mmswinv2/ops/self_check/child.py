@@ -131,17 +131,17 @@ def _crash(code: int, err: str) -> Answer:
         name = signal.Signals(-code).name
     except ValueError:
         name = f"signal {-code}"
-    holds = "run" if -code in FROM_OUTSIDE else "always"
-    return Answer(f"its check was ended by {name}: {line}", holds)
+    reason = f"its check was ended by {name}: {line}"
+    return Answer(reason, "run" if -code in FROM_OUTSIDE else "always")
 
 
 def main() -> None:
     """The subprocess: one line when the device works, one with the answer."""
-    target, device, dtype, channels = sys.argv[1:]
+    target, device_name, dtype, channels = sys.argv[1:]
     signal.alarm(LIMIT + 60)  # should the process that asked be gone
     with os.fdopen(os.dup(1), "w") as answers:
         os.dup2(2, 1)  # compilers print what they like
-        device = torch.device(device)
+        device = torch.device(device_name)
         torch.ones(1, device=device).sum().item()
         print(READY, file=answers, flush=True)
         try:

@@ -11,6 +11,7 @@ of all pairs by half a window's height: 3 MB in place of 50 for 12 heads at wind
 
 import itertools
 import math
+from typing import Any
 
 from torch import Tensor
 
@@ -63,7 +64,8 @@ def fold_strips(grad: Tensor, window: tuple[int, ...]) -> Tensor:
     parts = grad.unflatten(2, (-1, *columns)).unbind(1)
     for place, part in zip(itertools.product(*map(range, columns)), parts):
         runs = [slice(n - 1 - at, 2 * n - 1 - at) for n, at in zip(columns, place)]
-        rows[(..., *runs)].add_(part)
+        there: Any = (..., *runs)
+        rows[there].add_(part)
     return table.flip([*range(1, table.dim())])
 
 

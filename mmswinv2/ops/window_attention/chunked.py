@@ -138,7 +138,7 @@ def _of(
     window: tuple[int, ...] | None = None,
 ) -> Tensor:
     """Tokens of some heads, and of some window rows, ``(m * G, R, d)``; a view."""
-    if rows is not None:
+    if rows is not None and window is not None:
         _, c = rows_of(window)
         x = x[:, :, rows.start * c : rows.stop * c]
     return x[heads].flatten(0, 1)

@@ -51,7 +51,7 @@ def number(n: int) -> int | Tensor:
     return n if isinstance(n, int) else torch.full((1,), n, dtype=torch.int64)
 
 
-def axis(length: int, window: int, shift: int | None) -> Axis:
+def axis(length: int, window: int, shift: int | Tensor | None) -> Axis:
     """Windows along an axis.
 
     Args:
@@ -79,8 +79,10 @@ def axis(length: int, window: int, shift: int | None) -> Axis:
         token = torch.where(padding, size - 1, token)
         queries.append(torch.ones_like(padding))
         keys.append(padding)
-    sides = [torch.stack(side, -1).float() for side in (queries, keys) if side]
-    return Axis(token, place, *sides or (None, None), window)
+    if not queries:
+        return Axis(token, place, None, None, window)
+    of_queries, of_keys = (torch.stack(x, -1).float() for x in (queries, keys))
+    return Axis(token, place, of_queries, of_keys, window)
 
 
 def layout(rows: Axis, columns: Axis) -> Layout:

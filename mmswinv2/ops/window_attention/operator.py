@@ -8,9 +8,12 @@ Kept for the backward pass: qkv, table, scale and, of 'triton', the output and a
 per row. 'sdpa' is a forward pass by SDPA with the backward pass of 'chunked'.
 """
 
+from collections.abc import Sequence
+from typing import Any
+
 import torch
 from torch import Tensor
-from torch.autograd.function import FunctionCtx, once_differentiable
+from torch.autograd.function import once_differentiable
 
 from ..kept import is_watched
 from .chunked import chunked_backward, chunked_forward
@@ -70,7 +73,7 @@ def _forward(
 class _Attention(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: FunctionCtx,
+        ctx: Any,
         qkv: Tensor,
         table: Tensor,
         scale: Tensor,
@@ -91,9 +94,10 @@ class _Attention(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: FunctionCtx, grad_out: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(ctx: Any, grad_out: Tensor) -> tuple[Tensor | None, ...]:
         window, shift, implementation = ctx.options
         wanted = ctx.needs_input_grad[:3]
+        grads: Sequence[Tensor | None]
         if implementation == "triton":
             qkv, *prepared, out, rows = ctx.saved_tensors
             grads = triton_backward(
@@ -103,9 +107,11 @@ class _Attention(torch.autograd.Function):
             qkv, table, scale = ctx.saved_tensors
             with torch.autocast(qkv.device.type, enabled=False):
                 grads = chunked_backward(grad_out, qkv, table, scale, window, shift)
-        grads = zip(grads, ctx.dtypes, wanted)
-        grads = (grad.to(dtype) if wants else None for grad, dtype, wants in grads)
-        return *grads, None, None, None
+        of_inputs = (
+            grad.to(dtype) if grad is not None and wants else None
+            for grad, dtype, wants in zip(grads, ctx.dtypes, wanted)
+        )
+        return *of_inputs, None, None, None
 
 
 @torch.library.custom_op("mmswinv2::window_attention", mutates_args=())
@@ -152,11 +158,13 @@ def window_attention_backward_operator(
     geometry = tuple(window), tuple(shift)
     if implementation == "triton":
         prepared = prepare(table, scale)
-        grads = triton_backward(grad_out, qkv, prepared, *geometry, out, rows)
+        grads: Any = triton_backward(grad_out, qkv, prepared, *geometry, out, rows)
     else:
         with torch.autocast(qkv.device.type, enabled=False):
             grads = chunked_backward(grad_out, qkv, table, scale, *geometry)
-    return tuple(grad.to(x.dtype) for grad, x in zip(grads, (qkv, table, scale)))
+    pairs = zip(grads, (qkv, table, scale))
+    of_qkv, of_table, of_scale = (grad.to(x.dtype) for grad, x in pairs)
+    return of_qkv, of_table, of_scale
 
 
 @window_attention_backward_operator.register_fake
@@ -171,16 +179,20 @@ def _(
     shift: list[int],
     implementation: str,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    return tuple(x.new_empty(x.shape) for x in (qkv, table, scale))
+    return (
+        qkv.new_empty(qkv.shape),
+        table.new_empty(table.shape),
+        scale.new_empty(scale.shape),
+    )
 
 
-def _keep(ctx: FunctionCtx, inputs: tuple, output: tuple) -> None:
+def _keep(ctx: Any, inputs: tuple, output: tuple) -> None:
     qkv, table, scale, *ctx.options = inputs
     ctx.save_for_backward(qkv, table, scale, *output)
 
 
 def _backward(
-    ctx: FunctionCtx, grad_out: Tensor, _: Tensor | None
+    ctx: Any, grad_out: Tensor, _: Tensor | None
 ) -> tuple[Tensor | None, ...]:
     grads = window_attention_backward_operator(
         grad_out, *ctx.saved_tensors, *ctx.options

@@ -129,13 +129,13 @@ def _attend(x: Tensor, bias: Tensor, dropout: float) -> Tensor:
     if x.requires_grad or not bias.requires_grad:
         backends.append(SDPBackend.EFFICIENT_ATTENTION)
     with sdpa_kernel(backends) if x.is_cuda else nullcontext():
-        out = [
+        parts = [
             F.scaled_dot_product_attention(
                 q, k, v, attn_mask=bias[None], dropout_p=dropout, scale=1.0
             )  # (windows, n, N, d)
             for q, k, v in windows.split(_windows_at_a_time(windows, bias), dim=1)
         ]
-    out = out[0] if len(out) == 1 else torch.cat(out)
+    out = parts[0] if len(parts) == 1 else torch.cat(parts)
     return out.transpose(1, 2).flatten(-2).unflatten(0, x.shape[1:-2])
 
 

@@ -11,23 +11,23 @@ Axes = tuple[int, ...]
 Case = tuple[Axes, Axes, Axes, int]  # map, window, shift, heads
 # Padded and shifted along all axes, so that each map has windows inside and at all
 # borders.
-CASES = [
+CASES: list[Case] = [
     ((13, 12), (8, 8), (4, 4), 3),  # a tile
     ((19, 15), (12, 10), (6, 5), 2),  # several tiles, the last of them not full
 ]
 # On a GPU also those for which other tiles are compiled; the interpreter is too slow.
-GPU_CASES = [
+GPU_CASES: list[Case] = [
     ((11, 10), (7, 7), (3, 3), 3),
     ((19, 18), (12, 12), (6, 6), 2),
     ((25, 24), (16, 16), (8, 8), 2),
 ]
 GRADIENTS = [f"gradient of {name}" for name in ("q", "k", "v", "the bias", "the scale")]
 QUANTITIES = ["output", *GRADIENTS]
-CLIPS = [
+CLIPS: list[Case] = [
     ((3, 7, 7), (2, 4, 4), (1, 2, 2), 2),  # a tile
     ((3, 5, 5), (2, 6, 6), (1, 3, 3), 1),  # several, borders alone
 ]
-GPU_CLIPS = [
+GPU_CLIPS: list[Case] = [
     ((7, 7, 7), (4, 4, 4), (2, 2, 2), 3),
     ((7, 8, 9), (4, 5, 6), (2, 2, 3), 2),
     ((5, 10, 13), (3, 6, 8), (1, 3, 4), 2),
@@ -92,16 +92,16 @@ def _make_inputs(
 def _run_triton(
     leaves: list[Tensor], grad: Tensor, window: Axes, shift: Axes
 ) -> list[Tensor]:
-    leaves = [x.requires_grad_() for x in leaves]
-    out = attend(*leaves, window, shift, "triton")
+    qkv, table, scale = leaves = [x.requires_grad_() for x in leaves]
+    out = attend(qkv, table, scale, window, shift, "triton")
     return _all(out, torch.autograd.grad(out, leaves, grad))
 
 
 def _run_reference(
     leaves: list[Tensor], grad: Tensor, window: Axes, shift: Axes
 ) -> list[Tensor]:
-    leaves = [x.requires_grad_() for x in leaves]
-    out = reference_window_attention(*leaves, window, shift, dropout=0.0)
+    qkv, table, scale = leaves = [x.requires_grad_() for x in leaves]
+    out = reference_window_attention(qkv, table, scale, window, shift, 0.0)
     return _all(out, torch.autograd.grad(out, leaves, grad))
 
 

@@ -213,6 +213,7 @@ def _geometry(
     B, *axes = size
     windows = B * math.prod(map(_ceil, axes, window))
     per_row, per_frame = _ceil(2**30, window[-1]), _ceil(2**30, window[-2])
+    sizes: tuple[int | None, ...]
     if len(window) == 3:
         sizes = n, B, *axes, *shift, *window, per_row, per_frame
     else:

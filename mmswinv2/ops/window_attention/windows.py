@@ -7,6 +7,7 @@ rolled back by ``shift``: position ``r`` then holds token ``(r + shift) % padded
 # or (Z, Y, X), N tokens of a window, C channels
 
 from functools import lru_cache
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -49,7 +50,8 @@ def unshift_and_crop(
     """Inverse of :func:`pad_and_shift`; ``size`` is the map before padding."""
     if any(shift):
         x = x.roll(shift, dims=[*range(-1 - len(shift), -1)])
-    return x[(..., *map(slice, size), slice(None))]
+    inside: Any = (..., *map(slice, size), slice(None))
+    return x[inside]
 
 
 def partition(x: Tensor, window: tuple[int, ...]) -> Tensor:

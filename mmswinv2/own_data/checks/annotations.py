@@ -19,7 +19,8 @@ from mmswinv2.datasets.coco_masks import (
 from .findings import Finding, Severity, Tally, first, watch
 
 MANY = 0.1  # share of records from which on a fault is no slip but a wrong format
-MISSING, UNSOUND = {}, {}  # in place of an image that is not there, or not sound
+MISSING: dict = {}  # in place of an image that is not there
+UNSOUND: dict = {}  # or not sound
 MASK = "segmentation"
 LARGEST = 1e10  # px, the area of objects that COCO's evaluation counts
 NEEDED = ("id", "image_id", "category_id", "bbox", "area", "iscrowd")

@@ -113,7 +113,7 @@ def _check_categories(content: dict, file: str, use: CocoUse) -> Iterator[Findin
 def _compare_classes(
     content: dict, given: list[str], file: str, use: CocoUse
 ) -> Iterator[Finding]:
-    wanted, key = use.classes, f"{use.key}.metainfo"
+    wanted, key = use.classes or (), f"{use.key}.metainfo"
     if isinstance(wanted, str):
         what = f"classes is the text {wanted!r}, not a list of names"
         yield Finding("error", key, what, f"write classes=({wanted!r},) with the comma")
@@ -162,7 +162,7 @@ def _check_images(
     """Findings about images; puts them into ``images`` by id."""
     needed = ("id", "file_name", "width", "height")
     tally = Tally()
-    names = Counter()
+    names: Counter[str] = Counter()
     for record in records:
         if lacking := [name for name in needed if name not in record]:
             for name in lacking:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
@@ -61,7 +62,7 @@ def check_config(
             if check.num_classes not in compared:
                 compared.add(check.num_classes)
                 source = check.classes_from or f"{inner}.metainfo.classes"
-                yield from check_classes(cfg.model, check.num_classes, source)
+                yield from check_classes(cfg.model, check.num_classes or 0, source)
             pictures[split].update(check.pictures)
             folders.setdefault(split, check.class_folders)
             if len(sets) == 1 and inner == key:  # no wrapper that repeats them
@@ -77,7 +78,7 @@ def check_config(
         yield from check_overlap(pictures["train"], pictures["val"], key)
 
 
-def inner_datasets(dataset: Mapping, key: str) -> Iterator[tuple[str, Mapping]]:
+def inner_datasets(dataset: Any, key: str) -> Iterator[tuple[str, Any]]:
     """Keys and datasets inside wrappers such as RepeatDataset and ConcatDataset."""
     if "datasets" in dataset:
         for number, inner in enumerate(dataset["datasets"]):

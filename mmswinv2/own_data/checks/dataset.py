@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from mmengine.config import Config
 from mmengine.dataset import BaseDataset
@@ -145,7 +146,7 @@ class DatasetCheck:
         yield from found
         if not any(finding.severity == "error" for finding in found):
             yield from check_limits(
-                content, use.classes, self.cfg, self.split, self.coco_metrics
+                content, use.classes or (), self.cfg, self.split, self.coco_metrics
             )
         sizes = {
             image["file_name"]: (image.get("width"), image.get("height"))
@@ -240,7 +241,7 @@ class DatasetCheck:
         self, folder: str, sizes: Mapping[str, tuple | None], prefix: str
     ) -> Iterator[Finding]:
         key = f"{self.key}.data_prefix.{prefix.removeprefix('data_prefix.')}"
-        reading = dict(obey_exif=self.obey_exif, decoder=self.decoder)
+        reading: dict[str, Any] = dict(obey_exif=self.obey_exif, decoder=self.decoder)
         yield from check_pictures(folder, sizes, key=key, **reading)
         files = list_files(folder)
         found = {os.path.join(folder, n): files[n] for n in sizes if n in files}

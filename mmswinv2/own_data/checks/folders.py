@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 from mmengine.dataset import BaseDataset, Compose
 
@@ -203,7 +204,7 @@ class FolderCheck:
 
 def _check_twice(data: Sequence[Mapping], where: str) -> Iterator[Finding]:
     """Pictures that a list names with several labels."""
-    labels: dict[str, object] = {}
+    labels: dict[str, Any] = {}
     twice = {
         item["img_path"]
         for item in data

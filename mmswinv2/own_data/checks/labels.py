@@ -183,7 +183,7 @@ def _check_values(
         use (LabelUse): What a run does with them.
         whole (bool): Whether these are all label maps, not a sample.
     """
-    classes, ignored = use.num_classes, use.ignore_index
+    classes, ignored = use.num_classes or 0, use.ignore_index
     become = {value: use.learned(value) for value in counts}
     strange = [v for v, label in become.items() if not _known(v, label, use)]
     known = {label for v, label in become.items() if v not in strange} - {ignored}
@@ -242,7 +242,9 @@ def _check_values(
 
 
 def _known(value: int, label: int, use: LabelUse) -> bool:
-    return value < 256 and (label == use.ignore_index or 0 <= label < use.num_classes)
+    return value < 256 and (
+        label == use.ignore_index or 0 <= label < (use.num_classes or 0)
+    )
 
 
 def _is_plain(counts: Mapping[int, int], classes: int) -> bool:

@@ -10,6 +10,7 @@ import ast
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from mmengine.config import Config
 
@@ -63,7 +64,7 @@ def _unused(cfg: Config) -> Iterator[str]:
             yield name
 
 
-def _holds(node: object, value: object) -> bool:
+def _holds(node: Any, value: Any) -> bool:
     """Whether a value, or a path that begins with it, is somewhere in a config."""
     if node == value:
         return True
@@ -132,7 +133,7 @@ def _check_classes(cfg: Config, splits: Sequence[str]) -> Iterator[Finding]:
             yield Finding("error", key, what, cure)
 
 
-def _setting(cfg: Config, split: str, name: str) -> object:
+def _setting(cfg: Config, split: str, name: str) -> Any:
     """A setting of a split's dataset, where that is a single one."""
     dataset = (cfg.get(f"{split}_dataloader") or {}).get("dataset") or {}
     while name not in dataset and "dataset" in dataset:

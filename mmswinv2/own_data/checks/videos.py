@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 
 from mmengine.dataset import BaseDataset
 
-from .findings import Finding, first
+from .findings import Finding, Severity, first
 from .folders import try_pipeline
 from .pictures import sample
 
@@ -76,7 +76,7 @@ class VideoCheck:
 
     def _missing(self, names: set[str], looked: int, listed: int) -> Finding:
         allowed = self.built.max_unreadable if self.training else 0
-        severity = "error" if len(names) > allowed * looked else "warning"
+        severity: Severity = "error" if len(names) > allowed * looked else "warning"
         of = f"{looked} videos" if looked == listed else f"{looked} of {listed} videos"
         what = f"of {of} looked for are not there"
         what += "; others are trained on" if severity == "warning" else ""

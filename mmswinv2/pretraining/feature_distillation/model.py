@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -63,7 +64,7 @@ class FeatureDistillation(BaseSelfSupervisor):
         self,
         backbone: dict,
         neck: dict,
-        teacher: dict | Teacher | None = None,
+        teacher: Any = None,
         store: str | None = None,
         beta: float = 2.0,
         data_preprocessor: dict | None = None,
@@ -80,9 +81,10 @@ class FeatureDistillation(BaseSelfSupervisor):
                 "features"
             )
         else:
+            built: Any = teacher
             if not isinstance(teacher, nn.Module):
-                teacher = MODELS.build(teacher)
-            channels = teacher.channels
+                built = MODELS.build(teacher)
+            teacher, channels = built, built.channels
         super().__init__(
             backbone,
             neck={**neck, "out_channels": channels},
@@ -97,7 +99,7 @@ class FeatureDistillation(BaseSelfSupervisor):
     @property
     def teacher(self) -> Teacher | None:
         """The frozen teacher, which no method of modules reaches."""
-        return self._sight and self._sight.teacher
+        return self._sight.teacher if self._sight else None
 
     def loss(self, inputs: Tensor, data_samples: Sequence[DataSample]) -> dict:
         """The mean over all tokens and channels, in fp32.
@@ -107,7 +109,7 @@ class FeatureDistillation(BaseSelfSupervisor):
             data_samples (Sequence[DataSample]): With stored features, or not looked
                 at.
         """
-        size = tuple(inputs.shape[2:])
+        size = (inputs.shape[2], inputs.shape[3])
         if self._sight is not None:
             # First, while the student keeps nothing for its backward pass
             dtype = getattr(self.backbone, "autocast_dtype", None)
@@ -115,8 +117,8 @@ class FeatureDistillation(BaseSelfSupervisor):
         else:
             seen = stack_field(data_samples, NAME, inputs.device)
         predicted = self.neck(self.backbone(inputs)[-1])
-        grid = tuple(predicted.shape[2:])
-        self._tell(tuple(seen.shape[2:]), grid, size)
+        grid = (predicted.shape[2], predicted.shape[3])
+        self._tell((seen.shape[2], seen.shape[3]), grid, size)
         with torch.autocast(inputs.device.type, enabled=False):
             target, shown = self._target(seen, data_samples, grid, size)
             losses = F.smooth_l1_loss(
@@ -156,7 +158,7 @@ class FeatureDistillation(BaseSelfSupervisor):
                 "then whitened"
             )
         else:
-            identity = self.teacher.identity
+            identity = self._sight.teacher.identity
             name = f"{identity['name']} (weights {identity['weights'][:12]})"
             text = how_it_fits(given, grid, size, name)
         print_log(f"Feature Distillation: {text}", "current")
@@ -176,8 +178,9 @@ class FeatureDistillation(BaseSelfSupervisor):
         generator = torch.Generator().manual_seed(0)
         noise = torch.randn(1, 3, *size, generator=generator).to(device)
         if not self._sight(noise).isfinite().all():
+            name = self._sight.teacher.identity["name"]
             raise ValueError(
-                f"the teacher {self.teacher.identity['name']} gives features that are "
+                f"the teacher {name} gives features that are "
                 "not finite; its weights are damaged, or of another model"
             )
 

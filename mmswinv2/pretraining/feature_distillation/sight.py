@@ -54,14 +54,14 @@ class Sight:
             self._device = images.device
         kind = images.device.type
         with torch.autocast(kind, dtype) if dtype is not None else nullcontext():
-            size = tuple(images.shape[2:])
+            size = (images.shape[2], images.shape[3])
             if size not in self._sizes:
                 self._sizes[size] = self._choose_size(images[:1])
             return self._features(images, self._sizes[size])
 
     def _choose_size(self, image: Tensor) -> Size:
         """The size of a picture if the teacher takes it, else the teacher's own."""
-        size, own = tuple(image.shape[2:]), tuple(self.teacher.input_size)
+        size, own = (image.shape[2], image.shape[3]), self.teacher.input_size
         reasons = []
         for tried in dict.fromkeys((size, own)):
             try:
@@ -84,7 +84,7 @@ class Sight:
         )
 
     def _features(self, images: Tensor, size: Size) -> Tensor:
-        if tuple(images.shape[2:]) != size:
+        if (images.shape[2], images.shape[3]) != size:
             images = F.interpolate(images, size, mode="bicubic", antialias=True)
         features = self.teacher.features(images)
         channels = self.teacher.channels

@@ -48,12 +48,14 @@ def grid_reach(grid: Grid, image: Grid) -> tuple[float, float]:
 
     More than 1 where a side is no multiple of their stride.
     """
-    reach = []
-    for cells, length in zip(grid, image):
+
+    def of_side(cells: int, length: int) -> float:
+        if cells == 1:  # it has what there is, whatever its stride
+            return 1.0
         merges = math.ceil(math.log2(max(length / cells / PATCH_SIZE, 1)))
-        whole = cells == 1  # it has what there is, whatever its stride
-        reach.append(1 if whole else cells * (PATCH_SIZE << merges) / length)
-    return tuple(reach)
+        return cells * (PATCH_SIZE << merges) / length
+
+    return of_side(grid[0], image[0]), of_side(grid[1], image[1])
 
 
 def how_it_fits(given: Grid, grid: Grid, image: Grid, name: str) -> str:

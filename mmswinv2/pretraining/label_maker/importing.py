@@ -80,9 +80,9 @@ class LabelFiles(Dataset):
 
     def __getitem__(self, row: int) -> tuple[int, TokenLabelMap | str]:
         """A row and its map, or why it has none."""
-        file = self.folder / self.files[row]
+        file = self.folder / str(self.files[row])  # rows without one are not asked for
         try:
-            labels = read_published(file, self.spec.num_classes)
+            labels = read_published(file, self.spec.num_classes or 0)
         except (ValueError, FileNotFoundError) as error:
             return row, str(error)
         if labels.values.shape != self.shape:

@@ -13,6 +13,7 @@ from multiprocessing.process import BaseProcess
 from multiprocessing.queues import Queue
 from pathlib import Path
 from queue import Empty
+from typing import Any
 
 import torch
 from torch import Tensor, multiprocessing
@@ -111,7 +112,7 @@ def describe_maps(
     teacher: Teacher, maps: dict[str, Tensor], size: tuple[int, int], exif: bool
 ) -> MapSpec:
     """What a store of such maps, of one picture or more, will hold."""
-    common = dict(
+    common: dict[str, Any] = dict(
         teacher=teacher.identity,
         grid=tuple(next(iter(maps.values())).shape[2:]),
         input_size=size,
@@ -249,7 +250,8 @@ def _work(
         labeller = Labeller(job.build_teacher(), job.device_of(rank), top_k)
         for batch in label_rows(job, blocks, labeller, tell):
             queue.put(("rows", (len(batch.rows), batch.faults)))
-            if not parent_process().is_alive():
+            parent = parent_process()
+            if parent is not None and not parent.is_alive():
                 return
         queue.put(("over", None))
     except Exception as error:

@@ -127,7 +127,11 @@ def make_store(
                 done += count
                 show(done, left)
         paths = writer.paths()
-        named = {paths[row]: f"{data / paths[row]}: {faults[row]}" for row in faults}
+        named = {
+            path: f"{data / path}: {faults[row]}"
+            for row in faults
+            if (path := paths[row]) is not None
+        }
         return finish(writer, named, console)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -76,7 +76,7 @@ class SquashedPictures(Dataset):
         folder: str | Path,
         paths: Sequence[str | None],
         size: tuple[int, int],
-        **options: object,
+        **options: Any,
     ) -> None:
         self.folder, self.paths, self.size = Path(folder), paths, size
         self.options = options

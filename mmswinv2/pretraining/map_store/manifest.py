@@ -7,6 +7,7 @@ import json
 from dataclasses import asdict, dataclass
 from math import prod
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -57,9 +58,9 @@ class MapSpec:
         """Types and shapes of a row: ``(k, h, w)`` twice, or ``(C, h, w)``."""
         half = np.dtype("<f2")
         if self.kind == FEATURES:
-            return dict(features=(half, (self.channels, *self.grid)))
-        shape = (self.top_k, *self.grid)
-        ids = np.dtype("<i2" if self.num_classes <= 2**15 else "<i4")
+            return dict(features=(half, (self.channels or 0, *self.grid)))
+        shape = (self.top_k or 0, *self.grid)
+        ids = np.dtype("<i2" if (self.num_classes or 0) <= 2**15 else "<i4")
         return dict(values=(half, shape), ids=(ids, shape))
 
     def rows_per_shard(self) -> int:
@@ -87,7 +88,9 @@ class MapSpec:
         Raises:
             ValueError: If that is no description of maps.
         """
-        given = {name: content.get(name) for name in cls.__dataclass_fields__}
+        given: dict[str, Any] = {
+            name: content.get(name) for name in cls.__dataclass_fields__
+        }
         for name in ("grid", "classes", "input_size"):
             if isinstance(given[name], list):
                 given[name] = tuple(given[name])
@@ -98,7 +101,9 @@ class MapSpec:
     def check(self) -> None:
         """Raises ValueError where a value cannot be."""
         labels = self.kind == TOKEN_LABELS
-        counts = (self.num_classes, self.top_k) if labels else (self.channels,)
+        counts: Any = (self.channels,)
+        if labels:
+            counts = self.top_k, self.num_classes
         names = self.classes is None or len(self.classes) == self.num_classes
         if not (
             self.kind in (TOKEN_LABELS, FEATURES)
@@ -106,7 +111,7 @@ class MapSpec:
             and isinstance(self.grid, tuple)
             and len(self.grid) == 2
             and all(type(n) is int and n > 0 for n in (*self.grid, *counts))
-            and (not labels or self.top_k <= self.num_classes)
+            and (not labels or counts[0] <= counts[1])
             and names
             and self.coverage in (WHOLE, CENTRE_SQUARE)
             and isinstance(self.exif_rotation, bool)

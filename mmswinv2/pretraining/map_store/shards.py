@@ -67,7 +67,7 @@ class ShardFile:
                 f"{self.file} takes {self.shape[0]} rows of {self.shape[1:]}, not "
                 f"{len(rows)} of {rows.shape[1:]} from row {row} on"
             )
-        content = memoryview(np.ascontiguousarray(rows, self.dtype)).cast("B")
+        content = np.ascontiguousarray(rows, self.dtype).data.cast("B")
         offset = len(self._header) + row * self._row
         try:
             while content:

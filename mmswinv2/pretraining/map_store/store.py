@@ -92,7 +92,7 @@ class MapStore:
         return dict(folder=self.folder)
 
     def __setstate__(self, state: dict) -> None:
-        self.__init__(state["folder"])
+        MapStore.__init__(self, state["folder"])
 
     def __len__(self) -> int:
         return len(self._index)
@@ -231,7 +231,7 @@ class MapStore:
         )
 
     def _check_ids(self, name: str, array: np.ndarray) -> None:
-        classes = self.spec.num_classes
+        classes = self.spec.num_classes or 0
         for ids in array if name.startswith("ids") else ():  # a row in memory at a time
             if ids.min() < 0 or ids.max() >= classes:
                 raise ValueError(

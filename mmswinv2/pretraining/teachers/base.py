@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
+from typing import Any, NoReturn
 
 import torch
 from torch import Tensor, nn
@@ -42,6 +43,9 @@ class Teacher(nn.Module, ABC):
 
     answer = ""
 
+    scale: Tensor
+    shift: Tensor
+
     def __init__(
         self,
         model: nn.Module,
@@ -58,7 +62,7 @@ class Teacher(nn.Module, ABC):
         interpolation: str = "bicubic",
     ) -> None:
         super().__init__()
-        self.model = model.eval().requires_grad_(False)
+        self.model: Any = model.eval().requires_grad_(False)
         weights = "" if without_weights() else digest(model.state_dict(), {})
         self.identity = dict(kind=kind, name=name, weights=weights)
         self.input_size = input_size
@@ -120,7 +124,7 @@ class Teacher(nn.Module, ABC):
     def _logits(self, images: Tensor) -> Tensor:
         """Likewise."""
 
-    def _refuse_logits(self, why: str) -> None:
+    def _refuse_logits(self, why: str) -> NoReturn:
         raise ValueError(
             f"teacher {self.identity['name']} has no logits of tokens: {why}; its "
             "features can be used, and labels need a teacher with a linear classifier "
@@ -131,7 +135,7 @@ class Teacher(nn.Module, ABC):
 def logits_of_tokens(
     tokens: Tensor,
     classify: Callable[[Tensor], Tensor],
-    norm: nn.Module | None,
+    norm: nn.LayerNorm | None,
     own: Callable[[], Tensor],
 ) -> Tensor:
     """What a classifier of mean tokens says of each token.
@@ -185,7 +189,7 @@ def without_weights() -> bool:
     return torch.get_default_device().type == "meta"
 
 
-def find_layer_norm(*modules: object) -> nn.LayerNorm | None:
+def find_layer_norm(*modules: Any) -> nn.LayerNorm | None:
     """The first that is an affine LayerNorm."""
     return next(
         (m for m in modules if isinstance(m, nn.LayerNorm) and m.bias is not None),

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from mmengine.config import Config
 from mmengine.model import PretrainedInit, initialize
@@ -131,11 +132,11 @@ class ConfigTeacher(Teacher):
         features = self._features(images)
         tokens, head = to_tokens(features), self.model.head
         if isinstance(getattr(head, "aux", None), nn.Linear):
-            return to_map(head.aux(tokens), features.shape[2:])
+            return to_map(head.aux(tokens), (features.shape[2], features.shape[3]))
         logits = logits_of_tokens(
             tokens, head.fc, None, lambda: head((self.model.neck(features),))
         )
-        return to_map(logits, features.shape[2:])
+        return to_map(logits, (features.shape[2], features.shape[3]))
 
 
 def _read(file: str | Path) -> Config:
@@ -149,7 +150,7 @@ def _read(file: str | Path) -> Config:
 
 def _build(
     cfg: Config, name: str, weights: str | Path | None
-) -> tuple[nn.Module, Sequence[str]]:
+) -> tuple[Any, Sequence[str]]:
     """The model with its weights, and names of classes as far as they are known."""
     with DefaultScope.overwrite_default_scope(cfg.get("default_scope")):
         settings = dict(cfg.model)
@@ -187,13 +188,13 @@ def _is_pretrained(init_cfg: object) -> bool:
     return isinstance(init_cfg, dict) and init_cfg.get("type") in kinds
 
 
-def _decoder(model: nn.Module) -> nn.Module:
+def _decoder(model: Any) -> Any:
     """Of a cascade the last."""
     head = model.decode_head
     return head[-1] if isinstance(head, nn.ModuleList) else head
 
 
-def _channels(backbone: nn.Module, name: str) -> int:
+def _channels(backbone: Any, name: str) -> int:
     """Of the last map, found without running the model where it is ours."""
     if hasattr(backbone, "embed_dims") and hasattr(backbone, "out_indices"):
         return backbone.embed_dims * 2 ** max(backbone.out_indices)

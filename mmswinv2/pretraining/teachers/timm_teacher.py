@@ -6,6 +6,7 @@ from __future__ import annotations
 import math
 import sys
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -76,7 +77,7 @@ class TimmTeacher(Teacher):
         download = pretrained and weights is None
         if input_size is not None:
             input_size = (int(input_size[0]), int(input_size[1]))
-        network = _create(model, architecture, input_size, download, args)
+        network: Any = _create(model, architecture, input_size, download, args)
         if weights is not None:
             _load(network, Path(weights), model)
         config = timm.data.resolve_data_config(model=network, use_test_size=True)
@@ -158,11 +159,11 @@ class TimmTeacher(Teacher):
         if features.ndim == 4:
             if self._is_channels_last(features):
                 features = features.permute(0, 3, 1, 2)
-            return to_tokens(features), tuple(features.shape[2:])
+            return to_tokens(features), (features.shape[2], features.shape[3])
         tokens = features[:, self._prefix :]
-        embed = getattr(self.model, "patch_embed", None)
+        embed: Any = getattr(self.model, "patch_embed", None)
         if hasattr(embed, "dynamic_feat_size"):
-            size = tuple(embed.dynamic_feat_size(tuple(images.shape[2:])))
+            size = tuple(embed.dynamic_feat_size((images.shape[2], images.shape[3])))
         else:
             size = (math.isqrt(tokens.shape[1]),) * 2
         if math.prod(size) != tokens.shape[1]:
@@ -204,7 +205,7 @@ def _create(
         ) from error
 
 
-def _load(network: torch.nn.Module, file: Path, name: str) -> None:
+def _load(network: Any, file: Path, name: str) -> None:
     state = read_file(file, str(file))
     for key in ("state_dict_ema", "model_ema", "state_dict", "model"):
         if isinstance(state.get(key), dict):

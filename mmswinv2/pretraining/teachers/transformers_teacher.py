@@ -6,6 +6,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from math import ceil, prod
+from typing import Any
 
 import torch
 from mmengine.logging import print_log
@@ -61,7 +62,8 @@ class TransformersTeacher(Teacher):
         classifier = getattr(network, "classifier", None)
         if not isinstance(classifier, nn.Linear):
             network, classifier = base, None
-        size = input_size or _size(processor) or getattr(config, "image_size", 224)
+        size: Any = input_size or _size(processor)
+        size = size or getattr(config, "image_size", 224)
         names = getattr(config, "id2label", None) or {}
         classes = classifier.out_features if classifier is not None else None
         channels = getattr(config, "hidden_sizes", None) or [config.hidden_size]
@@ -75,7 +77,7 @@ class TransformersTeacher(Teacher):
             classes=[*names.values()] if len(names) == classes else None,
             mean=[255 * value for value in processor["image_mean"]],
             std=[255 * value for value in processor["image_std"]],
-            interpolation=RESAMPLING.get(processor.get("resample"), "bicubic"),
+            interpolation=RESAMPLING.get(processor.get("resample", -1), "bicubic"),
         )
         self._base = [base]  # no module twice
         self._config = config
@@ -88,10 +90,10 @@ class TransformersTeacher(Teacher):
         if inputs and inputs[0].ndim == 2:
             self._pooled = [norm]
 
-    def _run(self, network: nn.Module, images: Tensor) -> object:
+    def _run(self, network: nn.Module, images: Tensor) -> Any:
         given = getattr(self._config, "image_size", None)
         kwargs = {}
-        if given and _pair(given) != tuple(images.shape[2:]):
+        if given and _pair(given) != (images.shape[2], images.shape[3]):
             kwargs = dict(interpolate_pos_encoding=True)
         self._pooled = []
         try:
@@ -137,13 +139,14 @@ class TransformersTeacher(Teacher):
     def _tokens(self, hidden: Tensor, images: Tensor) -> tuple[Tensor, tuple[int, int]]:
         """``(B, T, C)`` and (h, w), without class and register tokens."""
         if hidden.ndim == 4:
-            return to_tokens(hidden), tuple(hidden.shape[2:])
+            return to_tokens(hidden), (hidden.shape[2], hidden.shape[3])
         patch = _pair(getattr(self._config, "patch_size", 1))
         depths = getattr(self._config, "depths", None)
         if depths:  # these pad
             patch = [side * 2 ** (len(depths) - 1) for side in patch]
         divide = ceil if depths else int
-        size = tuple(divide(n / p) for n, p in zip(images.shape[2:], patch))
+        height, width = images.shape[2:]
+        size = divide(height / patch[0]), divide(width / patch[1])
         prefix = hidden.shape[1] - prod(size)
         if not 0 <= prefix <= MAX_PREFIX:
             raise ValueError(
@@ -170,7 +173,7 @@ def _classify(
     return classify
 
 
-def _load(name: str) -> tuple[nn.Module, dict]:
+def _load(name: str) -> tuple[Any, dict]:
     """A model on the CPU, in fp32, and what its image processor does."""
     try:
         import transformers
@@ -223,5 +226,5 @@ def _size(processor: dict) -> tuple[int, int] | None:
     return _pair(size) if size and all(_pair(size)) else None
 
 
-def _pair(size: object) -> tuple[int, int]:
+def _pair(size: Any) -> tuple[int, int]:
     return (size, size) if isinstance(size, int) else tuple(size)

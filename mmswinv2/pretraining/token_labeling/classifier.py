@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import Any
 
 import mmpretrain.models
 import numpy as np
@@ -61,7 +62,7 @@ class TokenLabelingClassifier(mmpretrain.models.ImageClassifier):
         head: dict,
         mix_token: float = 1.0,
         class_target: str = "map",
-        **kwargs: object,
+        **kwargs: Any,
     ) -> None:
         if not 0 <= mix_token <= 1:
             raise ValueError(
@@ -112,7 +113,7 @@ class TokenLabelingClassifier(mmpretrain.models.ImageClassifier):
         self, inputs: Tensor, samples: list[DataSample], size: tuple[int, int]
     ) -> Targets:
         values, ids = (stack_field(samples, name, inputs.device) for name in FIELDS)
-        reach = grid_reach(samples, tuple(inputs.shape[2:]), size, STRIDE)
+        reach = grid_reach(samples, (inputs.shape[2], inputs.shape[3]), size, STRIDE)
         targets = make_targets(
             values,
             ids,

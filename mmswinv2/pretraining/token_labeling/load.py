@@ -6,6 +6,7 @@ import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import mmpretrain.datasets.transforms as host
 from mmcv.transforms import BaseTransform, LoadImageFromFile
@@ -74,7 +75,7 @@ class LoadMaps(BaseTransform, ABC):
         self.coverage = coverage or self.store.coverage
 
     @abstractmethod
-    def add(self, results: dict, found: object) -> None:
+    def add(self, results: dict, found: Any) -> None:
         """Put what the store has for a picture among the results of its pipeline."""
 
     def transform(self, results: dict) -> dict:

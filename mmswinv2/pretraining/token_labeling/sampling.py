@@ -25,7 +25,9 @@ def sample_maps(
         tuple[Tensor, Tensor]: fp32 ``(B, C, H, W)``, and bool ``(B, H, W)``: whether at
         least half of the cell shows the picture. Where none does, values are 0.
     """
-    weights, share = sampling_weights(geometry, tuple(maps.shape[2:]), size, reach)
+    weights, share = sampling_weights(
+        geometry, (maps.shape[2], maps.shape[3]), size, reach
+    )
     values = torch.einsum("bns,bcs->bcn", weights, maps.float().flatten(2))
     return values.unflatten(2, size), (share >= 0.5).unflatten(1, size)
 

@@ -54,7 +54,7 @@ def make_targets(
         Targets: Of the batch.
     """
     batch, _, *grid = values.shape
-    weights, share = sampling_weights(geometry, tuple(grid), size, reach)
+    weights, share = sampling_weights(geometry, (grid[0], grid[1]), size, reach)
     # a row more: the mean over all that is shown
     whole = torch.einsum("bn,bns->bs", share, weights)
     whole = whole / share.sum(1, keepdim=True).clamp(min=1e-6)

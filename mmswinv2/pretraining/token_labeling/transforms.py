@@ -7,6 +7,7 @@ pixel relative to its picture (resizes, colours, erasing) needs no twin.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import mmcv.transforms
 import mmpretrain.datasets.transforms as host
@@ -20,6 +21,11 @@ from mmswinv2.registry import TRANSFORMS
 
 from . import geometry
 from .geometry import note
+
+if TYPE_CHECKING:  # goes before one
+    from mmcv.transforms import BaseTransform as Mixin
+else:
+    Mixin = object
 
 
 @TRANSFORMS.register_module()
@@ -38,9 +44,7 @@ class RandomResizedCrop(host.RandomResizedCrop):
 
     geometry_known = True
 
-    def __init__(
-        self, *args: object, swap_crop_axes: bool = False, **kwargs: object
-    ) -> None:
+    def __init__(self, *args: Any, swap_crop_axes: bool = False, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.swap_crop_axes = swap_crop_axes
 
@@ -74,12 +78,13 @@ class RandomCrop(host.RandomCrop):
         """Pad, crop and note."""
         picture = np.array(results["img"].shape[:2])
         results = super().transform(results)
-        top, left, *size = self._drawn
+        top, left, height, width = self._drawn
         sides = np.resize(self.padding or 0, 4)[[1, 0, 3, 2]]  # impad has (x, y, x, y)
         # what pad_if_needed adds is the same before and after
         more = self._padded - picture - sides[:2] - sides[2:]
-        offset = (top, left) - sides[:2] - more // 2
-        note(results, geometry.crop_px(*offset, size, picture))
+        top, left = (top, left) - sides[:2] - more // 2
+        of = (picture[0], picture[1])
+        note(results, geometry.crop_px(top, left, (height, width), of))
         return results
 
 
@@ -114,7 +119,7 @@ class RandomFlip(mmcv.transforms.RandomFlip):
         note(results, geometry.flip(results["flip_direction"]))
 
 
-class _SpatialPolicy:
+class _SpatialPolicy(Mixin):
     """Keeps the signed magnitude that an operation of RandAugment draws."""
 
     geometry_known = True
@@ -190,7 +195,7 @@ class RandAugment(host.RandAugment):
         **kwargs (Any): Of mmpretrain's.
     """
 
-    def __init__(self, policies: str | list[dict], **kwargs: object) -> None:
+    def __init__(self, policies: str | list[dict], **kwargs: Any) -> None:
         if isinstance(policies, str):
             policies = RANDAUG_POLICIES.get(policies, policies)
         if not isinstance(policies, str):  # an unknown name is mmpretrain's to refuse
@@ -207,7 +212,7 @@ class AutoAugment(host.AutoAugment):
         **kwargs (Any): Of mmpretrain's.
     """
 
-    def __init__(self, policies: str | list[list[dict]], **kwargs: object) -> None:
+    def __init__(self, policies: str | list[list[dict]], **kwargs: Any) -> None:
         if isinstance(policies, str):
             policies = AUTOAUG_POLICIES.get(policies, policies)
         if not isinstance(policies, str):
