@@ -15,19 +15,21 @@ from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGES = ("benchmarks/README.md", "configs/*/README.md", "[A-Z]*[A-Z].md")
-PICTURES = ("benchmarks/*/results/**/*.png",)
-LEFT_OUT = ("README.md",)  # its place is taken by docs/index.md
+ELSEWHERE = (
+    "*.md",
+    "benchmarks/README.md",
+    "benchmarks/*/results/**/*.png",
+    "configs/**/README.md",
+)
 LINK = re.compile(r"(\]\()(?!\w+:|#)([^)#\s]*)((?:#[^)\s]*)?\))")
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
-    """Adds pages and pictures from outside of docs/, under their own paths."""
-    for pattern in (*PAGES, *PICTURES):
+    """Adds pages and pictures that lie outside of docs/."""
+    for pattern in ELSEWHERE:
         for path in sorted(ROOT.glob(pattern)):
-            place = path.relative_to(ROOT).as_posix()
-            if place not in LEFT_OUT:
-                files.append(File.generated(config, place, abs_src_path=str(path)))
+            place = site_path(path.relative_to(ROOT).as_posix())
+            files.append(File.generated(config, place, abs_src_path=str(path)))
     return files
 
 
@@ -35,19 +37,24 @@ def on_page_markdown(
     markdown: str, page: Page, config: MkDocsConfig, files: Files
 ) -> str:
     """Turns links as GitHub follows them into those of the site."""
-    uri = page.file.src_uri
-    elsewhere = page.file.generated_by is not None
-    folder = posixpath.dirname(uri if elsewhere else f"docs/{uri}")
+    here = page.file.src_uri
+    source = Path(page.file.abs_src_path).relative_to(ROOT).as_posix()
 
     def in_site(match: re.Match) -> str:
         before, target, after = match.groups()
-        path = posixpath.normpath(posixpath.join(folder, target))
-        known = path.removeprefix("docs/")
-        if files.get_file_from_path(known):
-            link = posixpath.relpath(known, posixpath.dirname(uri) or ".")
+        path = posixpath.normpath(posixpath.join(posixpath.dirname(source), target))
+        if files.get_file_from_path(site_path(path)):
+            link = posixpath.relpath(site_path(path), posixpath.dirname(here) or ".")
         else:
             kind = "tree" if (ROOT / path).is_dir() else "blob"
             link = f"{config.repo_url.rstrip('/')}/{kind}/main/{path}"
         return f"{before}{link}{after}"
 
     return LINK.sub(in_site, markdown)
+
+
+def site_path(path: str) -> str:
+    """Where a file of the repository stands in the site's sources."""
+    if path == "README.md":  # index.md is the first page
+        return "quick_start.md"
+    return path.removeprefix("docs/") if "/" in path else path.lower()
