@@ -16,11 +16,15 @@ from mkdocs.structure.pages import Page
 
 ROOT = Path(__file__).resolve().parents[1]
 ELSEWHERE = (
-    "*.md",
+    "CHANGELOG.md",
+    "CONTRIBUTING.md",
+    "README.md",
+    "SECURITY.md",
     "benchmarks/README.md",
     "benchmarks/*/results/**/*.png",
     "configs/**/README.md",
 )
+ROLE = re.compile(r":(?:attr|class|func|meth|mod):(?=<code>)")
 LINK = re.compile(r"(\]\()(?!\w+:|#)([^)#\s]*)((?:#[^)\s]*)?\))")
 
 
@@ -51,6 +55,11 @@ def on_page_markdown(
         return f"{before}{link}{after}"
 
     return LINK.sub(in_site, markdown)
+
+
+def on_page_content(html: str, **_: object) -> str:
+    """Takes the roles of Sphinx out of docstrings, as in :class:`File`."""
+    return ROLE.sub("", html)
 
 
 def site_path(path: str) -> str:

@@ -1,6 +1,7 @@
-// An error's text, pasted as it is: its colons and signs are no operators of a query.
+// The text of an error, pasted as it is: its signs are no operators of a query, and its
+// words are cut as those of the pages are (`separator` in mkdocs.yml).
 document.addEventListener("input", ({ target }) => {
   if (!target.matches("[data-md-component=search-query]")) return;
-  const plain = target.value.replace(/[:~^*+\-"]/g, " ");
-  if (plain !== target.value) target.value = plain;
+  const words = target.value.replace(/[^\w.\s]+|\.(?=[^\w]|$)|(?<=\D)\./g, " ");
+  if (words !== target.value) target.value = words;
 }, true);
