@@ -6,7 +6,7 @@ import importlib.util
 
 from mmengine.config import Config
 
-from mmswinv2.apis import CONFIG_DIR
+from mmswinv2.places import CONFIG_DIR
 
 from . import devices
 
