@@ -37,15 +37,17 @@ def read_description() -> str:
 
 
 def name_commands(text: str) -> str:
-    """Return a text that says ``mmswinv2 train`` for ``python tools/train.py``."""
+    """Return a text that says ``mmswinv2 train`` for ``python tools/train.py``.
+
+    A name that ends a string without ``python`` before it is a path, and stays.
+    """
 
     def name(match: re.Match) -> str:
         command = NAMES.get(match["file"])
         return f"mmswinv2 {command}" if command else match[0]
 
-    files = r"(python )(?P<file>(tools|demo)/[\w/]+\.py)"
-    scripts = r"(?P<file>tools/\w+\.sh)"
-    return re.sub(scripts, name, re.sub(files, name, text))
+    file = r"(?P<file>(?<![\w/])(tools|demo)/[\w/]+\.(py|sh)\b)"
+    return re.sub(rf'{file}(?!")', name, re.sub(rf"python {file}", name, text))
 
 
 class BuildWithCommands(build_py):

@@ -50,7 +50,7 @@ def check(cfg: Config) -> None:
     if cfg.launcher == "none":
         raise ValueError(
             f"{kind} shares a model among several GPUs: start one process per GPU with "
-            "tools/dist_train.sh or tools/slurm_train.sh"
+            "tools/dist_train.sh or tools/slurm_train.sh CONFIG ..."
         )
     if is_deepspeed(cfg) and not _has_deepspeed():
         raise ValueError(
