@@ -1,9 +1,10 @@
 """Changes one operator, number or condition at a time and asks the tests.
 
-A sample of cosmic-ray's mutants of ``mmswinv2/ops`` and ``mmswinv2/checkpoints``, each
-tried with the tests that reach its line, fastest first, up to the first that fails. What
-is committed is tried, in a clone below ``--out``; a call goes on where the last one
-ended. Prints mutants and outcomes per module, then survivors with their differences.
+A sample of cosmic-ray's mutants of ``mmswinv2/ops`` and ``mmswinv2/checkpoints``,
+each tried with the tests that reach its line, fastest first, up to the first that
+fails. What is committed is tried, in a clone below ``--out``; a call goes on where the
+last one ended. Prints mutants and outcomes per module, then survivors with their
+differences.
 
 Examples:
     >>> python benchmarks/mutation/run.py

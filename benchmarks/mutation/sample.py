@@ -13,10 +13,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from random import Random
 
-from cosmic_ray.commands import init
+from cosmic_ray.ast import ast_nodes, get_ast
 from cosmic_ray.mutating import mutate_code
-from cosmic_ray.plugins import get_operator
-from cosmic_ray.work_db import WorkDB, use_db
+from cosmic_ray.plugins import get_operator, operator_names
+from cosmic_ray.work_db import WorkDB
 from cosmic_ray.work_item import MutationSpec, WorkItem
 
 # Not mutated, as no test could or should tell:
@@ -26,29 +26,32 @@ CACHES = {"cache", "lru_cache", "kept"}  # decorators that keep results: only sp
 SCHEDULES = {"num_warps", "num_stages", "maxnreg"}
 
 Place = tuple[tuple[int, int], tuple[int, int]]
+Mutant = tuple[str, int]  # operator, occurrence in the module
 
 
 def draw(db: WorkDB, modules: list[Path], count: int, seed: int) -> None:
     """Fill a session with ``count`` mutants of ``modules``."""
-    with use_db(":memory:") as every:
-        init(modules, every, {})
-        items = every.work_items
-    places: dict[Path, dict[Place, list[WorkItem]]] = defaultdict(
-        lambda: defaultdict(list)
-    )
-    for item in items:
-        spec = item.mutations[0]
-        places[spec.module_path][spec.start_pos, spec.end_pos].append(item)
-    for module, of_module in places.items():
-        spans = [*_excluded(ast.parse(module.read_text()))]
-        for place in [*of_module]:
-            if any(start <= place[0] and place[1] <= end for start, end in spans):
-                del of_module[place]
+    places = {module: _places(module) for module in modules}
     quotas = _quotas({module: len(found) for module, found in places.items()}, count)
     for module, quota in quotas.items():
-        random = Random(f"{seed} {module}")
-        sound = _sound(module, places[module], random)
+        sound = _sound(module, places[module], Random(f"{seed} {module}"))
         db.add_work_items([item for _, item in zip(range(quota), sound)])
+
+
+def _places(module: Path) -> dict[Place, list[Mutant]]:
+    """Mutants by the place that they change, without those that are not tried."""
+    source = module.read_text()
+    excluded = [*_excluded(ast.parse(source))]
+    nodes = [*ast_nodes(get_ast(source))]
+    places = defaultdict(list)
+    for name in operator_names():
+        if (operator := get_operator(name)).arguments():
+            continue
+        positions = (p for node in nodes for p in operator().mutation_positions(node))
+        for occurrence, (start, end) in enumerate(positions):
+            if not any(first <= start < last for first, last in excluded):
+                places[start, end].append((name, occurrence))
+    return places
 
 
 def _quotas(sizes: dict[Path, int], count: int) -> dict[Path, int]:
@@ -63,15 +66,15 @@ def _quotas(sizes: dict[Path, int], count: int) -> dict[Path, int]:
 
 
 def _sound(
-    module: Path, places: dict[Place, list[WorkItem]], random: Random
+    module: Path, places: dict[Place, list[Mutant]], random: Random
 ) -> Iterator[WorkItem]:
     """One mutant of each place in turn that is Python and another program."""
     source = module.read_text()
     tree = ast.dump(ast.parse(source))
     for place in random.sample(sorted(places), len(places)):
-        items = sorted(places[place], key=_key)
-        for item in random.sample(items, len(items)):
-            mutated = mutate(source, item.mutations[0])
+        for name, occurrence in random.sample(places[place], len(places[place])):
+            spec = MutationSpec(module, name, occurrence, *place)
+            mutated = mutate(source, spec)
             try:
                 with warnings.catch_warnings():
                     warnings.simplefilter("ignore", SyntaxWarning)
@@ -79,12 +82,8 @@ def _sound(
             except SyntaxError:
                 continue
             if ast.dump(ast.parse(mutated)) != tree:
-                yield item
+                yield WorkItem.single(f"{module}:{place[0]} {name}", spec)
                 break
-
-
-def _key(item: WorkItem) -> tuple[str, int]:
-    return item.mutations[0].operator_name, item.mutations[0].occurrence
 
 
 def mutate(source: str, spec: MutationSpec) -> str:
@@ -109,8 +108,7 @@ def _excluded(tree: ast.Module) -> Iterator[Place]:
         elif isinstance(node, ast.keyword) and node.arg in SCHEDULES:
             parts = [node.value]
         for part in filter(None, parts):
-            # From the '@' of a decorator on.
-            start = part.lineno, max(0, part.col_offset - 1)
+            start = part.lineno, max(0, part.col_offset - 1)  # the '@' of a decorator
             yield start, (part.end_lineno, part.end_col_offset)
 
 

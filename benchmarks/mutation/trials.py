@@ -21,26 +21,12 @@ from coverage import CoverageData
 TESTS = ("tests/test_ops", "tests/test_checkpoints")
 MEMORY = 16 * 2**30  # bytes of address space: a mutant may ask for any size
 # What the tests import, which takes longer than most of them; never the package.
-PRELOADED = [
-    "torch",
-    "torch._dynamo",
-    "torch._inductor",
-    "triton",
-    "triton.language",
-    "torch.utils.checkpoint",
-    "torchvision",
-    "timm",
-    "transformers",
-    "safetensors.torch",
-    "hypothesis",
-    "hypothesis.strategies",
-    "filelock",
-    "mmengine.runner",
-    "mmcv.ops",
-    "mmdet.apis",
-    "mmseg.apis",
-    "mmpretrain.apis",
-]
+PRELOADED = (
+    *("torch", "torch._dynamo", "torch._inductor", "triton", "triton.language"),
+    *("torch.utils.checkpoint", "torchvision", "timm", "transformers"),
+    *("safetensors.torch", "hypothesis", "hypothesis.strategies", "filelock"),
+    *("mmengine.runner", "mmcv.ops", "mmdet.apis", "mmseg.apis", "mmpretrain.apis"),
+)
 
 
 class Outcome(NamedTuple):
