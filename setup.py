@@ -128,6 +128,8 @@ setup(
     extras_require={
         "teachers": [*read_requirements("pretrain"), *read_requirements("teachers")],
         "video": [*read_requirements("pretrain"), *read_requirements("video")],
+        # One of the tests builds the site.
+        "tests": [*read_requirements("tests"), *read_requirements("docs")],
         **{
             name: read_requirements(name)
             for name in (
@@ -136,7 +138,7 @@ setup(
                 "pretrain",
                 "demo",
                 "export",
-                "tests",
+                "docs",
             )
         },
     },
