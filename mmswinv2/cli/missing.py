@@ -43,7 +43,7 @@ def cure(error: BaseException | None) -> str | None:
     if lacking in BASIS:
         steps = f"{TOOLS}, and then {steps}"
     if not INSTALLED:
-        steps = f"run make install and take .venv/bin/python, or {steps}"
+        steps = f"run make install and take .venv/bin/python, or for this one {steps}"
     return f"{lacking} is not installed for {sys.executable}: {steps}"
 
 
