@@ -18,19 +18,19 @@ from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT))  # works uninstalled
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # works uninstalled
 
 from mmengine.config import Config
 from mmengine.logging import MMLogger
 
 from mmswinv2.architectures import ARCHITECTURES
-from mmswinv2.planning import run_cost, run_data
+from mmswinv2.planning import run_choice, run_data
 from mmswinv2.planning.config_plan import read_memory, read_plan
 from mmswinv2.planning.gpus import GIB, GPUS
 from mmswinv2.planning.memory_model import Block, Training
 from mmswinv2.planning.memory_plan import Memory, Plan
-from mmswinv2.planning.run_cost import Assumptions, Choice
+from mmswinv2.planning.run_choice import DAY, Choice
+from mmswinv2.planning.run_cost import Assumptions, step
 from mmswinv2.planning.run_report import NAMES, SLOW_NETWORK
 from mmswinv2.planning.step_time import (
     Logits,
@@ -40,6 +40,7 @@ from mmswinv2.planning.step_time import (
     seconds,
 )
 
+ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs" / "large_models.md"
 MEASURED = ROOT / "benchmarks/gpu/results/nvidia-h200-first-tiles/eager.json"
 LOADING = Path(__file__).parent / "results" / "loading.json"
@@ -137,8 +138,8 @@ def size_cell(arch: str, card: str, gpus: int) -> str:
     memory, plan, _ = planned(ADE, arch)
     gpu = GPUS[card]
     plan = replace(plan, gpus=gpus)
-    choices = run_cost.choose(memory, plan, gpu, gpus * EACH)
-    best = run_cost.fastest(choices)
+    choices = run_choice.choose(memory, plan, gpu, gpus * EACH)
+    best = run_choice.fastest(choices)
     if best is None:
         least = min(choice.size for choice in choices.values())
         return f"no: {least / GIB:.0f} GiB"
@@ -166,18 +167,18 @@ def chosen(run: Run, card: str) -> tuple[Choice | None, dict, int]:
     """The fastest way of a run, all strategies, and pictures of the schedule."""
     memory, plan, cfg = planned(run.config)
     batch = run_data.step_pictures(cfg, plan.gpus)
-    choices = run_cost.choose(memory, plan, GPUS[card], batch)
+    choices = run_choice.choose(memory, plan, GPUS[card], batch)
     pictures = run_data.run_pictures(cfg, batch, run.pictures)
-    return run_cost.fastest(choices), choices, pictures
+    return run_choice.fastest(choices), choices, pictures
 
 
 def run_row(run: Run) -> list[str]:
     """A run of the paper on its GPU and on another."""
-    memory, plan, cfg = planned(run.config)
+    memory, _, cfg = planned(run.config)
     best, _, pictures = chosen(run, PAPER_CARD)
     other, _, _ = chosen(run, "h100")
     known = run_data.data_set(cfg)
-    low, high = run_cost.spread(memory, best, GPUS[PAPER_CARD], 1)
+    low, high = run_choice.spread(memory, best, GPUS[PAPER_CARD], 1)
     days = best.gpu_days(pictures)
     scale = days / best.step.total
     recomputed = best.plan.training.recompute(0)
@@ -245,7 +246,7 @@ def sensitivity() -> str:
         times = []
         for assumed in cases.values():
             how = dict(accumulate=best.accumulate, assumed=assumed)
-            time = run_cost.step(memory, best.plan, GPUS[PAPER_CARD], 1, **how)
+            time = step(memory, best.plan, GPUS[PAPER_CARD], 1, **how)
             times.append(f"{time.total / best.step.total:.2f}")
         rows.append([run.label, *times])
     return table(["run", *cases], rows)
@@ -334,13 +335,12 @@ def flops() -> str:
     forward = forward_flops(Training(ARCHITECTURES["giant"], (192, 192), 1, windows))
     whole = 3 * forward * 3.5e9  # pictures seen, table 2
     core = 123e12 / 2  # of a TPUv3 chip with two cores
-    day = run_cost.DAY
     rows = [
         ["forward pass of a picture, GFLOP", f"{forward / 1e9:,.0f}"],
         ["3.5 billion pictures, forward and backward, FLOP", f"{whole:.2g}"],
-        ["TPUv3 core-days at the peak of a core", f"{whole / core / day:,.0f}"],
+        ["TPUv3 core-days at the peak of a core", f"{whole / core / DAY:,.0f}"],
         ["the paper's, TPUv3 core-days", "under 500"],
-        ["A100-days at its peak", f"{whole / GPUS[PAPER_CARD].half / day:,.0f}"],
+        ["A100-days at its peak", f"{whole / GPUS[PAPER_CARD].half / DAY:,.0f}"],
     ]
     return table(["G, 192 px, window 12", ""], rows)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import ceil
 
-from .gpus import LINK_SHARE, NETWORK_SHARE, NODE, GPU
+from .gpus import GPU, LINK_SHARE, NETWORK_SHARE, NODE
 from .memory_model import FP32
 from .memory_plan import Parameters
 

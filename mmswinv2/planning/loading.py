@@ -40,7 +40,8 @@ def draw_picture(known: DataSet, seed: int = 0) -> bytes:
     scene = np.zeros((height, width, 3))
     for cells in (3, 9, 27, 81):  # coarse shapes down to grain
         coarse = generator.normal(0, 128 / cells**0.7, (cells, cells, 3))
-        scene += cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC)
+        fine = cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC)
+        scene = scene + fine
     scene += generator.normal(128, 6, scene.shape)
     picture = Image.fromarray(scene.clip(0, 255).astype(np.uint8))
     files = []

@@ -5,21 +5,21 @@ from __future__ import annotations
 from rich import box
 from rich.table import Table
 
-from .gpus import NODE, GPU
+from .gpus import GPU, NODE
 from .memory_plan import Memory
 from .memory_report import gib
-from .run_cost import DAY, Assumptions, Choice, spread, step
+from .run_choice import DAY, Choice, spread
+from .run_cost import Assumptions, step
 from .run_data import DataSet
 
 NAMES = {None: "none (DDP)", "zero1": "zero1", "fsdp": "fsdp"}
 SLOW_NETWORK = 12.5e9  # bytes/s, 100 Gb/s
-ASSUMED = (
-    "Times are reckoned, none was measured on several GPUs: a roofline fitted to one\n"
-    "H200 ('base', 1024 px, window 16, bf16) and carried over by data sheets; rings for\n"
-    "communication, 80 percent of a pass hides it; loading keeps up; no validation, no\n"
-    "checkpoints, no launches; operators without products in heads, such as RoIAlign,\n"
-    "and a teacher count nothing. docs/large_models.md has all of it."
-)
+ASSUMED = """\
+Times are reckoned; none was measured on several GPUs. A roofline fitted to one H200
+('base', 1024 px, window 16, bf16) is carried over by data sheets; rings exchange, and
+80 percent of a pass hides that; loading keeps up. Validation, checkpoints, launches,
+operators of heads without products, such as RoIAlign, and teachers are left out.
+docs/large_models.md has all of it."""
 
 
 def duration(seconds: float) -> str:

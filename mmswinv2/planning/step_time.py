@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from math import ceil, prod
 
-from .gpus import COPY_SHARE, FP32_SHARE, GPUS, HALF_SHARE, GPU
+from .gpus import COPY_SHARE, FP32_SHARE, GPU, GPUS, HALF_SHARE
 from .memory_model import HIDDEN_DIMS, Block, Training, merge
 
 TILE = 64  # rows of the attention kernels' tiles, whole in their work
@@ -122,7 +122,7 @@ def block_work(block: Block, *, bias: bool = True) -> Work:
 
 
 def stage_work(training: Training, stage: int) -> Work:
-    """The forward pass of all blocks of a stage; those shifted may have other windows."""
+    """The forward pass of a stage's blocks; those shifted may have other windows."""
     depth, bias = training.arch.depths[stage], training.position_bias != "table"
     plain = block_work(training.block(stage), bias=bias)
     moved = block_work(training.block(stage, shifted=True), bias=bias)
@@ -192,14 +192,16 @@ def passes(
     training: Training, gpu: GPU, kernels: Logits = KERNELS
 ) -> dict[str, Seconds]:
     """Time of the backbone's 'forward', 'backward' and 'recomputation' for a batch."""
-    how = dict(number=training.number, kernels=kernels)
+    number = training.number
     total = dict.fromkeys(("forward", "backward", "recomputation"), Seconds())
     for work, stage in _parts(training):
-        forward = seconds(work, gpu, **how)
+        forward = seconds(work, gpu, number=number, kernels=kernels)
         total["forward"] += forward
         if stage < training.frozen_stages:
             continue
-        total["backward"] += seconds(work, gpu, backward=True, **how)
+        total["backward"] += seconds(
+            work, gpu, backward=True, number=number, kernels=kernels
+        )
         if work.numbers and training.recompute(stage) == "block":
             total["recomputation"] += forward
         elif work.numbers and training.recompute(stage) == "mlp":
@@ -224,6 +226,7 @@ def block_seconds(
 ) -> Seconds:
     """Training time of one more block, as HTC++ has it behind the backbone."""
     work = block_work(block)
-    how = dict(number=block.number, kernels=kernels)
-    forward = seconds(work, gpu, **how)
-    return forward * (2 if recompute else 1) + seconds(work, gpu, backward=True, **how)
+    number = block.number
+    forward = seconds(work, gpu, number=number, kernels=kernels)
+    backward = seconds(work, gpu, backward=True, number=number, kernels=kernels)
+    return forward * (2 if recompute else 1) + backward

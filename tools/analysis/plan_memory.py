@@ -37,9 +37,9 @@ from rich.console import Console
 from torch import Tensor
 
 from mmswinv2.cli import launch, strategies
-from mmswinv2.planning import loading, run_cost, run_data, run_report, search
+from mmswinv2.planning import loading, run_choice, run_data, run_report, search
 from mmswinv2.planning.config_plan import read_memory, read_plan
-from mmswinv2.planning.gpus import GIB, GPU, GPUS, read_gpu
+from mmswinv2.planning.gpus import GPU, GPUS, read_gpu
 from mmswinv2.planning.memory_plan import (
     SHARE,
     Memory,
@@ -121,8 +121,8 @@ def print_run(
     args: argparse.Namespace,
 ) -> None:
     """Time of a step and of the whole run, with the strategies side by side."""
-    choices = run_cost.choose(memory, plan, gpu, batch)
-    best = run_cost.fastest(choices)
+    choices = run_choice.choose(memory, plan, gpu, batch)
+    best = run_choice.fastest(choices)
     print()
     console.print(run_report.strategy_table(choices, best))
     if best is None:
