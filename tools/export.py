@@ -20,8 +20,6 @@ from mmswinv2.cli.out_dir import make_folder
 from mmswinv2.export.formats import FORMATS
 from mmswinv2.export.making import JSON, Made, Wish, make
 
-DEMO = "demo/onnx_demo.py"
-
 
 def parse_args() -> argparse.Namespace:
     """Reads the command line."""
@@ -94,7 +92,7 @@ def report(wish: Wish, made: Made) -> list[str]:
             f", {parity.objects} objects found, {parity.other_objects} by one alone"
         )
     if wish.target == "onnx" and made.network.task != "features":
-        lines.append(f"next: python {DEMO} PICTURE {wish.out} --out-dir out")
+        lines.append(f"next: python demo/onnx_demo.py PICTURE {wish.out} --out-dir out")
     return lines
 
 

@@ -30,8 +30,9 @@ from rich.console import Console
 from scores import print_table, summarise
 from tasks import TASKS
 
-from mmswinv2.cli.stages import ROOT, StageError, run_side_by_side
+from mmswinv2.cli.stages import StageError, run_side_by_side
 from mmswinv2.cli.transfer_plan import Plan, Row
+from mmswinv2.places import ROOT
 
 
 def parse_args() -> argparse.Namespace:
