@@ -19,7 +19,9 @@ from functools import cache
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # works uninstalled
+sys.path.insert(0, str(Path(__file__).resolve().parent))
 
+from calibration import backbone_rows, kernel_rows
 from mmengine.config import Config
 from mmengine.logging import MMLogger
 
@@ -27,31 +29,21 @@ from mmswinv2.architectures import ARCHITECTURES
 from mmswinv2.planning import run_choice, run_data
 from mmswinv2.planning.config_plan import read_memory, read_plan
 from mmswinv2.planning.gpus import GIB, GPUS
-from mmswinv2.planning.memory_model import Block, Training
+from mmswinv2.planning.memory_model import Training
 from mmswinv2.planning.memory_plan import Memory, Plan
 from mmswinv2.planning.run_choice import DAY, Choice
 from mmswinv2.planning.run_cost import Assumptions, step
 from mmswinv2.planning.run_report import NAMES, SLOW_NETWORK
-from mmswinv2.planning.step_time import (
-    Logits,
-    block_work,
-    forward_flops,
-    passes,
-    seconds,
-)
+from mmswinv2.planning.step_time import forward_flops
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs" / "large_models.md"
-MEASURED = ROOT / "benchmarks/gpu/results/nvidia-h200-first-tiles/eager.json"
 LOADING = Path(__file__).parent / "results" / "loading.json"
 ADE = "ade20k/swinv2-l-p4-w40-in22k-192-pre_upernet_16xb4-40k_ade20k-640x640"
 COUNTS = (1, 8, 64, 512)
 EACH = 2  # pictures per GPU in the tables of sizes
 CARDS = ("h100", "a100-80", "a100-40", "rtx4090")
 PAPER_CARD = "a100-40"
-# Rates of the first tiles of the attention kernels, from their own table of the H200:
-# whole backbones were measured with these, and not again since.
-FIRST_TILES = Logits(forward=0.32e12, backward=0.102e12, small=0.48e12)
 
 
 @dataclass(frozen=True)
@@ -275,51 +267,6 @@ def strategies() -> str:
     return table([*header, "exchange, ms", "seen, ms"], rows)
 
 
-# Kernels: batch, side, heads, window, ms forward, ms backward (the table of new tiles;
-# window 8, whose backward kernel was not tiled anew, from the report).
-KERNELS = (
-    (1, 256, 4, 8, 0.049, 0.1709 - 0.0794),
-    (4, 64, 16, 12, 0.133, 0.145 + 0.196 + 0.215),
-    (1, 256, 4, 16, 0.098, 0.106 + 0.141 + 0.165),
-    (4, 64, 16, 16, 0.106, 0.116 + 0.160 + 0.165),
-    (1, 128, 8, 24, 0.134, 0.137 + 0.206 + 0.234),
-    (1, 128, 8, 32, 0.172, 0.177 + 0.269 + 0.285),
-)
-
-
-def backbone_rows() -> list[tuple[str, float, float]]:
-    """Case, predicted and measured ms of 'base' on an H200."""
-    tables = json.loads(MEASURED.read_text())["tables"]
-    cells, rows = tables[0]["cells"], []
-    for kind in ("forward", "training"):
-        for batch in (1, 4):
-            case = f"{kind}, 1024 x 1024, window 16, batch {batch}"
-            arch = ARCHITECTURES["base"]
-            training = Training(arch, (1024, 1024), batch, ((16, 16),) * 4)
-            times = passes(training, GPUS["h200"], FIRST_TILES)
-            whole = times["forward"].total
-            whole += times["backward"].total if kind == "training" else 0.0
-            rows.append((case, whole * 1000, cells[case]["ours"]["values"]["ms"]))
-    return rows
-
-
-def kernel_rows() -> list[tuple[str, float, float]]:
-    """Case, predicted and measured ms of the attention kernels on an H200."""
-    rows = []
-    for batch, side, heads, window, *measured in KERNELS:
-        channels = 32 * heads
-        sides, windows, shift = (side,) * 2, (window,) * 2, (window // 2,) * 2
-        work = block_work(
-            Block(batch, sides, windows, shift, channels, heads, 4 * channels, 2)
-        )
-        case = f"{batch} x {side} x {side}, {heads} heads, window {window}"
-        for backward, time in zip((False, True), measured):
-            predicted = seconds(work, GPUS["h200"], backward=backward).attention
-            kind = "backward" if backward else "forward"
-            rows.append((f"attention, {kind}, {case}", predicted * 1000, time))
-    return rows
-
-
 def calibration() -> str:
     """Predicted beside measured."""
     rows = [
@@ -345,8 +292,28 @@ def flops() -> str:
     return table(["G, 192 px, window 12", ""], rows)
 
 
+def gpus() -> str:
+    """What is taken for known of GPUs and of the nodes around them."""
+    rows = [
+        [
+            name,
+            f"{gpu.memory}",
+            f"{gpu.half / 1e12:g}",
+            f"{gpu.bandwidth / 1e12:g}",
+            f"{gpu.processors} x {gpu.clock / 1e9:g}",
+            f"{gpu.link / 1e9:g}",
+            f"{8 * gpu.network / 1e9:g}",
+            f"{gpu.doubt:.0%}",
+        ]
+        for name, gpu in GPUS.items()
+    ]
+    header = ["GPU", "GiB", "16-bit TFLOP/s", "memory, TB/s", "processors x GHz"]
+    return table([*header, "link, GB/s", "node, Gb/s", "in doubt"], rows)
+
+
 TABLES = {
     "calibration": calibration,
+    "gpus": gpus,
     **{f"sizes-{card}": lambda card=card: sizes(card) for card in CARDS},
     "runs": runs,
     "loading": loading,
