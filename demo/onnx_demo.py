@@ -1,4 +1,4 @@
-"""Draws what an exported model finds in photos, as demo/image_demo.py does.
+"""Draws what an exported model finds in photos, with onnxruntime alone.
 
 It takes the file that tools/export.py wrote and the JSON beside it, and needs nothing
 of this repository: only onnxruntime, numpy and Pillow.

@@ -4,4 +4,4 @@ This module stays trivial on purpose: mmengine imports it while it looks up
 ``mmswinv2.*`` types and hides any ImportError raised here.
 """
 
-__version__ = "0.1.0"
+__version__ = "1.0.0"

@@ -20,11 +20,11 @@ from mmswinv2.checkpoints.adapt import check_weights
 from mmswinv2.checkpoints.locate import describe
 from mmswinv2.checkpoints.urls import shown
 
-from .config_bases import CONFIG_DIR
 from .config_types import name_types, read_config
 from .inferencers import AnyPictures
 from .mmpretrain_import import protect_hosts
 from .own_data.checks.heads import other_heads
+from .places import CONFIG_DIR, ROOT
 
 if TYPE_CHECKING:
     from mmdet.apis import DetInferencer
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
     from .pretraining.inferencer import ClassifierInferencer
     from .video.inferencer import VideoInferencer
 
-ROOT = CONFIG_DIR.parent
 CONFIG_SUFFIXES = (".py", ".yml", ".yaml", ".json")  # that mmengine reads
 
 
@@ -164,7 +163,7 @@ def is_of_videos(cfg: Config) -> bool:
 
 
 def find_config(model: str | Path) -> str:
-    """Path of a config given as a file or as one of :func:`list_models`."""
+    """Path of a config: a file, one in ``configs/``, or one of :func:`list_models`."""
     if Path(model).is_file():
         if Path(model).suffix not in CONFIG_SUFFIXES:
             raise ValueError(
@@ -172,6 +171,9 @@ def find_config(model: str | Path) -> str:
                 "and after it the weights"
             )
         return str(model)
+    path = CONFIG_DIR / str(model).removeprefix("configs/")
+    if path.is_file():
+        return str(path)  # as in the repository, wherever this was started
     index = _model_index()
     if str(model) in index:
         return str(ROOT / index[str(model)]["Config"])
@@ -286,10 +288,7 @@ def read_weights(model: nn.Module, weights: str | Path) -> tuple[dict, dict]:
 
 def _model_index() -> dict[str, dict]:
     """Entries of all metafiles by name, from the file that mim reads too."""
-    index = ROOT / "model-index.yml"
-    if not index.is_file():  # installed without the repository
-        return {}
-    files = yaml.safe_load(index.read_text())["Import"]
+    files = yaml.safe_load((ROOT / "model-index.yml").read_text())["Import"]
     metafiles = (yaml.safe_load((ROOT / file).read_text()) for file in files)
     return {entry["Name"]: entry for meta in metafiles for entry in meta["Models"]}
 

@@ -7,12 +7,12 @@ ours to it. Without that import, mmengine refuses such a base: give its path ins
 from __future__ import annotations
 
 import difflib
-from pathlib import Path
 
 from mmengine.config import Config
 
+from .places import CONFIG_DIR
+
 SCHEME = "mmswinv2::"
-CONFIG_DIR = Path(__file__).resolve().parents[1] / "configs"
 
 _others = Config._get_cfg_path
 

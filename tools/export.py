@@ -14,13 +14,12 @@ import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # works uninstalled
+import mmswinv2.cli.missing  # noqa: F401  # isort: skip
 
 from mmswinv2.cli import console, launch
 from mmswinv2.cli.out_dir import make_folder
 from mmswinv2.export.formats import FORMATS
 from mmswinv2.export.making import JSON, Made, Wish, make
-
-DEMO = "demo/onnx_demo.py"
 
 
 def parse_args() -> argparse.Namespace:
@@ -94,7 +93,7 @@ def report(wish: Wish, made: Made) -> list[str]:
             f", {parity.objects} objects found, {parity.other_objects} by one alone"
         )
     if wish.target == "onnx" and made.network.task != "features":
-        lines.append(f"next: python {DEMO} PICTURE {wish.out} --out-dir out")
+        lines.append(f"next: python demo/onnx_demo.py PICTURE {wish.out} --out-dir out")
     return lines
 
 

@@ -41,7 +41,7 @@ ROOT = Path(__file__).resolve().parent.parent
 VENVS = {"onedl": ".venv", "openmmlab": ".venv-openmmlab"}
 # The setup.py of mmcv 2.1.0 fails on Python 3.13, where exec() fills no locals().
 NEWEST_PYTHON = {"onedl": (3, 13), "openmmlab": (3, 12)}
-EXTRAS = ("video", "demo", "export", "tests")  # that every environment gets
+EXTRAS = ("video", "demo", "export", "tests", "docs")  # that every environment gets
 DEFAULT_TORCH = "2.13.0"
 DISK_GB, DISK_GB_CUDA = 5, 20  # at the peak of an installation
 BUILD_TOOLS = ["setuptools<81", "wheel", "ninja", "numpy", "packaging", "psutil"]

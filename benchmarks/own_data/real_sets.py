@@ -12,7 +12,8 @@ import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from mmswinv2.cli.stages import ROOT, StageError
+from mmswinv2.cli.stages import StageError
+from mmswinv2.places import ROOT
 
 WINDOWS = (8, 16)  # tokens, at the low and at the high resolution
 BATCH = 4

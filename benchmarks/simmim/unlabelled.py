@@ -7,8 +7,9 @@ from pathlib import Path
 
 from real_sets import write_manifest
 
-from mmswinv2.cli.stages import ROOT, Stage
+from mmswinv2.cli.stages import Stage
 from mmswinv2.cli.transfer_plan import BASE
+from mmswinv2.places import ROOT
 
 CONFIG = Path(__file__).with_name("simmim_nano.py")
 EPOCHS = 40

@@ -12,7 +12,8 @@ from arms import Comparison
 from gains import write_report
 from rich.console import Console
 
-from mmswinv2.cli.stages import ROOT, StageError, run_as_ready
+from mmswinv2.cli.stages import StageError, run_as_ready
+from mmswinv2.places import ROOT
 
 
 def make_parser(

@@ -148,7 +148,10 @@ def resume_command(argv: Sequence[str]) -> str:
             kept += [following] if following else []
         elif not argument.startswith("--resume="):
             kept.append(argument)
-    command = shlex.join(["python", *kept, "--resume"])
+    program = kept.pop(0)
+    if not program.startswith("mmswinv2 "):  # as mmswinv2/__main__.py has it
+        program = shlex.join(["python", program])
+    command = f"{program} {shlex.join([*kept, '--resume'])}"
     if _distributed():
         return f"{command}\nin each process, as it was started"
     return command

@@ -31,7 +31,8 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-ROOT = Path(__file__).resolve().parents[2]
+from mmswinv2.places import ROOT
+
 RECORD = "stage.json"
 LOG = "log.txt"
 WEIGHTS = "{weights}"  # in a command: the checkpoint of the stage before

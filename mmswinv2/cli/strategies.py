@@ -6,7 +6,7 @@ import importlib.util
 
 from mmengine.config import Config
 
-from mmswinv2.apis import CONFIG_DIR
+from mmswinv2.places import CONFIG_DIR
 
 from . import devices
 
@@ -50,7 +50,7 @@ def check(cfg: Config) -> None:
     if cfg.launcher == "none":
         raise ValueError(
             f"{kind} shares a model among several GPUs: start one process per GPU with "
-            "tools/dist_train.sh or tools/slurm_train.sh"
+            "tools/dist_train.sh or tools/slurm_train.sh CONFIG ..."
         )
     if is_deepspeed(cfg) and not _has_deepspeed():
         raise ValueError(

@@ -12,9 +12,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from mmswinv2.cli.stages import LOG, ROOT, WEIGHTS, Stage, last_iteration
+from mmswinv2.cli.stages import LOG, WEIGHTS, Stage, last_iteration
+from mmswinv2.places import CONFIG_DIR
 
-BASE = ROOT / "configs" / "_base_"
+BASE = CONFIG_DIR / "_base_"
 # A stage of its own tests the weights, so training does not.
 NO_VALIDATION = ("val_cfg=None", "val_dataloader=None", "val_evaluator=None")
 

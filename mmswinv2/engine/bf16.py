@@ -22,9 +22,7 @@ class Bf16OptimWrapper(OptimWrapper):
 
     bf16 has the range of fp32, so losses are not scaled. Heads and losses stay in fp32:
     the operators of mmcv and scipy that they use take nothing else on these devices.
-
-    Args:
-        **kwargs (Any): Of mmengine's ``OptimWrapper``.
+    Arguments are those of mmengine's ``OptimWrapper``.
 
     Examples:
         >>> optim_wrapper = dict(

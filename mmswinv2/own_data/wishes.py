@@ -104,7 +104,7 @@ def describe(method: str, classes: Sequence[str], count: tuple[int, int]) -> str
     number = f"{len(classes)} class{'es' * (len(classes) > 1)}"
     return (
         f"{method}, {number}; {count[0]} pictures to train on, {count[1]} to validate. "
-        "By tools/new_config.py"
+        "By tools/new_config.py."
     )
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mmswinv2.apis import CONFIG_DIR
+from mmswinv2.places import CONFIG_DIR, ROOT
 
 from .choices import Choice
 from .rendering import WIDTH, Code, assign, commented
@@ -146,6 +146,6 @@ def _base(name: str, out: Path) -> str:
     """A base as the config names it: relative inside the project, else absolute."""
     file = CONFIG_DIR / "_base_" / f"{name}.py"
     here = out.resolve().parent
-    if here.is_relative_to(CONFIG_DIR.parent):
+    if here.is_relative_to(ROOT):
         return Path(os.path.relpath(file, here)).as_posix()
     return file.as_posix()

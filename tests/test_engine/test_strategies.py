@@ -13,10 +13,10 @@ from mmengine.registry import STRATEGIES
 from tiny import DET, Tool
 from toy import in_processes, train_with_strategy
 
-from mmswinv2.apis import CONFIG_DIR
 from mmswinv2.cli import strategies
 from mmswinv2.engine import fsdp
 from mmswinv2.models import SwinTransformerV2
+from mmswinv2.places import CONFIG_DIR
 
 FSDP = dict(type="mmswinv2.FSDPStrategy", with_cp=False)
 RECOMPUTING = dict(FSDP, with_cp=True)

@@ -10,9 +10,9 @@ import pytest
 from tiny import DET, SEG, Tool, load_script, load_tiny, save_weights
 from tiny_classifier import write_classifier
 
-from mmswinv2.apis import CONFIG_DIR
 from mmswinv2.evaluation.paper import PAPER
 from mmswinv2.evaluation.records import read_records, write_record, write_results
+from mmswinv2.places import CONFIG_DIR
 
 RUN = "tools/leaderboard/run.py"
 CONFIG = "cascade-mask-rcnn_swinv2-t-p4-w16_fpn_ms-crop-3x_coco"

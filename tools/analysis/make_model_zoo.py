@@ -15,23 +15,24 @@ from dataclasses import replace
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # works uninstalled
+import mmswinv2.cli.missing  # noqa: F401  # isort: skip
 
 import yaml
 from mmengine.config import Config
 from mmengine.logging import MMLogger
 
-from mmswinv2.apis import CONFIG_DIR, is_of_videos
+from mmswinv2.apis import is_of_videos
 from mmswinv2.architectures import ARCHITECTURES
 from mmswinv2.checkpoints.whole_files import write_whole
 from mmswinv2.checkpoints.zoo import ENTRIES, SCHEME, Entry, find_entry
 from mmswinv2.evaluation.paper import HUB, PAPER
 from mmswinv2.evaluation.records import percent, read_records, write_results
+from mmswinv2.places import CONFIG_DIR, ROOT
 from mmswinv2.planning import training_batch
 from mmswinv2.planning.config_plan import read_memory, read_plan
 from mmswinv2.planning.flops import build_without_memory, count_flops, count_parameters
 from mmswinv2.planning.memory_report import GIB
 
-ROOT = CONFIG_DIR.parent
 RECORDS = ROOT / "docs" / "results"
 PAPER_URL = "https://arxiv.org/abs/2111.09883"
 TITLE = "Swin Transformer V2: Scaling Up Capacity and Resolution"

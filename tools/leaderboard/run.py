@@ -14,11 +14,12 @@ import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # works uninstalled
+import mmswinv2.cli.missing  # noqa: F401  # isort: skip
 
 from mmengine.config import Config
 from mmengine.dist import get_world_size, is_main_process
 
-from mmswinv2.apis import CONFIG_DIR, is_of_videos
+from mmswinv2.apis import is_of_videos
 from mmswinv2.checkpoints.zoo import SCHEME, fetch
 from mmswinv2.cli import launch, preflight, strategies
 from mmswinv2.cli.tta import use_tta
@@ -30,6 +31,7 @@ from mmswinv2.evaluation.records import (
     write_record,
     write_results,
 )
+from mmswinv2.places import CONFIG_DIR, INSTALLED, ROOT
 
 
 def parse_args() -> argparse.Namespace:
@@ -49,7 +51,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         "--results",
         type=Path,
-        default=CONFIG_DIR.parent / "docs" / "results.md",
+        default=Path("results.md") if INSTALLED else ROOT / "docs" / "results.md",
         metavar="FILE.md",
         help="the page with the table; records lie beside it, in FILE/",
     )

@@ -24,14 +24,16 @@ import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # works uninstalled
+import mmswinv2.cli.missing  # noqa: F401  # isort: skip
 
 from pictures import draw_pictures
 from rich.console import Console
 from scores import print_table, summarise
 from tasks import TASKS
 
-from mmswinv2.cli.stages import ROOT, StageError, run_side_by_side
+from mmswinv2.cli.stages import StageError, run_side_by_side
 from mmswinv2.cli.transfer_plan import Plan, Row
+from mmswinv2.places import ROOT
 
 
 def parse_args() -> argparse.Namespace:

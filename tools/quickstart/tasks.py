@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from mmswinv2.cli.stages import ROOT
 from mmswinv2.cli.transfer_plan import Task
+from mmswinv2.places import CONFIG_DIR
 
-MINI = ROOT / "configs" / "mini"
+MINI = CONFIG_DIR / "mini"
 DETECTION = Task(
     name="detection",
     low=MINI / "mask-rcnn_swinv2-nano-p4-w8_fpn_mini-128px.py",

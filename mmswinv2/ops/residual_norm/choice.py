@@ -68,8 +68,8 @@ def _refusal(x: Tensor, branch: Tensor) -> str | None:
 def _warn_once(reason: str) -> None:
     print_log(
         f"The fused residual norm cannot run: {reason}. Plain modules run instead, "
-        "slower and with the same results. `python tools/check_gpu.py` of the "
-        "repository checks again and prints what a report needs",
+        "slower and with the same results. `python tools/check_gpu.py` checks again "
+        "and prints what a report needs",
         logger="current",
         level=logging.WARNING,
     )

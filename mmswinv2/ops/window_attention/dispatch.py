@@ -154,9 +154,8 @@ def _warn(device: str, reason: str) -> None:
 def _warn_once(device: str, reason: str) -> None:
     print_log(
         f"Window attention on {device} cannot run 'triton': {reason}. 'sdpa' runs "
-        "instead, in training with a backward pass in pieces. `python "
-        "tools/check_gpu.py` of the repository checks again and prints what a report "
-        "needs",
+        "instead, in training with a backward pass in pieces. "
+        "`python tools/check_gpu.py` checks again and prints what a report needs",
         logger="current",
         level=logging.WARNING,
     )
@@ -227,7 +226,7 @@ def window_attention(
     elif name == "triton" and (reason := why_not_triton(qkv, len(table), window)):
         raise RuntimeError(
             f"attention='triton' cannot run here: {reason}. 'auto' takes what can; "
-            "`python tools/check_gpu.py` of the repository tells more"
+            "`python tools/check_gpu.py` tells more"
         )
     if not torch.compiler.is_compiling():
         _log_once(name, qkv.device.type)

@@ -82,7 +82,7 @@ class VideoCheck:
         what += "; others are trained on" if severity == "warning" else ""
         cure = (
             f"set data_root and data_prefix in {self.key}, or write the list anew with "
-            "tools/dataset_converters/kinetics.py"
+            "python tools/dataset_converters/kinetics.py"
         )
         where = f"{self.key}.ann_file"
         return Finding(severity, where, what, cure, len(names), first(names))

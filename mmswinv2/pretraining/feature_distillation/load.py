@@ -20,11 +20,7 @@ class LoadTeacherFeatures(LoadMaps):
     """Adds a teacher's features of a whole picture, see :class:`LoadMaps`.
 
     Adds ``teacher_features``, fp16 ``(D, h, w)``, and ``geometry``. The model needs the
-    same ``store``, and builds no teacher.
-
-    Args:
-        *args (Any): Of :class:`LoadMaps`.
-        **kwargs (Any): Likewise.
+    same ``store``, and builds no teacher. Arguments are those of :class:`LoadMaps`.
     """
 
     kind, fields = FEATURES, (NAME, "geometry")

@@ -138,13 +138,9 @@ class LoadTokenLabels(LoadMaps):
 
     Adds ``token_label_values``, fp16 ``(k, h, w)``, of the classes
     ``token_label_ids``, ``token_label_kind``, 'logits' or 'probabilities', and
-    ``geometry``.
-
-    Args:
-        *args (Any): Of :class:`LoadMaps`. The published maps are of the centre square,
-            but were read as if they were of the whole picture: ``coverage='whole'``
-            reproduces it.
-        **kwargs (Any): Likewise.
+    ``geometry``. Arguments are those of :class:`LoadMaps`. The published maps are of
+    the centre square, but were read as if they were of the whole picture:
+    ``coverage='whole'`` reproduces it.
     """
 
     kind, fields = TOKEN_LABELS, FIELDS
