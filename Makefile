@@ -10,13 +10,14 @@ PYTEST_ARGS ?=
 TEST_ENV := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1
 
 .DEFAULT_GOAL := help
-.PHONY: help quickstart test install lint docs clean
+.PHONY: help quickstart test install lint types docs clean
 
 help:
 	@echo 'make quickstart  fine-tune and compare detectors and segmenters on mini data'
 	@echo 'make test        run the tests; PYTEST_ARGS="-k name -x" selects'
 	@echo 'make install     make the environment only'
-	@echo 'make lint        check style and format'
+	@echo 'make lint        check style, format and types'
+	@echo 'make types       check types alone'
 	@echo 'make docs        build the site into site/'
 	@echo 'make clean       remove the environments and caches; keeps data and work_dirs'
 	@echo
@@ -34,13 +35,16 @@ quickstart: install
 test: install
 	@$(TEST_ENV) $(VENV)/bin/python -m pytest -n 2 --dist loadfile $(PYTEST_ARGS)
 
-lint: install
+lint: install types
 	$(VENV)/bin/python -m ruff check .
 	$(VENV)/bin/python -m ruff format --check .
+
+types: install
+	$(VENV)/bin/python -m mypy
 
 docs: install
 	$(VENV)/bin/python -m mkdocs build --strict
 
 clean:
-	rm -rf .venv .venv-openmmlab *.egg-info build dist site .pytest_cache .ruff_cache
+	rm -rf .venv .venv-openmmlab *.egg-info build dist site .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

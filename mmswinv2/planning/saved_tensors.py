@@ -96,7 +96,10 @@ class ZeroProducts(TorchDispatchMode):
 
 
 class CudaAutocast(TorchFunctionMode):
-    """Runs under CPU autocast in fp32 what CUDA's autocast runs in fp32."""
+    """Runs under CPU autocast in fp32 what CUDA's autocast runs in fp32.
+
+    What it joins has the widest dtype on CUDA; on CPU, autocast takes no fp16 there.
+    """
 
     def __torch_function__(
         self,
@@ -107,6 +110,9 @@ class CudaAutocast(TorchFunctionMode):
     ) -> Any:
         """Called by torch for every function."""
         name = getattr(func, "__name__", "")
+        if name in ("cat", "stack"):
+            with torch.autocast("cpu", enabled=False):
+                return func(*args, **(kwargs or {}))
         if name in FP32_FUNCTIONS and torch.is_autocast_enabled("cpu"):
             args = tuple(_to_fp32(x) for x in args)
         return func(*args, **(kwargs or {}))

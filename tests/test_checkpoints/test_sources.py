@@ -50,9 +50,9 @@ def assert_loaded(backbone, weights):
     [
         *((layout, "weights.safetensors") for layout in LAYOUTS),
         *(
-            (layout, "weights.pth")
-            for layout in LAYOUTS
-            if layout not in ("hf", "timm")
+            (name, "weights.pth")
+            for name, layout in LAYOUTS.items()
+            if layout.buffers or name == "mmswinv2"  # which tell the windows
         ),
         ("hf", "folder"),
         ("timm", "folder"),

@@ -1,14 +1,17 @@
 """Writes metafile.yml, model-index.yml, docs/model_zoo.md and docs/results.md.
 
 All of it follows from the configs, published numbers and weights, and the records of
-tools/leaderboard/run.py. Run it again when a config is added or changed.
+tools/leaderboard/run.py. Run it again when a config is added or changed; with its name,
+the entries of the others stay as they are, which saves minutes.
 
 Examples:
     >>> python tools/analysis/make_model_zoo.py
+    >>> python tools/analysis/make_model_zoo.py configs/coco/my-config.py
 """
 
 from __future__ import annotations
 
+import argparse
 import sys
 from collections.abc import Iterable
 from dataclasses import replace
@@ -332,17 +335,42 @@ HEAD = """| config | method | backbone | window | weights | schedule | parameter
 | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |"""  # noqa: E501
 
 
+def parse_args() -> argparse.Namespace:
+    """Command line arguments."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument(
+        "configs", nargs="*", type=Path, help="added or changed (default: all)"
+    )
+    args = parser.parse_args()
+    for path in args.configs:
+        if path.resolve().parent not in folders() or not path.is_file():
+            parser.error(f"{path} is no config of {CONFIG_DIR}")
+    return args
+
+
+def kept(metafile: Path) -> dict[str, dict]:
+    """Entries of a metafile by their names."""
+    if not metafile.exists():
+        return {}
+    return {m["Name"]: m for m in yaml.safe_load(metafile.read_text())["Models"]}
+
+
 def main() -> None:
     """Writes all of the zoo's files."""
     MMLogger.get_current_instance().setLevel("WARNING")
     records = read_records(RECORDS)
+    changed = {path.resolve() for path in parse_args().configs}
     entries, metafiles = [], []
     for folder in folders():
         models = []
+        metafile = folder / "metafile.yml"
+        known = kept(metafile) if changed else {}
         for path in sorted(folder.glob("*.py")):
+            if path.stem in known and path not in changed:
+                models.append(known[path.stem])
+                continue
             print(path.relative_to(ROOT), flush=True)
             models.append(describe(path, records))
-        metafile = folder / "metafile.yml"
         write_yaml(metafile, {"Collections": [collection(folder)], "Models": models})
         metafiles.append(str(metafile.relative_to(ROOT)))
         entries += models
