@@ -21,23 +21,30 @@ def read_saved_config(checkpoint: dict) -> dict | None:
         return None
     try:
         return {
-            statement.targets[0].id: _value(statement.value)
+            _name(statement.targets[0]): _value(statement.value)
             for statement in ast.parse(text).body
             if isinstance(statement, ast.Assign)
-            and isinstance(statement.targets[0], ast.Name)
         }
     except (ValueError, AttributeError, TypeError, SyntaxError):
         return None
 
 
-def _value(node: ast.expr) -> Any:
+def _name(node: ast.expr) -> str:
+    if not isinstance(node, ast.Name):
+        raise ValueError(f"{ast.unparse(node)} is no name")
+    return node.id
+
+
+def _value(node: ast.expr | None) -> Any:
+    if node is None:
+        raise ValueError("{**other} is no value")
     if isinstance(node, ast.Call) and ast.unparse(node.func) == "dict":
         # dict({...}) or dict(**{...}): keys that are no names
         inner = [*node.args, *(key.value for key in node.keywords if key.arg is None)]
         named = {key.arg: _value(key.value) for key in node.keywords if key.arg}
         return {k: v for part in map(_value, inner) for k, v in part.items()} | named
     if isinstance(node, ast.Dict):
-        return {_value(k): _value(v) for k, v in zip(node.keys, node.values) if k}
+        return {_value(k): _value(v) for k, v in zip(node.keys, node.values)}
     if isinstance(node, ast.List):
         return [_value(item) for item in node.elts]
     if isinstance(node, ast.Tuple):

@@ -28,3 +28,9 @@ def test_code_is_not_run(
     read_saved_config(dict(meta=dict(cfg=text)))
     assert not Path("made").exists()
     assert read_saved_config({}) is None
+
+
+@pytest.mark.parametrize("text", ["a = 1\nb.c = 2", "a = 1\nb = {**a}", "a[0] = 1"])
+def test_a_config_that_is_more_than_values_is_none(text: str) -> None:
+    """Not one without what was not understood."""
+    assert read_saved_config(dict(meta=dict(cfg=text))) is None
