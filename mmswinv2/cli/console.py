@@ -101,6 +101,7 @@ def short_console() -> Iterator[None]:
             if getattr(handler, "stream", None) in (sys.stdout, sys.stderr):
                 handler.addFilter(_is_for_console)
             elif isinstance(handler, logging.FileHandler):
+                # of this handler alone
                 handler.handleError = _end_with_the_disk  # type: ignore[method-assign]
 
     MMLogger.__init__ = init

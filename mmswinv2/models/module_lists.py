@@ -18,6 +18,6 @@ if TYPE_CHECKING:
 
         def __iter__(self) -> Iterator[Kind]: ...
 
-        def __getitem__(self, idx: int) -> Kind: ...  # type: ignore[override]
+        def __getitem__(self, idx: int) -> Kind: ...  # type: ignore[override]  # no slices
 else:
     ModuleList = nn.ModuleList

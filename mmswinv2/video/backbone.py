@@ -60,7 +60,7 @@ class VideoSwinTransformerV2(SwinTransformerV2):
         self.patch_size = (temporal_patch_size, *super().patch_size)
         super().__init__(arch, **kwargs)
 
-    def forward(self, x: Tensor) -> tuple[Tensor, ...]:  # type: ignore[override]
+    def forward(self, x: Tensor) -> tuple[Tensor, ...]:  # type: ignore[override]  # no SimMIM
         """Feature maps of clips.
 
         Args:
