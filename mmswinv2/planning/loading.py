@@ -11,6 +11,7 @@ import platform
 import statistics
 import tempfile
 import time
+from bisect import bisect_left
 from pathlib import Path
 
 import cv2
@@ -44,12 +45,15 @@ def draw_picture(known: DataSet, seed: int = 0) -> bytes:
         scene = scene + fine
     scene += generator.normal(128, 6, scene.shape)
     picture = Image.fromarray(scene.clip(0, 255).astype(np.uint8))
-    files = []
-    for quality in range(30, 100):
+
+    def encoded(quality: int) -> bytes:
         buffer = io.BytesIO()
         picture.save(buffer, "JPEG", quality=quality)
-        files.append(buffer.getvalue())
-    return min(files, key=lambda file: abs(len(file) - known.size))
+        return buffer.getvalue()
+
+    # larger with the quality
+    best = bisect_left(range(99), known.size, lo=1, key=lambda q: len(encoded(q)))
+    return encoded(best)
 
 
 def _sample(scope: str, path: Path, size: tuple[int, int]) -> dict:
