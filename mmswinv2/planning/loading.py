@@ -38,7 +38,7 @@ def draw_picture(known: DataSet, seed: int = 0) -> bytes:
     """
     width, height = known.side
     generator = np.random.default_rng(seed)
-    scene = np.zeros((height, width, 3))
+    scene: np.ndarray = np.zeros((height, width, 3))
     for cells in (3, 9, 27, 81):  # coarse shapes down to grain
         coarse = generator.normal(0, 128 / cells**0.7, (cells, cells, 3))
         fine = cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC)
