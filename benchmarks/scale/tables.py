@@ -14,9 +14,10 @@ import json
 import re
 import sys
 import warnings
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
+from typing import NamedTuple
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # works uninstalled
 sys.path.insert(0, str(Path(__file__).resolve().parent))
@@ -46,8 +47,7 @@ CARDS = ("h100", "a100-80", "a100-40", "rtx4090")
 PAPER_CARD = "a100-40"
 
 
-@dataclass(frozen=True)
-class Run:
+class Run(NamedTuple):
     """A run of the paper.
 
     Attributes:
@@ -327,7 +327,7 @@ def write(name: str, text: str) -> None:
     """Puts a table between its marks in the page."""
     page = PAGE.read_text()
     mark = f"<!-- table: {name} -->"
-    pattern = re.compile(rf"({re.escape(mark)}\n).*?(\n<!-- end -->)", re.DOTALL)
+    pattern = re.compile(rf"({re.escape(mark)}\n\n).*?(\n\n<!-- end -->)", re.DOTALL)
     if not pattern.search(page):
         raise ValueError(f"{PAGE} has no place for table {name!r}: expected {mark}")
     PAGE.write_text(pattern.sub(lambda match: match[1] + text + match[2], page))

@@ -11,6 +11,7 @@ import platform
 import statistics
 import tempfile
 import time
+from bisect import bisect_left
 from pathlib import Path
 
 import cv2
@@ -37,19 +38,22 @@ def draw_picture(known: DataSet, seed: int = 0) -> bytes:
     """
     width, height = known.side
     generator = np.random.default_rng(seed)
-    scene = np.zeros((height, width, 3))
+    scene: np.ndarray = np.zeros((height, width, 3))
     for cells in (3, 9, 27, 81):  # coarse shapes down to grain
         coarse = generator.normal(0, 128 / cells**0.7, (cells, cells, 3))
         fine = cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC)
         scene = scene + fine
     scene += generator.normal(128, 6, scene.shape)
     picture = Image.fromarray(scene.clip(0, 255).astype(np.uint8))
-    files = []
-    for quality in range(30, 100):
+
+    def encoded(quality: int) -> bytes:
         buffer = io.BytesIO()
         picture.save(buffer, "JPEG", quality=quality)
-        files.append(buffer.getvalue())
-    return min(files, key=lambda file: abs(len(file) - known.size))
+        return buffer.getvalue()
+
+    # larger with the quality
+    best = bisect_left(range(99), known.size, lo=1, key=lambda q: len(encoded(q)))
+    return encoded(best)
 
 
 def _sample(scope: str, path: Path, size: tuple[int, int]) -> dict:

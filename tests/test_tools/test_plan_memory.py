@@ -104,6 +104,17 @@ def test_suggested_switches_do_what_they_promise(tool):
     assert peak_of(again) == (True, pytest.approx(promised, abs=0.02))
 
 
+def test_time_of_strategies_and_of_the_whole_run(tool):
+    args = (SEG, "--gpus", "8", "--gpu", "a100-40", "--pictures", "1000")
+    out = tool(SCRIPT, *args)
+    assert max(map(len, out.splitlines())) <= 140
+    for name in ("none (DDP)", "zero1", "fsdp"):
+        assert re.search(rf"{re.escape(name)} +1 x \d+ .* ms", out)
+    assert "A100 40 GB: none (DDP); a step of" in out and "Loaders must bring" in out
+    assert "The whole run, " in out and "times the time of a step" in out
+    assert "The fastest that fits A100" not in tool(SCRIPT, SEG, "--gpu", "48GB")
+
+
 def test_search_names_the_best_that_fits(tool):
     """Its command, planned again, takes what the table says, and fits."""
     args = (DET, "--image-size", "256", "256", "--gpus", "1", "--gpu", "2GB")
@@ -159,6 +170,10 @@ def test_giant_needs_no_memory(tool):
     [
         ((DET, "--gpu", "large"), "--gpu large: expected its memory, such as 80GB"),
         ((DET, "--gpus", "0"), "--gpus 0: expected 1 or more"),
+        ((DET, "--gpu", "v100"), "or one of h200, h100, a100-80"),
+        ((DET, "--gpus", "9000"), "many GPUs can share it at most"),
+        ((DET, "--pictures", "0"), "--pictures 0: expected 1 or more"),
+        ((DET, "--pictures", "9", "--gpu", "48GB"), "time is reckoned for a GPU that"),
         ((DET, "--image-size", "0", "8"), "--image-size [0, 8]: expected px"),
         (
             (DET, "--cfg-options", "model.backbone.type=ResNet"),
