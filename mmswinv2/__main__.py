@@ -54,7 +54,7 @@ def run(name: str, arguments: list[str]) -> None:
             comment = takewhile(re.compile("# ").match, _lines(name)[1:])
             print("\n".join(line[2:] for line in comment))
             return
-        # torchrun and python are those beside this Python, which need not be on PATH
+        # their python is the one that runs this, which need not be on PATH
         path = [str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]
         os.environ["PATH"] = os.pathsep.join(path)
         os.execvp("bash", ["bash", str(file), *arguments])
