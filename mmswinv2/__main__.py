@@ -6,10 +6,10 @@ import difflib
 import os
 import re
 import sys
-from importlib.util import module_from_spec, spec_from_file_location
+from importlib.machinery import SourceFileLoader
 from itertools import takewhile
 from pathlib import Path
-from typing import Any
+from types import ModuleType
 
 from mmswinv2 import __version__
 from mmswinv2.places import COMMANDS, ROOT
@@ -55,16 +55,15 @@ def run(name: str, arguments: list[str]) -> None:
             comment = takewhile(re.compile("# ").match, _lines(name)[1:])
             print("\n".join(line[2:] for line in comment))
             return
-        # torchrun and python are those beside this Python, which need not be on PATH
+        # their python is the one that runs this, which need not be on PATH
         path = [str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]
         os.environ["PATH"] = os.pathsep.join(path)
         os.execvp("bash", ["bash", str(file), *arguments])
     sys.argv = [f"mmswinv2 {name}", *arguments]
-    spec: Any = spec_from_file_location("__main__", file)
-    module: Any = module_from_spec(spec)
-    module.__spec__ = None  # processes that are spawned run the file, as of a script
+    module = ModuleType("__main__")
+    module.__file__ = str(file)  # which processes that are spawned run, too
     sys.modules["__main__"] = module
-    spec.loader.exec_module(module)
+    SourceFileLoader("__main__", str(file)).exec_module(module)
 
 
 def _about(name: str) -> str:

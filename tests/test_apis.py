@@ -34,11 +34,15 @@ def test_list_models() -> None:
 
 
 @pytest.mark.parametrize("name", [DET, SEG])
-def test_find_config(name: str) -> None:
-    """A name and a path mean the same file."""
+def test_find_config(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A name and a path mean the same file, from any folder."""
+    monkeypatch.chdir(tmp_path)
     path = find_config(name)
     assert Path(path).stem == name
-    assert find_config(path) == path
+    for given in (path, f"configs/mini/{name}.py", f"mini/{name}.py"):
+        assert find_config(given) == path
     with pytest.raises(FileNotFoundError, match=f"close to it: {name}"):
         find_config(name[:-2])
 

@@ -10,7 +10,7 @@ fi
 config=$1
 checkpoint=$2
 gpus=$3
-exec torchrun \
+exec python -m torch.distributed.run \
   --nnodes "${NNODES:-1}" \
   --node-rank "${NODE_RANK:-0}" \
   --master-addr "${MASTER_ADDR:-127.0.0.1}" \

@@ -9,7 +9,7 @@ if [ $# -lt 2 ]; then
 fi
 config=$1
 gpus=$2
-exec torchrun \
+exec python -m torch.distributed.run \
   --nnodes "${NNODES:-1}" \
   --node-rank "${NODE_RANK:-0}" \
   --master-addr "${MASTER_ADDR:-127.0.0.1}" \

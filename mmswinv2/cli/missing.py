@@ -22,20 +22,22 @@ TOOLS = 'pip install torch "setuptools<81" wheel ninja numpy packaging psutil'
 
 def cure(error: BaseException | None) -> str | None:
     """One sentence on the package behind an error, or None where none is missing."""
-    while error and not isinstance(error, ImportError):
+    behind: dict[str, ImportError] = {}
+    while error:
+        if isinstance(error, ImportError):
+            behind[error.name or ""] = error
         error = error.__cause__ or error.__context__
-    if not isinstance(error, ImportError):
-        return None
-    if error.name == OPERATORS:
+    if OPERATORS in behind:
         mmcv = "mmcv==2.1.0" if _has_distribution("mmengine") else "onedl-mmcv"
         return (
-            f"mmcv has no operators that work here ({error}): it is mmcv-lite, or was "
-            "built without or for another PyTorch; build it anew by "
+            f"mmcv has no operators that work here ({behind[OPERATORS]}): it is "
+            "mmcv-lite, or was built without or for another PyTorch; build it anew by "
             f"{BUILD} --force-reinstall --no-deps {mmcv}"
         )
-    lacking = next((name for name in BASIS if not is_installed(name)), None)
-    lacking = lacking or (error.name or "").partition(".")[0]
-    if lacking not in (*BASIS, *HOSTS) or is_installed(lacking):
+    asked = {name.partition(".")[0] for name in behind}
+    needed = (*BASIS, *asked.intersection(HOSTS)) if behind else ()
+    lacking = next((name for name in needed if not is_installed(name)), None)
+    if lacking is None:
         return None
     stack = "openmmlab" if _has_distribution("mmengine") else "onedl"
     package = f'"mmswinv2[{stack}]"' if INSTALLED else f'-e ".[{stack}]"'

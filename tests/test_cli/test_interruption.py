@@ -162,3 +162,8 @@ def test_a_command_line_is_interrupted(data: Path, tmp_path: Path) -> None:
 def test_the_command_that_goes_on(given: str, expected: str) -> None:
     """It resumes the latest checkpoint, with the same options."""
     assert resume_command(given.split()) == expected
+
+
+def test_the_command_of_an_installed_package() -> None:
+    """As ``mmswinv2/__main__.py`` names it."""
+    assert resume_command(["mmswinv2 train", "c.py"]) == "mmswinv2 train c.py --resume"

@@ -14,8 +14,8 @@ Call = Callable[..., subprocess.CompletedProcess]
 
 @pytest.fixture
 def call(tmp_path: Path) -> Call:
-    """Replaces torchrun and srun by programs that print how they were called."""
-    for name in ("torchrun", "srun"):
+    """Replaces python and srun by programs that print how they were called."""
+    for name in ("python", "srun"):
         program = tmp_path / name
         program.write_text(f'#!/bin/sh\necho {name} "$@"\n')
         program.chmod(0o755)
@@ -37,7 +37,7 @@ def call(tmp_path: Path) -> Call:
     ("script", "args"),
     [("train", ["a.py"]), ("test", ["a.py", "a.pth"])],
 )
-def test_torchrun(call: Call, script: str, args: list[str]) -> None:
+def test_several_processes(call: Call, script: str, args: list[str]) -> None:
     """One machine by default; several by the variables of OpenMMLab's scripts."""
     out = call(f"dist_{script}.sh", *args, "4", "--work-dir", "w").stdout
     assert "--nnodes 1 --node-rank 0" in out
