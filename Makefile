@@ -5,12 +5,13 @@ TORCH ?=
 PYTHON ?= python3
 VENV ?= $(if $(filter openmmlab,$(STACK)),.venv-openmmlab,.venv)
 PYTEST_ARGS ?=
+MUTANTS_ARGS ?=
 
 # One thread per process: two files of tests run side by side, each in its order.
 TEST_ENV := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1
 
 .DEFAULT_GOAL := help
-.PHONY: help quickstart test install lint docs clean
+.PHONY: help quickstart test install lint docs mutants clean
 
 help:
 	@echo 'make quickstart  fine-tune and compare detectors and segmenters on mini data'
@@ -18,6 +19,7 @@ help:
 	@echo 'make install     make the environment only'
 	@echo 'make lint        check style and format'
 	@echo 'make docs        build the site into site/'
+	@echo 'make mutants     change ops and checkpoints in 200 places and ask the tests'
 	@echo 'make clean       remove the environments and caches; keeps data and work_dirs'
 	@echo
 	@echo 'STACK=onedl|openmmlab  which mmengine, mmcv, mmdet and mmseg (now $(STACK))'
@@ -40,6 +42,9 @@ lint: install
 
 docs: install
 	$(VENV)/bin/python -m mkdocs build --strict
+
+mutants: install
+	@$(VENV)/bin/python benchmarks/mutation/run.py $(MUTANTS_ARGS)
 
 clean:
 	rm -rf .venv .venv-openmmlab *.egg-info build dist site .pytest_cache .ruff_cache

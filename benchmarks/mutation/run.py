@@ -45,8 +45,9 @@ AGAIN = "survived before: "
 
 
 def git(folder: Path, *words: str) -> None:
-    """Run git quietly."""
-    subprocess.run(["git", "-C", str(folder), *words], check=True, stdout=-3, stderr=-3)
+    """Run git, which says no more than what goes wrong."""
+    command, *rest = words
+    subprocess.run(["git", "-C", str(folder), command, "--quiet", *rest], check=True)
 
 
 def clone(sources: Path) -> None:

@@ -63,6 +63,8 @@ class Tests:
             recorder = _Recorder()
             os.environ["COVERAGE_FILE"] = str(self.coverage_file)
             self._run(options, recorder, 3600, self.seconds_file)
+            if not self.seconds_file.exists():
+                raise RuntimeError(f"the tests did not run, see {self.folder}/log.txt")
         self.seconds = json.loads(self.seconds_file.read_text())
         data = CoverageData(str(self.coverage_file))
         data.read()
