@@ -153,7 +153,8 @@ def main() -> None:
     folder = args.out.resolve()
     folder.mkdir(parents=True, exist_ok=True)
     sources = folder / "sources"
-    clone(sources)
+    if not (args.report and sources.exists()):  # another call may be at work there
+        clone(sources)
     with use_db(str(folder / "session.sqlite")) as db:
         if not db.num_work_items:
             os.chdir(sources)
