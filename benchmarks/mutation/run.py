@@ -106,7 +106,7 @@ def show(db: WorkDB, sources: Path, console: Console) -> None:
             kinds["no test"] += 1
         elif not result.is_killed:
             kinds["survived"] += 1
-        elif result.output.endswith("timeout"):
+        elif result.output.removeprefix(AGAIN) == "timeout":
             kinds["timed out"] += 1
         elif result.output.startswith(AGAIN):
             kinds["killed since"] += 1
