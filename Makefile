@@ -5,12 +5,13 @@ TORCH ?=
 PYTHON ?= python3
 VENV ?= $(if $(filter openmmlab,$(STACK)),.venv-openmmlab,.venv)
 PYTEST_ARGS ?=
+MUTANTS_ARGS ?=
 
 # One thread per process: two files of tests run side by side, each in its order.
 TEST_ENV := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1
 
 .DEFAULT_GOAL := help
-.PHONY: help quickstart test install lint types docs clean
+.PHONY: help quickstart test install lint types docs mutants clean
 
 help:
 	@echo 'make quickstart  fine-tune and compare detectors and segmenters on mini data'
@@ -19,6 +20,7 @@ help:
 	@echo 'make lint        check style, format and types'
 	@echo 'make types       check types alone'
 	@echo 'make docs        build the site into site/'
+	@echo 'make mutants     change ops and checkpoints in 200 places and ask the tests'
 	@echo 'make clean       remove the environments and caches; keeps data and work_dirs'
 	@echo
 	@echo 'STACK=onedl|openmmlab  which mmengine, mmcv, mmdet and mmseg (now $(STACK))'
@@ -44,6 +46,9 @@ types: install
 
 docs: install
 	$(VENV)/bin/python -m mkdocs build --strict
+
+mutants: install
+	@$(VENV)/bin/python benchmarks/mutation/run.py $(MUTANTS_ARGS)
 
 clean:
 	rm -rf .venv .venv-openmmlab *.egg-info build dist site .mypy_cache .pytest_cache .ruff_cache

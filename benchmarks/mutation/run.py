@@ -45,8 +45,9 @@ AGAIN = "survived before: "
 
 
 def git(folder: Path, *words: str) -> None:
-    """Run git quietly."""
-    subprocess.run(["git", "-C", str(folder), *words], check=True, stdout=-3, stderr=-3)
+    """Run git, which says no more than what goes wrong."""
+    command, *rest = words
+    subprocess.run(["git", "-C", str(folder), command, "--quiet", *rest], check=True)
 
 
 def clone(sources: Path) -> None:
@@ -105,7 +106,7 @@ def show(db: WorkDB, sources: Path, console: Console) -> None:
             kinds["no test"] += 1
         elif not result.is_killed:
             kinds["survived"] += 1
-        elif result.output.endswith("timeout"):
+        elif result.output.removeprefix(AGAIN) == "timeout":
             kinds["timed out"] += 1
         elif result.output.startswith(AGAIN):
             kinds["killed since"] += 1
@@ -152,7 +153,8 @@ def main() -> None:
     folder = args.out.resolve()
     folder.mkdir(parents=True, exist_ok=True)
     sources = folder / "sources"
-    clone(sources)
+    if not (args.report and sources.exists()):  # another call may be at work there
+        clone(sources)
     with use_db(str(folder / "session.sqlite")) as db:
         if not db.num_work_items:
             os.chdir(sources)

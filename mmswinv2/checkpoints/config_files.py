@@ -74,7 +74,10 @@ def _stage_windows(
             f"the configuration has {num_stages} depths and {len(units)} windows of "
             f"pre-training, expected as many, and at most {MAX_STAGES}"
         )
-    return [(own, unit if unit[0] > 0 else own) for own, unit in zip(windows, units)]
+    return [
+        (own, (unit[0] or own[0], unit[1] or own[1]))
+        for own, unit in zip(windows, units)
+    ]
 
 
 def _pair(size: int | list, least: int = 1) -> tuple[int, int]:

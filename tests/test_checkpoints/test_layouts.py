@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from mmswinv2.checkpoints.convert import convert
 from mmswinv2.checkpoints.layouts import LAYOUTS
-from mmswinv2.checkpoints.locate import SwinWeights, locate
+from mmswinv2.checkpoints.locate import SwinWeights, architecture_of, locate
 from mmswinv2.checkpoints.windows import effective_windows
 from mmswinv2.models import SwinTransformerV2
 
@@ -272,3 +272,19 @@ def test_incomplete_weights_and_unknown_windows_are_not_converted():
     del weights.tensors["layers.2.blocks.1.mlp.fc1.bias"]
     with pytest.raises(RuntimeError, match=r"2\.blocks\.1\.mlp\.fc1\.bias is missing"):
         convert(weights, "official")
+
+
+@pytest.mark.parametrize(
+    ("layout", "name"),
+    [("official", "w.txt"), ("official", "w"), ("hf", "w.pth"), ("timm", "w.txt")],
+)
+def test_a_layout_is_kept_in_files_of_its_own_kinds(layout, name, tmp_path):
+    converted = convert(weights_of(SwinTransformerV2("nano"), W8), layout)
+    with pytest.raises(ValueError, match=f"'{layout}' weights are kept in"):
+        converted.save(tmp_path / name)
+    assert not (tmp_path / name).exists()
+
+
+def test_numbers_that_weights_do_not_tell_are_0():
+    found = architecture_of({"layers.0.blocks.1.attn.logit_scale": torch.ones(3, 1, 1)})
+    assert (found.embed_dims, found.depths, found.num_heads) == (0, (2,), (3,))

@@ -6,7 +6,7 @@ import torch
 from mmswinv2.models import SwinTransformerV2
 from mmswinv2.models.position_bias import POSITION_BIASES
 from mmswinv2.models.window_transfer import stage_transfers
-from mmswinv2.ops.geometric_table import carry_table
+from mmswinv2.ops.geometric_table import carry_table, table_to_map
 
 
 @pytest.fixture
@@ -79,3 +79,14 @@ def test_tables_without_a_record_of_windows_are_square(build):
     model.load_state_dict(weights)
     image = torch.rand(1, 3, 64, 64)
     assert torch.equal(model(image)[-1], source(image)[-1])
+
+
+def test_square_tables_are_carried_without_a_record_too(build):
+    weights = build("table", 6).state_dict()
+    del weights["window_record"]
+    model = SwinTransformerV2("nano", window_size=8, position_bias="table")
+    model.load_state_dict(weights)
+    name = "layers.0.blocks.0.attn.relative_position_bias_table"
+    before = table_to_map(weights[name], (6, 6))
+    after = table_to_map(model.state_dict()[name], (8, 8))
+    torch.testing.assert_close(after, carry_table(before, (8, 8)))

@@ -148,6 +148,16 @@ def test_a_folder_without_weights_is_named(tmp_path):
             [*zip(effective_windows(16, 256), effective_windows(16, 256))],
         ),
         (
+            dict(
+                model_type="swinv2",
+                window_size=16,
+                image_size=256,
+                pretrained_window_sizes=[[8, 0]] * 3 + [0],
+                depths=[2, 2, 4, 2],
+            ),
+            [((16, 16), (8, 16))] * 3 + [((8, 8), (8, 8))],
+        ),
+        (
             {"architecture": "swinv2_base_window12to24_192to384.ms_in22k_ft_in1k"},
             WINDOWS,
         ),
@@ -169,6 +179,20 @@ def test_windows_come_from_the_configuration_beside_a_file(
     assert read_swin_weights(folder).windows == expected
 
 
+def test_a_configuration_tells_timm_the_size_of_images(weights, tmp_path):
+    convert(weights, "timm").save(tmp_path / "timm")
+    config = json.loads((tmp_path / "timm" / "config.json").read_text())
+    assert config["pretrained_cfg"]["input_size"] == [3, 384, 384]
+
+
+def test_the_decoder_of_a_simmim_file_has_its_name_in_a_model(weights, tmp_path):
+    state = {f"encoder.{k}": v for k, v in weights.tensors.items()}
+    state = {k.replace(".norm3.", ".norm."): v for k, v in state.items()}
+    path = tmp_path / "w.pth"
+    torch.save({"model": {**state, "decoder.0.bias": torch.ones(1)}}, path)
+    assert "neck.decoder.0.bias" in read_checkpoint(path)["state_dict"]
+
+
 def test_a_configuration_that_contradicts_its_file_is_refused(weights, tmp_path):
     folder = tmp_path / "timm"
     convert(weights, "timm").save(folder)
@@ -178,10 +202,13 @@ def test_a_configuration_that_contradicts_its_file_is_refused(weights, tmp_path)
         read_checkpoint(folder)
 
 
-def test_a_broken_configuration_is_named(weights, tmp_path):
+@pytest.mark.parametrize(
+    "config", [{}, dict(window_size=[8, 8, 8], image_size=256, depths=[2, 2, 4, 2])]
+)
+def test_a_broken_configuration_is_named(config, weights, tmp_path):
     folder = tmp_path / "hf"
     convert(weights, "hf").save(folder)
-    (folder / "config.json").write_text('{"model_type": "swinv2"}')
+    (folder / "config.json").write_text(json.dumps({"model_type": "swinv2", **config}))
     with pytest.raises(ValueError, match=r"config\.json does not tell the windows"):
         read_checkpoint(folder)
 

@@ -125,6 +125,16 @@ def test_a_refusal_names_url_and_code(server, file):
     assert len(server.requests) == 1
 
 
+def test_a_server_that_is_out_of_order_spares_the_part(server, file):
+    leave_part(file, 4321)
+    server.answers["/w.pth"] = lambda: [b"HTTP/1.1 503 Busy\r\n\r\n"]
+    with pytest.raises(ValueError, match="HTTP 503"):
+        fetch(f"{server.url}/w.pth", file)
+    server.answers.clear()
+    fetch(f"{server.url}/w.pth", file)
+    assert ranges(server)[-1] == "bytes=4321-"
+
+
 def test_no_server_is_no_traceback_of_sockets(file):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -173,6 +183,7 @@ POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:0"
         (POINTER, "is a Git LFS pointer"),
         (b"\x1f\x8b" + CONTENT, "is no checkpoint .it starts with"),
         (b"w" * SIZE, "is no checkpoint .it starts with b'wwww"),
+        (bytes([9, *7 * [0]]) + b"|" * SIZE, "is no checkpoint .it starts with"),
     ],
 )
 def test_what_is_no_checkpoint_spares_the_part(server, file, body, expected):

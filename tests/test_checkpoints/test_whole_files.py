@@ -20,7 +20,7 @@ def names(folder):
 
 
 def test_a_file_appears_when_it_is_whole(tmp_path):
-    path = tmp_path / "new" / "a.pth"
+    path = tmp_path / "new" / "folder" / "a.pth"
     with whole_file(path) as unfinished:
         unfinished.write_bytes(b"half")
         assert not path.exists()

@@ -85,6 +85,8 @@ def test_facts_agree_with_each_other(entry):
     size, window = re.match(r"(\w+)-w(?:12to)?(\d+)-", entry.name).groups()
     assert entry.architecture == ARCHITECTURES[size] or "simmim" in entry.name
     assert entry.architecture.depths[2] in (6, 18)
+    heads = entry.architecture.num_heads  # of 32 channels, twice as many in each stage
+    assert heads == tuple(entry.architecture.embed_dims // 32 * n for n in (1, 2, 4, 8))
     assert str(entry.image_size) in entry.name.split("-")
     assert (entry.top1 is None) == (entry.classes != 1000)
     assert entry.top1 is None or 80 < entry.top1 < 90

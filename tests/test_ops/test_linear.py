@@ -92,7 +92,7 @@ def operators(function):
 
 @pytest.mark.skipif(not linear.HAS_ONEDNN, reason="torch without oneDNN")
 @pytest.mark.parametrize("mkl_is_fast", [True, False])
-@pytest.mark.parametrize("size", LARGE)
+@pytest.mark.parametrize("size", [*LARGE, (1, 2, 60, 40)])
 def test_large_maps_are_onednns_with_one_thread_too(size, mkl_is_fast, monkeypatch):
     """It has slow convolutions beside; the weight's gradient is MKL's or not."""
     monkeypatch.setattr(linear, "MKL_IS_FAST", mkl_is_fast)

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from itertools import product
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -332,3 +333,12 @@ def test_compiles_for_a_gpu_and_spills_no_registers(tmp_path):
     assert done.returncode == 0, done.stdout + done.stderr
     names = [line.split()[1] for line in done.stdout.splitlines() if " / " in line]
     assert names[1:] == ["forward", "forward", "backward"]
+
+
+def test_programs_fill_the_processors_of_a_gpu(monkeypatch):
+    """16 warps on each."""
+    properties = SimpleNamespace(multi_processor_count=132)
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda _: properties)
+    found = [operator._most_programs(torch.device("cuda:9"), n) for n in (4, 16, 32)]
+    assert found == [528, 132, 132]
+    assert {type(number) for number in found} == {int}

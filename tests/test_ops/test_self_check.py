@@ -134,6 +134,26 @@ def test_the_real_kernels_prove_themselves(kernel, tmp_path, monkeypatch):
     assert json.loads(file.read_text())["reason"] is None
 
 
+@pytest.mark.parametrize(("part", "name"), [(0, "q"), (1, "k"), (2, "v")])
+def test_the_real_check_finds_a_wrong_gradient_of_the_map(part, name, monkeypatch):
+    from mmswinv2.ops.window_attention import self_check
+
+    def double(grad):
+        grad = grad.clone()
+        grad.chunk(3, -1)[part].mul_(2)
+        return grad
+
+    def attend(qkv, table, scale, window, shift, implementation):
+        qkv = qkv + 0
+        qkv.register_hook(double)
+        reference = self_check.reference_window_attention
+        return reference(qkv, table, scale, window, shift, dropout=0.0)
+
+    monkeypatch.setattr(self_check, "attend", attend)
+    with pytest.raises(RuntimeError, match=f"the gradient of {name} differs"):
+        self_check.check(CPU, torch.float32, 16)
+
+
 @pytest.mark.parametrize("quantity", ["output", "gradient of the scale"])
 def test_the_real_check_finds_a_wrong_number(quantity, monkeypatch):
     from mmswinv2.ops.window_attention import self_check

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -218,6 +219,22 @@ def test_says_that_triton_or_a_gpu_is_missing(monkeypatch):
     assert "CUDA" in why_not_triton(qkv, 2, (4, 4))
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     assert "not installed" in why_not_triton(qkv, 2, (4, 4))
+
+
+def test_images_and_clips_need_the_proof_of_their_own_kernels(monkeypatch):
+    asked = []
+    monkeypatch.setattr(dispatch, "_judge", lambda kernel, *_: asked.append(kernel))
+    qkv, *_ = make_inputs((4, 4), (4, 4))
+    why_not_triton(qkv, 2, (4, 4))
+    why_not_triton(qkv[:, None], 2, (1, 4, 4))
+    assert asked == ["window_attention", "window_attention_3d"]
+
+
+def test_programs_that_share_windows_fill_the_processors_of_a_gpu(monkeypatch):
+    properties = SimpleNamespace(multi_processor_count=132)
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda _: properties)
+    device = torch.device("cuda:9")
+    assert [triton_attention._parts(n, 12, device, 3) for n in (20, 100)] == [20, 33]
 
 
 def test_auto_takes_what_can_where_the_kernels_failed(monkeypatch, logs):

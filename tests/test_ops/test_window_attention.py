@@ -397,3 +397,32 @@ def test_an_unknown_implementation_is_named_with_the_known_ones():
     known = "'flash' is unknown.*'auto', " + ", ".join(map(repr, IMPLEMENTATIONS))
     with pytest.raises(ValueError, match=known):
         window_attention(*inputs, window=(4, 4), implementation="flash")
+
+
+@pytest.mark.parametrize("implementation", PORTABLE)
+def test_what_has_no_direction_gets_no_gradient(implementation):
+    """A query and a key of length 0."""
+    qkv, table, scale = make_inputs((4, 4), (4, 4), torch.float32)
+    qkv[0, 1, 2, : 2 * HEADS * DIMS] = 0
+    qkv.requires_grad_()
+    window_attention(
+        qkv, table, scale, window=(4, 4), implementation=implementation
+    ).cos().sum().backward()
+    assert not qkv.grad[0, 1, 2, : 2 * HEADS * DIMS].any()
+    assert qkv.grad[0, 1, 2, 2 * HEADS * DIMS :].all()
+
+
+def test_a_constant_in_the_bias_changes_nothing_in_16_bits_either():
+    qkv, table, scale = make_inputs((4, 4), (4, 4), torch.bfloat16)
+    found, shifted = (
+        window_attention(qkv, x, scale, window=(4, 4), implementation="sdpa")
+        for x in (table, table + 1024)
+    )
+    torch.testing.assert_close(shifted, found, rtol=0, atol=0.05)
+
+
+def test_pieces_have_no_more_logits_than_fit(monkeypatch):
+    qkv, *_ = make_inputs((16, 16), (4, 4), torch.float32, batch=1)
+    monkeypatch.setitem(chunked.LOGIT_BYTES, "cpu", 3 * 16**2 * 4)  # of three windows
+    pieces = [*chunked._pieces(qkv, (4, 4), (0, 0))]
+    assert len(pieces) >= 16 / 3
