@@ -16,6 +16,7 @@ import threading
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # works uninstalled
+import mmswinv2.cli.missing  # noqa: F401  # isort: skip
 
 from mmswinv2.cli import console
 from mmswinv2.cli.launch import explain

@@ -19,6 +19,7 @@ from functools import partial
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # works uninstalled
+import mmswinv2.cli.missing  # noqa: F401  # isort: skip
 
 import cv2
 import numpy as np

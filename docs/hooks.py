@@ -24,7 +24,9 @@ ELSEWHERE = (
     "benchmarks/*/results/**/*.png",
     "configs/**/README.md",
 )
-ROLE = re.compile(r":(?:attr|class|func|meth|mod):(?=<code>)")
+# Of docstrings, as in :class:`File` and `Name <https://...>`_.
+SPHINX_ROLE = re.compile(r":(?:attr|class|func|meth|mod):(?=<code>)")
+SPHINX_LINK = re.compile(r"<code>([^<]+?)\s+&lt;(https?://[^<]+)&gt;</code>_")
 LINK = re.compile(r"(\]\()(?!\w+:|#)([^)#\s]*)((?:#[^)\s]*)?\))")
 
 
@@ -58,8 +60,8 @@ def on_page_markdown(
 
 
 def on_page_content(html: str, **_: object) -> str:
-    """Takes the roles of Sphinx out of docstrings, as in :class:`File`."""
-    return ROLE.sub("", html)
+    """Shows what docstrings have of Sphinx as a site without Sphinx can."""
+    return SPHINX_LINK.sub(r'<a href="\2">\1</a>', SPHINX_ROLE.sub("", html))
 
 
 def site_path(path: str) -> str:

@@ -163,7 +163,7 @@ def is_of_videos(cfg: Config) -> bool:
 
 
 def find_config(model: str | Path) -> str:
-    """Path of a config given as a file or as one of :func:`list_models`."""
+    """Path of a config: a file, one in ``configs/``, or one of :func:`list_models`."""
     if Path(model).is_file():
         if Path(model).suffix not in CONFIG_SUFFIXES:
             raise ValueError(
@@ -171,6 +171,9 @@ def find_config(model: str | Path) -> str:
                 "and after it the weights"
             )
         return str(model)
+    path = CONFIG_DIR / str(model).removeprefix("configs/")
+    if path.is_file():
+        return str(path)  # as in the repository, wherever this was started
     index = _model_index()
     if str(model) in index:
         return str(ROOT / index[str(model)]["Config"])

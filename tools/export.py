@@ -14,6 +14,7 @@ import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # works uninstalled
+import mmswinv2.cli.missing  # noqa: F401  # isort: skip
 
 from mmswinv2.cli import console, launch
 from mmswinv2.cli.out_dir import make_folder

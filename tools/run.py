@@ -14,6 +14,7 @@ from pathlib import Path
 from unittest import mock
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # works uninstalled
+import mmswinv2.cli.missing  # noqa: F401  # isort: skip
 
 PACKAGES = {"det": "mmdet", "seg": "mmseg", "cls": "mmpretrain"}
 # What pip calls the modules that the tools need, where the names differ

@@ -16,6 +16,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # works uninstalled
+import mmswinv2.cli.missing  # noqa: F401  # isort: skip
 
 from rich.console import Console
 from rich.table import Table

@@ -68,12 +68,12 @@ def attempt(
 ) -> WorkResult:
     """Try a mutant."""
     module = str(spec.module_path)
-    reaching = tests.reaching(module, spec.start_pos[0])
-    if not reaching:
+    chosen = tests.chosen(module, spec.start_pos[0], seconds)
+    if not chosen:
         return WorkResult(WorkerOutcome.NO_TEST, test_outcome=TestOutcome.SURVIVED)
     operator = get_operator(spec.operator_name)(**spec.operator_args)
     with use_mutation(tests.sources / module, operator, spec.occurrence):
-        status, failed = tests.run(tests.within(reaching, seconds))
+        status, failed = tests.run(chosen)
     outcome = TestOutcome.SURVIVED if status in (0, 5) else TestOutcome.KILLED
     output = "timeout" if status == "timeout" else f"{status}: {failed}"
     return WorkResult(WorkerOutcome.NORMAL, before + output, outcome)

@@ -18,7 +18,11 @@ from typing import NamedTuple
 import pytest
 from coverage import CoverageData
 
-TESTS = ("tests/test_ops", "tests/test_checkpoints")
+TESTS = (
+    *("tests/test_ops", "tests/test_checkpoints"),
+    "tests/test_export/test_portable.py",  # which alone runs some of the operators
+)
+COMPILES = "::test_compiles_for_a_gpu"  # kernels, in subprocesses: reach no line here
 MEMORY = 16 * 2**30  # bytes of address space: a mutant may ask for any size
 # What the tests import, which takes longer than most of them; never the package.
 PRELOADED = (
@@ -79,6 +83,13 @@ class Tests:
             if tests:
                 return sorted(tests, key=lambda test: (self.seconds[test], test))
         return []
+
+    def chosen(self, module: str, line: int, seconds: float) -> list[str]:
+        """Those that reach a line, as many as take so long, and what compiles it."""
+        chosen = self.within(self.reaching(module, line), seconds)
+        if "@triton.jit" in (self.sources / module).read_text():
+            chosen += [test for test in self.seconds if COMPILES in test]
+        return chosen
 
     def within(self, tests: list[str], seconds: float) -> list[str]:
         """The first tests, as many as take so long, but one at least."""

@@ -14,6 +14,7 @@ import os
 import re
 import signal
 import sys
+from importlib import import_module
 from pathlib import Path
 from types import TracebackType
 
@@ -26,7 +27,7 @@ from mmswinv2.apis import find_config
 from mmswinv2.config_types import read_config
 from mmswinv2.errors import RunError
 
-from . import console, devices, own_hooks
+from . import console, devices, missing, own_hooks
 
 # Keys that mmengine takes from a config beside the Runner's own arguments.
 OTHER_KEYS = {"runner_type", "strategy", "compile", "activation_checkpointing"}
@@ -98,6 +99,8 @@ def explain(error: Exception) -> str:
     message = str(error.args[0]) if isinstance(error, KeyError) else str(error)
     if message.startswith("Caught ") and isinstance(error, RunError):  # by a worker
         message = message.rpartition(f"{type(error).__name__}: ")[2].strip()
+    if lacking := missing.cure(error):
+        return lacking
     message = re.sub(r"(class|function) `\w+` in \S+: ", "", message)
     told = (ValueError, RuntimeError, FileNotFoundError)
     ours = type(error).__module__.partition(".")[0] == "mmswinv2"
@@ -201,6 +204,8 @@ def load_config(args: argparse.Namespace) -> Config:
     except Exception as error:  # whatever the code in it raises
         message = f"{path} cannot be read as a config: {explain(error)}"
         raise ValueError(message) from error
+    if cfg.get("default_scope") in missing.HOSTS:
+        import_module(cfg.default_scope)  # or its registries would seem to be empty
     options = dict(args.cfg_options)
     read = {*inspect.signature(Runner).parameters, *OTHER_KEYS, *OUR_KEYS}
     known = {*cfg, *read}

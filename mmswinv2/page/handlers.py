@@ -25,9 +25,9 @@ from .passes import Pass, Settings, run_pass
 from .tables import costs_table, found_table, message, sentence
 
 NO_MODEL = (
-    "No trained model is in {root} yet. Run tools/train.py, or make quickstart in a clone, "
-    "which trains some in minutes; or start this page with a config and a checkpoint. "
-    "Then reload the page."
+    "No trained model is in {root} yet. Run tools/train.py, or make quickstart in a "
+    "clone, which trains some in minutes; or start this page with a config and a "
+    "checkpoint. Then reload the page."
 )
 
 

@@ -14,7 +14,7 @@ from mmswinv2.architectures import Architecture
 from mmswinv2.models import SwinTransformerV2
 from mmswinv2.models.blocks import SwinBlock, SwinStage
 
-from .heads_memory import heads_memory
+from .heads_memory import Heads, heads_memory
 from .memory_model import Block, Part, Training, block_kept, block_passing
 from .memory_plan import Memory, Parameters, Plan
 from .teacher_memory import teacher_memory
@@ -126,12 +126,13 @@ def read_memory(cfg: Config, model: nn.Module, training: Training) -> Memory:
     """What a model takes, with its heads counted once per precision."""
 
     @cache
-    def counted(amp: bool) -> tuple[int, int]:
+    def counted(amp: bool) -> Heads:
         return heads_memory(cfg, training, amp=amp)
 
     def other_parts(plan: Plan) -> list[Part]:
         images = plan.training.batch / training.batch
-        kept, largest = (int(size * images) for size in counted(plan.amp))
+        heads = counted(plan.amp)
+        kept, largest = int(heads.kept * images), int(heads.largest * images)
         parts = [global_attention(stage, plan.training) for stage in stages]
         return [*parts, Part("heads", len(training.arch.depths), kept, 2 * largest)]
 
@@ -161,17 +162,19 @@ def read_memory(cfg: Config, model: nn.Module, training: Training) -> Memory:
     hooks = cfg.get("custom_hooks") or ()
     averages = sum(str(hook.get("type")).endswith("EMAHook") for hook in hooks)
     memory = Memory(read_parameters(model, training), state, other_parts, averages)
+    memory.heads = counted
+    memory.more_blocks = lambda plan: [further_block(s, plan.training) for s in stages]
     if teacher is not None:
         memory.teacher = sum(p.numel() for p in teacher.parameters())
         memory.teacher_pass = teacher_pass
     return memory
 
 
-def global_attention(stage: SwinStage, training: Training) -> Part:
+def further_block(stage: SwinStage, training: Training) -> Block:
     """The block on the last map that HTC++ has as a neck."""
     size = training.maps[-1]
     block: SwinBlock = stage.blocks[0]
-    shape = Block(
+    return Block(
         batch=training.batch,
         size=size,
         window=size,
@@ -181,6 +184,11 @@ def global_attention(stage: SwinStage, training: Training) -> Part:
         hidden=block.mlp.fc1.out_features,
         number=training.number,
     )
+
+
+def global_attention(stage: SwinStage, training: Training) -> Part:
+    """What that block keeps."""
+    shape, block = further_block(stage, training), stage.blocks[0]
     recompute = stage.checkpoint if stage.with_cp else None
     how = dict(attention=block.attn.implementation, recompute=recompute)
     kept = sum(block_kept(shape, **how).values())

@@ -1,4 +1,4 @@
-"""What the necks and heads of a config keep, counted in their own forward pass.
+"""What the necks and heads of a config keep and compute, counted in a forward pass.
 
 The backbone is replaced by maps of its shapes, products by zeros, and what is saved is
 freed at once: so the count runs on a CPU at the real size of the batch.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 from contextlib import ExitStack
+from typing import NamedTuple
 from unittest.mock import patch
 
 import torch
@@ -16,11 +17,28 @@ from mmengine.config import Config
 from mmengine.model import BaseModel, revert_sync_batchnorm
 from mmengine.registry import MODELS, init_default_scope
 from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
 
 from .memory_model import Training
 from .saved_tensors import CudaAutocast, SavedBytes, ZeroProducts
 from .teacher_memory import FrozenMap, teacher_memory
 from .training_batch import make_batch
+
+
+class Heads(NamedTuple):
+    """What necks, heads and losses take for a batch.
+
+    Attributes:
+        kept (int): Bytes that they keep for the backward pass.
+        largest (int): Bytes of the largest tensor of these.
+        convolutions (int): FLOPs of a forward pass, two for a multiply-add.
+        products (int): FLOPs of linear layers and other matrix products.
+    """
+
+    kept: int
+    largest: int
+    convolutions: int
+    products: int
 
 
 class Maps(nn.Module):
@@ -95,8 +113,11 @@ def necks(model: dict) -> list[dict]:
     return given if isinstance(given, list) else [given]
 
 
-def heads_memory(cfg: Config, training: Training, *, amp: bool) -> tuple[int, int]:
-    """Bytes that necks, heads and losses keep for the backward pass of a batch.
+def heads_memory(cfg: Config, training: Training, *, amp: bool) -> Heads:
+    """What necks, heads and losses keep and compute for a batch.
+
+    Operators without products, RoIAlign and deformable sampling among them, have no
+    FLOPs here.
 
     Args:
         cfg (Config): Of the model.
@@ -104,7 +125,7 @@ def heads_memory(cfg: Config, training: Training, *, amp: bool) -> tuple[int, in
         amp (bool): Whether they run under autocast.
 
     Returns:
-        tuple[int, int]: Of all, and of the largest tensor.
+        Heads: Bytes and FLOPs.
     """
     torch.manual_seed(0)
     model = build_heads(cfg, training)
@@ -124,5 +145,9 @@ def heads_memory(cfg: Config, training: Training, *, amp: bool) -> tuple[int, in
         stack.enter_context(torch.autocast("cpu", torch.bfloat16, enabled=amp))
         tensors = [*model.parameters(), *model.buffers()]
         count = stack.enter_context(SavedBytes(tensors, forget=True))
+        flops = stack.enter_context(FlopCounterMode(display=False))
         model.loss(images, samples)
-    return count.total, count.largest
+    by_operator = flops.get_flop_counts().get("Global", {})
+    convolutions = by_operator.get(torch.ops.aten.convolution, 0)
+    products = sum(by_operator.values()) - convolutions
+    return Heads(count.total, count.largest, convolutions, products)

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field, replace
 from math import prod
 
 from .auto_windows import forward_seconds
-from .memory_model import FP32, Part, Training, Window, peak
+from .heads_memory import Heads
+from .memory_model import FP32, Block, Part, Training, Window, peak
 
 SHARE = 0.9  # of a GPU for tensors; CUDA's context, NCCL and fragments have the rest
 MLP_SHARE = 0.5  # of a block's time
@@ -76,6 +77,9 @@ class Memory:
         averages (int): Moving averages of the weights, each of a whole model.
         teacher (int): Parameters of a frozen teacher, whole on every GPU.
         teacher_pass (Callable, optional): Bytes that pass in its forward pass.
+        heads (Callable, optional): What they are for the config's batch, by whether
+            they run under autocast.
+        more_blocks (Callable, optional): Blocks of a plan behind the backbone.
     """
 
     parameters: Parameters
@@ -84,6 +88,8 @@ class Memory:
     averages: int = 0
     teacher: int = 0
     teacher_pass: Callable[[Plan], int] | None = field(default=None, repr=False)
+    heads: Callable[[bool], Heads] | None = field(default=None, repr=False)
+    more_blocks: Callable[[Plan], list[Block]] | None = field(default=None, repr=False)
 
     def of(self, plan: Plan) -> dict[str, int]:
         """Bytes at the peak, by what takes them; their sum is the peak.

@@ -26,7 +26,7 @@ def image_size(cfg: Config) -> tuple[int, ...]:
     Raises:
         ValueError: If no transform in it sets a size.
     """
-    pipeline = _pipeline(cfg.train_dataloader.dataset, cfg)
+    pipeline = training_pipeline(cfg)
     frames = [t["clip_len"] for t in pipeline if _kind(t) == "SampleFrames"]
     size = _run(pipeline, None)
     if size is None:
@@ -38,7 +38,9 @@ def image_size(cfg: Config) -> tuple[int, ...]:
     return *frames, *(-(-int(length) // divisor) * divisor for length in size)
 
 
-def _pipeline(dataset: dict, cfg: Config) -> list[dict]:
+def training_pipeline(cfg: Config) -> list[dict]:
+    """Transforms of a config's training pictures."""
+    dataset = cfg.train_dataloader.dataset
     while "pipeline" not in dataset and "dataset" in dataset:
         dataset = dataset["dataset"]  # of a wrapper such as RepeatDataset
     return dataset.get("pipeline", cfg.get("train_pipeline", []))

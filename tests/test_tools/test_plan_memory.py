@@ -56,8 +56,8 @@ def test_prediction_is_what_a_real_forward_pass_saves(name):
     with saved_tensors.SavedBytes(tensors) as saved:
         losses = model.loss(images, samples)
     assert all(torch.as_tensor(v).isfinite().all() for v in losses.values())
-    heads, _ = config_plan.heads_memory(cfg, training, amp=False)
-    kept = heads + sum(part.kept for part in training.parts())
+    heads = config_plan.heads_memory(cfg, training, amp=False)
+    kept = heads.kept + sum(part.kept for part in training.parts())
     assert kept == pytest.approx(saved.total, rel=0.15)
 
 

@@ -15,6 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # works uninstalled
+import mmswinv2.cli.missing  # noqa: F401  # isort: skip
 
 import yaml
 from mmengine.config import Config

@@ -1,27 +1,32 @@
-"""Predicts the training memory of a config, and which switches make it fit a GPU.
+"""Predicts the training memory and time of a config, and what makes it fit a GPU.
 
 The backbone is counted tensor by tensor, necks and heads in a forward pass of zeros on
 the CPU; what passes during the backward pass is an estimate. Both counts are tested
 against the tensors that autograd saves. With --measure, a real training step on this
 machine's GPU is compared with the prediction; we had none: not measured.
 
+Time, exchange between GPUs and GPU-days of the whole schedule are reckoned for GPUs
+that are known: h200, h100, a100-80, a100-40, rtx4090, rtx3090; 80GB is taken for
+an H100, 40GB for an A100, 24GB for an RTX 4090.
+
 Examples:
     >>> python tools/analysis/plan_memory.py CONFIG --gpu 80GB
     >>> python tools/analysis/plan_memory.py CONFIG --gpu 24GB --amp --gpus 4
     >>> python tools/analysis/plan_memory.py CONFIG --gpu 24GB --amp --search
+    >>> python tools/analysis/plan_memory.py CONFIG --gpu a100-40 --gpus 64
 """
 
 from __future__ import annotations
 
 import argparse
 import copy
-import re
 import sys
 import warnings
 from collections.abc import Callable
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # works uninstalled
+import mmswinv2.cli.missing  # noqa: F401  # isort: skip
 
 import torch
 from mmengine.config import Config
@@ -33,8 +38,9 @@ from rich.console import Console
 from torch import Tensor
 
 from mmswinv2.cli import launch, strategies
-from mmswinv2.planning import search
+from mmswinv2.planning import loading, run_choice, run_data, run_report, search
 from mmswinv2.planning.config_plan import read_memory, read_plan
+from mmswinv2.planning.gpus import GPU, GPUS, read_gpu
 from mmswinv2.planning.memory_plan import (
     SHARE,
     Memory,
@@ -45,16 +51,6 @@ from mmswinv2.planning.memory_plan import (
 )
 from mmswinv2.planning.memory_report import breakdown, describe, gib, stage_table
 from mmswinv2.planning.training_batch import make_batch
-
-GIB = 2**30
-
-
-def parse_gpu(text: str) -> float:
-    """Bytes of a GPU from '80GB', '80' or '23.6GiB'; all of them in GiB, as sold."""
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(GB|GiB|G)?", text, re.IGNORECASE)
-    if not match or not float(match[1]):
-        raise ValueError(f"--gpu {text}: expected its memory, such as 80GB or 24GB")
-    return float(match[1]) * GIB
 
 
 def suggest(memory: Memory, plan: Plan, budget: float, config: str) -> list[str]:
@@ -116,6 +112,38 @@ def print_search(
     )
 
 
+def print_run(
+    console: Console,
+    cfg: Config,
+    memory: Memory,
+    plan: Plan,
+    gpu: GPU,
+    batch: int,
+    args: argparse.Namespace,
+) -> None:
+    """Time of a step and of the whole run, with the strategies side by side."""
+    choices = run_choice.choose(memory, plan, gpu, batch)
+    best = run_choice.fastest(choices)
+    print()
+    console.print(run_report.strategy_table(choices, best))
+    if best is None:
+        print(f"No strategy fits {plan.gpus} {gpu.label}: take more, or smaller images")
+        return
+    known = run_data.data_set(cfg)
+    images = plan.training.batch
+    pictures = run_data.run_pictures(cfg, batch, args.pictures)
+    lines = run_report.run_lines(
+        memory, best, gpu, images, batch=batch, pictures=pictures, known=known
+    )
+    print("\n".join(lines))
+    if args.measure_loading:
+        seconds = loading.seconds_per_picture(cfg)
+        workers = cfg.train_dataloader.get("num_workers", 0)
+        name = loading.processor()
+        print(run_report.loading_line(best.rate, plan.gpus, seconds, name, workers))
+    print(run_report.ASSUMED)
+
+
 def train(
     cfg: Config, plan: Plan, device: str, before_last: Callable[[], None]
 ) -> Tensor:
@@ -156,7 +184,9 @@ def parse_args() -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("config", help="a config file, or the name of one in configs/")
-    parser.add_argument("--gpu", default="80GB", help="its memory (default: 80GB)")
+    parser.add_argument(
+        "--gpu", default="80GB", help="its memory or name (default: 80GB)"
+    )
     parser.add_argument(
         "--gpus",
         type=int,
@@ -184,6 +214,16 @@ def parse_args() -> argparse.Namespace:
         action="store_true",
         help="a table over windows and batches, and the best that fits",
     )
+    parser.add_argument(
+        "--pictures",
+        type=int,
+        help="pictures of the training set (default: those of a published set)",
+    )
+    parser.add_argument(
+        "--measure-loading",
+        action="store_true",
+        help="how long one thread of this machine takes to load a picture",
+    )
     launch.add_arguments(parser)
     return parser.parse_args()
 
@@ -192,9 +232,16 @@ def main() -> None:
     """Runs the command."""
     with launch.Preparation():
         args = parse_args()
-        gpu = parse_gpu(args.gpu)
+        gpu, device = read_gpu(args.gpu)
         if args.gpus is not None and args.gpus < 1:
             raise ValueError(f"--gpus {args.gpus}: expected 1 or more")
+        if device is None and (args.pictures or args.measure_loading):
+            raise ValueError(
+                f"--gpu {args.gpu}: time is reckoned for a GPU that is known, one of "
+                f"{', '.join(GPUS)}"
+            )
+        if args.pictures is not None and args.pictures < 1:
+            raise ValueError(f"--pictures {args.pictures}: expected 1 or more")
         if args.image_size and min(args.image_size) < 1:
             raise ValueError(f"--image-size {args.image_size}: expected px, 1 or more")
         MMLogger.get_current_instance().setLevel("ERROR")
@@ -205,6 +252,7 @@ def main() -> None:
             cfg.optim_wrapper.type = "AmpOptimWrapper"
         gpus = 1 if args.measure else args.gpus
         model, plan = read_plan(cfg, gpus, args.image_size)
+        batch = run_data.step_pictures(cfg, plan.gpus)
         memory = read_memory(cfg, model, plan.training)
         console = Console(width=100, highlight=False)
         console.print(describe(plan, args.config))
@@ -217,6 +265,8 @@ def main() -> None:
         console.print(breakdown(memory, plan, SHARE * gpu, gpu))
         for line in suggest(memory, plan, SHARE * gpu, args.config):
             print(line)
+        if device:
+            print_run(console, cfg, memory, plan, device, batch, args)
         if args.measure:
             peak, predicted = measure(cfg, plan), memory.total(plan)
             print(f"measured {gib(peak)} GiB, predicted {predicted / peak:.2f} of it")

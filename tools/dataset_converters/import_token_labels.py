@@ -13,11 +13,10 @@ import os
 import sys
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
-if str(ROOT) not in sys.path:
-    sys.path.insert(0, str(ROOT))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # works uninstalled
+import mmswinv2.cli.missing  # noqa: F401  # isort: skip
 
-from mmswinv2.cli.launch import Preparation  # noqa: E402
+from mmswinv2.cli.launch import Preparation
 
 
 def parse_args() -> argparse.Namespace:

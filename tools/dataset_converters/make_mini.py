@@ -23,6 +23,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # works uninstalled
+import mmswinv2.cli.missing  # noqa: F401  # isort: skip
 
 import cv2
 import numpy as np

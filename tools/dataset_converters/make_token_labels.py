@@ -17,14 +17,13 @@ import argparse
 import sys
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
-if str(ROOT) not in sys.path:
-    sys.path.insert(0, str(ROOT))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # works uninstalled
+import mmswinv2.cli.missing  # noqa: F401  # isort: skip
 
-from mmengine.device import get_device  # noqa: E402
+from mmengine.device import get_device
 
-from mmswinv2.cli.console import hide_noise  # noqa: E402
-from mmswinv2.cli.launch import Preparation  # noqa: E402
+from mmswinv2.cli.console import hide_noise
+from mmswinv2.cli.launch import Preparation
 
 if __name__ == "__mp_main__":  # in a process of several, before it imports the rest
     hide_noise()

@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # works uninstalled
+import mmswinv2.cli.missing  # noqa: F401  # isort: skip
 
 from mmengine.config import Config
 from mmengine.dist import is_main_process

@@ -13,15 +13,14 @@ import argparse
 import sys
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
-if str(ROOT) not in sys.path:
-    sys.path.insert(0, str(ROOT))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # works uninstalled
+import mmswinv2.cli.missing  # noqa: F401  # isort: skip
 
-from mmswinv2.checkpoints import read_swin_weights  # noqa: E402
-from mmswinv2.checkpoints.convert import convert, fits_image  # noqa: E402
-from mmswinv2.checkpoints.layouts import LAYOUTS  # noqa: E402
-from mmswinv2.checkpoints.windows import StageWindows, short  # noqa: E402
-from mmswinv2.planning.trained_size import trained_size  # noqa: E402
+from mmswinv2.checkpoints import read_swin_weights
+from mmswinv2.checkpoints.convert import convert, fits_image
+from mmswinv2.checkpoints.layouts import LAYOUTS
+from mmswinv2.checkpoints.windows import StageWindows, short
+from mmswinv2.planning.trained_size import trained_size
 
 
 def parse_args() -> argparse.Namespace:
