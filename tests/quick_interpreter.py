@@ -5,7 +5,6 @@ kernel function by another, though the outer call has patched it, and into check
 sums and products beyond 32 bits, which small maps cannot have. Numbers stay the same.
 """
 
-import inspect
 from collections.abc import Callable
 
 import triton.language as tl
