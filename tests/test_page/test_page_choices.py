@@ -123,4 +123,7 @@ def test_a_page_without_models_is_served_and_says_what_to_do(
         layout = build_layout(0.3)
         changes = Handlers(layout, Models(lambda: []), "runs/").arrive()
     told = changes[layout.message]["value"]
-    assert "No trained model is in runs/ yet. Run make quickstart" in told
+    assert (
+        "No trained model is in runs/ yet. Run tools/train.py, or make quickstart"
+        in told
+    )
