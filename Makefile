@@ -9,13 +9,16 @@ MUTANTS_ARGS ?=
 
 # One thread per process: two files of tests run side by side, each in its order.
 TEST_ENV := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1
+IN_TWO := -n 2 --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help quickstart test install lint types docs mutants clean
+.PHONY: help quickstart test test-quick coverage install lint types docs mutants clean
 
 help:
 	@echo 'make quickstart  fine-tune and compare detectors and segmenters on mini data'
 	@echo 'make test        run the tests; PYTEST_ARGS="-k name -x" selects'
+	@echo 'make test-quick  one case of every test that is not slow, in three minutes'
+	@echo 'make coverage    which lines of the package no test runs'
 	@echo 'make install     make the environment only'
 	@echo 'make lint        check style, format and types'
 	@echo 'make types       check types alone'
@@ -35,7 +38,16 @@ quickstart: install
 	@$(VENV)/bin/python tools/quickstart
 
 test: install
-	@$(TEST_ENV) $(VENV)/bin/python -m pytest -n 2 --dist loadfile $(PYTEST_ARGS)
+	@$(TEST_ENV) $(VENV)/bin/python -m pytest $(IN_TWO) $(PYTEST_ARGS)
+
+# One case of every test that is not slow, see tests/quick.py.
+test-quick: install
+	@$(TEST_ENV) $(VENV)/bin/python -m pytest $(IN_TWO) --quick $(PYTEST_ARGS)
+
+# All tests, in a third more time; fails below the share in pyproject.toml.
+coverage: install
+	@$(TEST_ENV) $(VENV)/bin/python -m pytest $(IN_TWO) --cov --cov-report= $(PYTEST_ARGS)
+	@$(VENV)/bin/python -m coverage report
 
 lint: install types
 	$(VENV)/bin/python -m ruff check .
@@ -51,5 +63,5 @@ mutants: install
 	@$(VENV)/bin/python benchmarks/mutation/run.py $(MUTANTS_ARGS)
 
 clean:
-	rm -rf .venv .venv-openmmlab *.egg-info build dist site .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv .venv-openmmlab *.egg-info build dist site .mypy_cache .pytest_cache .ruff_cache .coverage
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -17,6 +17,7 @@ if not torch.cuda.is_available():
 
 from hypothesis import HealthCheck, settings
 from made_sets import write_class_folders
+from quick import pytest_addoption, pytest_collection_modifyitems  # noqa: F401
 from tiny import Tool, load_script
 
 # No test depends on the time that it takes.

@@ -38,6 +38,9 @@ LOG = "log.txt"
 WEIGHTS = "{weights}"  # in a command: the checkpoint of the stage before
 FOLDER = "{folder}"  # in a command that takes no --work-dir: the stage's folder
 POLL_SECONDS = 0.5
+# glibc gives large tensors back to the system in every step and asks for them anew,
+# which takes a seventh of a training on the CPU.
+KEEP_MEMORY = {f"MALLOC_{name}_THRESHOLD_": str(2**30) for name in ("MMAP", "TRIM")}
 ITERATION = re.compile(rb"Iter\((?:train|test)\) *\[ *(\d+)/(\d+)\]")
 
 
@@ -129,7 +132,8 @@ class Stage:
         with (self.folder / LOG).open("ab") as log:
             # One thread: two tasks run side by side, and more threads than cores
             # wait for each other.
-            env = dict(os.environ, OMP_NUM_THREADS="1", MKL_NUM_THREADS="1")
+            env = KEEP_MEMORY | os.environ
+            env |= dict(OMP_NUM_THREADS="1", MKL_NUM_THREADS="1")
             child = subprocess.Popen(
                 command, stdout=log, stderr=subprocess.STDOUT, cwd=ROOT, env=env
             )
